@@ -1,0 +1,95 @@
+#pragma once
+
+#include <penstock/device.hpp>
+#include <penstock/export.hpp>
+#include <penstock/package.hpp>
+#include <penstock/tensor.hpp>
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace penstock {
+
+/// Where a load has got to. `done` and `total` count bytes of the package that were prepared.
+struct LoadProgress {
+  std::string_view stage;  ///< "reading", "loading", "constants", "inputs".
+  std::uint64_t done = 0;
+  std::uint64_t total = 0;
+};
+
+/// How to load a model.
+struct LoadOptions {
+  /// Which model of the package; empty: the only one, or the one called "model".
+  std::string model;
+  Device device = {};
+  /// Whether the checks that PyTorch generated into the library run too. Penstock's own input checks
+  /// (count, dtype, rank, sizes, ranges, strides, device, storage extent) always run.
+  bool generated_checks = true;
+  /// Called between stages on the loading thread; returning false cancels the load, which then
+  /// leaves nothing behind and throws Error with ErrorCode::Cancelled. May throw.
+  std::function<bool(const LoadProgress&)> progress;
+};
+
+/// A weight or buffer of a model, by the name it had in PyTorch.
+struct ConstantInfo {
+  std::string name;
+  DType dtype = DType::Float32;
+  std::uint64_t bytes = 0;
+};
+
+/// One model of a package, loaded on one device: code and weights, shared by its sessions.
+/// A copy shares the same loaded model. Thread: thread-safe.
+/// Lifetime: sessions and outputs hold what they need; the library is unloaded with the last of them.
+/// Loading runs code of the package: see SECURITY.md.
+class PENSTOCK_API Model {
+ public:
+  /// Loads a model. Blocking: reads the library, binds it, creates its weights, folds constants,
+  /// and asks the library's own checks what inputs it takes.
+  /// Errors: NotFound (no such model); Unsupported (functions that Penstock does not have, all named;
+  /// a device it was not compiled for); Incompatible (instructions, glibc, libstdc++, libraries);
+  /// Corrupt; Cancelled; OutOfMemory; Internal (the library's own words). Nothing is left behind.
+  static Model load(const Package& package, const LoadOptions& options = {});
+
+  /// Name in the package. Host-only. Lifetime: the model. Errors: none.
+  [[nodiscard]] const std::string& name() const noexcept;
+
+  /// Device it was loaded on. Host-only. Errors: none.
+  [[nodiscard]] Device device() const noexcept;
+
+  /// Inputs in call order, flattened. Host-only. Lifetime: the model. Errors: none.
+  [[nodiscard]] std::span<const TensorSpec> inputs() const noexcept;
+
+  /// "out0", "out1", ... in flattened order. Host-only. Lifetime: the model. Errors: none.
+  [[nodiscard]] std::span<const std::string> output_names() const noexcept;
+
+  /// Position of the input called `name`: "arg2", or a keyword of the exported call. Host-only.
+  /// Errors: none; nothing where no input has the name.
+  [[nodiscard]] std::optional<std::size_t> find_input(std::string_view name) const noexcept;
+
+  /// Weights and buffers. Host-only. Lifetime: the model. Errors: none.
+  [[nodiscard]] std::span<const ConstantInfo> constants() const noexcept;
+
+  /// The pytree of the exported call as torch writes it (JSON): inputs, outputs. Empty where the
+  /// library does not state it. Host-only. Lifetime: the model. Errors: none.
+  [[nodiscard]] const std::string& call_spec_in() const noexcept;
+  [[nodiscard]] const std::string& call_spec_out() const noexcept;
+
+  /// Threads that a run may use at most: what the library was compiled for. Host-only. Errors: none.
+  [[nodiscard]] int max_threads() const noexcept;
+
+  /// Implementation detail, for the library's own use.
+  struct Impl;
+  [[nodiscard]] const std::shared_ptr<Impl>& impl() const noexcept { return impl_; }
+
+ private:
+  explicit Model(std::shared_ptr<Impl> impl) noexcept;
+  std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace penstock

@@ -1,0 +1,14 @@
+#pragma once
+
+// The whole public API. docs/architecture.md says where to start.
+#include <penstock/device.hpp>
+#include <penstock/dtype.hpp>
+#include <penstock/error.hpp>
+#include <penstock/io.hpp>
+#include <penstock/log.hpp>
+#include <penstock/model.hpp>
+#include <penstock/package.hpp>
+#include <penstock/session.hpp>
+#include <penstock/system.hpp>
+#include <penstock/tensor.hpp>
+#include <penstock/version.hpp>

@@ -1,0 +1,42 @@
+#pragma once
+
+#include "cpu/op_state.hpp"
+#include "tensor/tensor_object.hpp"
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace penstock::cpu {
+
+/// Geometry of a convolution: one value a spatial dimension, or one for all of them.
+struct ConvolutionGeometry {
+  std::span<const std::int64_t> stride;
+  std::span<const std::int64_t> padding;
+  std::span<const std::int64_t> dilation;
+  bool transposed = false;
+  std::span<const std::int64_t> output_padding;
+  std::int64_t groups = 1;
+};
+
+/// What the result of a convolution looks like, so that the caller can make it.
+struct ConvolutionOutput {
+  std::vector<std::int64_t> sizes;
+  std::vector<std::int64_t> strides;
+};
+
+/// Sizes and strides of the result: [n, c_out, spatial...], in the memory format PyTorch gives it
+/// (channels-last where input or weight are channels-last, else contiguous).
+/// Errors: InvalidArgument names the size, stride, padding or group count that does not fit.
+/// Source: torch.ops.aten.convolution.
+ConvolutionOutput convolution_output(const tensor::TensorObject& input, const tensor::TensorObject& weight,
+                                     const tensor::TensorObject* bias, const ConvolutionGeometry& geometry);
+
+/// Convolution of 1 to 3 spatial dimensions into `out`, made as `convolution_output` says. A weight in
+/// a constant storage is reordered once and kept with that storage.
+/// Errors: Unsupported for a dtype that oneDNN's CPU engine has no convolution for, by name.
+void convolution(OpContext& context, tensor::TensorObject& out, const tensor::TensorObject& input,
+                 const tensor::TensorObject& weight, const tensor::TensorObject* bias,
+                 const ConvolutionGeometry& geometry);
+
+}  // namespace penstock::cpu

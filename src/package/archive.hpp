@@ -1,0 +1,59 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace penstock::package {
+
+/// Bytes with what keeps them alive.
+struct SharedBytes {
+  std::span<const std::byte> bytes;
+  std::shared_ptr<const void> owner;
+};
+
+/// A file inside a package. The name is relative to the package's top folder, '/'-separated, and is
+/// never used as a path on this machine.
+struct ArchiveEntry {
+  std::string name;
+  std::uint64_t bytes = 0;
+};
+
+/// The files of a package: a zip archive in a file or in memory, or an unpacked folder.
+/// Thread: thread-safe.
+class Archive {
+ public:
+  /// Maps a file and checks the whole directory (truncation, end record, overlap, duplicates, names,
+  /// sizes, count), or lists a folder. Errors: NotFound, Corrupt, Unsupported; see docs/formats/.
+  static Archive open(const std::filesystem::path& path);
+  static Archive open_memory(SharedBytes bytes, const std::string& name);
+
+  [[nodiscard]] const std::string& name() const noexcept { return name_; }
+  [[nodiscard]] std::span<const ArchiveEntry> entries() const noexcept { return entries_; }
+  [[nodiscard]] bool contains(std::string_view entry) const noexcept;
+  [[nodiscard]] std::uint64_t total_bytes() const noexcept { return total_bytes_; }
+  /// All bytes of the archive file; empty for a folder.
+  [[nodiscard]] std::span<const std::byte> file_bytes() const noexcept;
+
+  /// Bytes of an entry, its checksum verified: used in place where they are stored, else inflated.
+  /// Errors: NotFound; Corrupt (checksum, size that lies); OutOfMemory.
+  [[nodiscard]] SharedBytes read(std::string_view entry) const;
+
+  /// `read` as text of at most `max_bytes`. Errors: as read, and Corrupt for more.
+  [[nodiscard]] std::string read_text(std::string_view entry, std::uint64_t max_bytes) const;
+
+ private:
+  struct Source;
+  std::string name_;
+  std::vector<ArchiveEntry> entries_;
+  std::uint64_t total_bytes_ = 0;
+  std::shared_ptr<const Source> source_;
+};
+
+}  // namespace penstock::package

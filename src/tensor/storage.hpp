@@ -1,0 +1,53 @@
+#pragma once
+
+#include <penstock/device.hpp>
+
+#include <atomic>
+#include <cstddef>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+namespace penstock::tensor {
+
+/// Something that a library derived from the bytes of a storage (a reordered weight), kept with it.
+struct DerivedData {
+  virtual ~DerivedData() = default;
+};
+
+/// Bytes on a device that tensors share, with a reference count. The last release frees them.
+/// Thread: thread-safe.
+class Storage {
+ public:
+  using Release = void (*)(Storage&) noexcept;
+
+  Storage() = default;
+  Storage(const Storage&) = delete;
+  Storage& operator=(const Storage&) = delete;
+
+  void* data = nullptr;
+  std::size_t bytes = 0;
+  Device device;
+  /// True for a weight: its bytes do not change, so work derived from them is worth keeping.
+  bool constant = false;
+  /// Gives the bytes and this object back to where they came from.
+  Release release = nullptr;
+  /// For the maker's use: the pool or owner that `release` returns to.
+  void* context = nullptr;
+
+  void retain() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }
+  void drop() noexcept {
+    if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) release(*this);
+  }
+  /// Puts the count back to one, for a storage that is used again.
+  void reset_references() noexcept { references_.store(1, std::memory_order_relaxed); }
+
+  /// Data derived from this storage, guarded by the mutex; cleared when the bytes go.
+  std::mutex derived_mutex;
+  std::vector<std::unique_ptr<DerivedData>> derived;
+
+ private:
+  std::atomic<int> references_{1};
+};
+
+}  // namespace penstock::tensor
