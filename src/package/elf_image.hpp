@@ -56,19 +56,26 @@ class ElfImage {
   [[nodiscard]] const ElfSymbol* find(std::string_view name) const noexcept;
 
   /// File offset of a range of mapped addresses; nothing where the file does not hold all of it.
-  [[nodiscard]] std::optional<std::uint64_t> file_offset(std::uint64_t address, std::uint64_t size) const noexcept;
+  [[nodiscard]] std::optional<std::uint64_t> file_offset(std::uint64_t address,
+                                                         std::uint64_t size) const noexcept;
 
   /// File offsets of the tables that a rewrite changes. 0: not there.
   struct Tables {
-    std::uint64_t dynamic = 0;          ///< Elf64_Dyn[dynamic_count]
+    std::uint64_t dynamic = 0;  ///< Elf64_Dyn[dynamic_count]
     std::uint64_t dynamic_count = 0;
-    std::uint64_t symbols = 0;          ///< Elf64_Sym[symbol_count]
+    std::uint64_t symbols = 0;  ///< Elf64_Sym[symbol_count]
     std::uint64_t symbol_count = 0;
     std::uint64_t symbol_versions = 0;  ///< uint16[symbol_count]
     std::uint64_t strings = 0;
     std::uint64_t strings_bytes = 0;
     std::uint64_t version_needs = 0;
     std::uint64_t program_headers = 0;  ///< Elf64_Phdr[segments().size()]
+    std::uint64_t relocations = 0;      ///< Elf64_Rela[relocation_count]: DT_RELA
+    std::uint64_t relocation_count = 0;
+    std::uint64_t plt_relocations = 0;  ///< Elf64_Rela[plt_relocation_count]: DT_JMPREL
+    std::uint64_t plt_relocation_count = 0;
+    std::uint64_t init_array = 0;  ///< uint64[init_array_count]
+    std::uint64_t init_array_count = 0;
   };
   [[nodiscard]] const Tables& tables() const noexcept { return tables_; }
 
