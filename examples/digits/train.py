@@ -46,11 +46,15 @@ def train(images, labels):
     )
     images, labels = torch.from_numpy(images), torch.from_numpy(labels)
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, weight_decay=0.02)
-    for _ in range(40):
+    epochs = 60
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)
+    for _ in range(epochs):
         for batch in torch.randperm(len(images)).split(32):
+            noisy = images[batch] + 0.2 * torch.randn_like(images[batch])
             optimizer.zero_grad()
-            torch.nn.functional.cross_entropy(model(images[batch]), labels[batch]).backward()
+            torch.nn.functional.cross_entropy(model(noisy), labels[batch]).backward()
             optimizer.step()
+        schedule.step()
     return model.eval()
 
 
