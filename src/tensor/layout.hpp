@@ -26,9 +26,9 @@ void fill_contiguous_strides(std::span<const std::int64_t> sizes, std::span<std:
 bool is_contiguous(std::span<const std::int64_t> sizes, std::span<const std::int64_t> strides) noexcept;
 
 /// Copies elements between two host tensors of the same sizes and element size.
-void copy_strided(void* destination, std::span<const std::int64_t> destination_strides,
-                  const void* source, std::span<const std::int64_t> source_strides,
-                  std::span<const std::int64_t> sizes, std::size_t element_bytes) noexcept;
+void copy_strided(void* destination, std::span<const std::int64_t> destination_strides, const void* source,
+                  std::span<const std::int64_t> source_strides, std::span<const std::int64_t> sizes,
+                  std::size_t element_bytes) noexcept;
 
 /// "[2, 3]".
 std::string sizes_text(std::span<const std::int64_t> sizes);

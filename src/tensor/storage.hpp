@@ -46,8 +46,25 @@ class Storage {
   std::mutex derived_mutex;
   std::vector<std::unique_ptr<DerivedData>> derived;
 
+  Storage* next_free = nullptr;  ///< For the pool of unused objects.
+
  private:
   std::atomic<int> references_{1};
 };
+
+/// New bytes in host memory, aligned to 64 bytes and not initialized; null data for 0 bytes. The caller
+/// has the one reference. Errors: OutOfMemory with the number of bytes.
+Storage* allocate_host_storage(std::size_t bytes);
+
+/// A storage over memory that the caller keeps alive until the last reference is gone. No memory is
+/// allocated once the thread has a few unused objects. Errors: OutOfMemory.
+Storage* borrow_storage(void* data, std::size_t bytes, Device device);
+
+/// For makers of other storages: an object with one reference and nothing else set, from the pool of
+/// this thread. Errors: OutOfMemory.
+Storage* take_storage_object();
+
+/// Clears derived data and gives the object back to the pool of this thread; the bytes are not touched.
+void give_storage_object(Storage& storage) noexcept;
 
 }  // namespace penstock::tensor

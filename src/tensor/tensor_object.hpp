@@ -7,6 +7,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 
 namespace penstock::tensor {
@@ -28,7 +29,7 @@ struct AtenTensorOpaque {
   std::int32_t rank = 0;
   std::array<std::int64_t, penstock::tensor::kRoomForDims> size{};
   std::array<std::int64_t, penstock::tensor::kRoomForDims> stride{};
-  AtenTensorOpaque* next_free = nullptr;         ///< For the pool of unused objects.
+  AtenTensorOpaque* next_free = nullptr;  ///< For the pool of unused objects.
 
   [[nodiscard]] std::span<const std::int64_t> sizes() const noexcept {
     return {size.data(), static_cast<std::size_t>(rank)};

@@ -1,0 +1,149 @@
+#include "tensor/memory_pool.hpp"
+
+#include "base/fail.hpp"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstdlib>
+#include <mutex>
+
+namespace penstock::tensor {
+namespace {
+
+constexpr std::size_t kAlignment = 64;
+constexpr std::size_t kClassesPerDoubling = 4;
+constexpr std::size_t kClassCount = 60 * kClassesPerDoubling;
+
+/// Sizes are rounded up to a quarter of their power of two, so that models with sizes that vary a
+/// little use memory again.
+struct SizeClass {
+  std::size_t index;
+  std::size_t bytes;
+};
+
+SizeClass size_class(std::size_t bytes) noexcept {
+  const std::size_t at_least = std::max(bytes, kAlignment * kClassesPerDoubling);
+  const auto power = static_cast<std::size_t>(std::bit_width(at_least) - 1);
+  const std::size_t step = (std::size_t{1} << power) / kClassesPerDoubling;
+  const std::size_t rounded = (at_least + step - 1) / step * step;
+  const auto rounded_power = static_cast<std::size_t>(std::bit_width(rounded) - 1);
+  const std::size_t quarter = (rounded - (std::size_t{1} << rounded_power)) /
+                              ((std::size_t{1} << rounded_power) / kClassesPerDoubling);
+  return {rounded_power * kClassesPerDoubling + quarter, rounded};
+}
+
+}  // namespace
+
+/// Lives until the owner and the last storage in use are gone.
+struct MemoryPool::Shared {
+  struct Block : Storage {
+    Block* next = nullptr;
+    std::size_t class_index = 0;
+    std::size_t capacity = 0;
+  };
+
+  mutable std::mutex mutex;
+  std::array<Block*, kClassCount> unused{};
+  std::uint64_t used_bytes = 0;
+  std::uint64_t unused_bytes = 0;
+  std::uint64_t most_used_bytes = 0;
+  std::size_t used_blocks = 0;
+  bool owned = true;
+
+  static void destroy(Block* block) noexcept {
+    std::free(block->data);
+    delete block;
+  }
+
+  /// With the mutex held: frees unused blocks, largest first, until no more than `limit` bytes are left.
+  void trim(std::uint64_t limit) noexcept {
+    for (std::size_t index = kClassCount; index-- > 0 && unused_bytes > limit;) {
+      while (unused[index] != nullptr && unused_bytes > limit) {
+        Block* block = unused[index];
+        unused[index] = block->next;
+        unused_bytes -= block->capacity;
+        destroy(block);
+      }
+    }
+  }
+
+  static void take_back(Storage& storage) noexcept {
+    auto& block = static_cast<Block&>(storage);
+    block.derived.clear();
+    auto* shared = static_cast<Shared*>(block.context);
+    bool last = false;
+    {
+      const std::lock_guard lock(shared->mutex);
+      shared->used_bytes -= block.capacity;
+      --shared->used_blocks;
+      if (shared->owned) {
+        block.next = shared->unused[block.class_index];
+        shared->unused[block.class_index] = &block;
+        shared->unused_bytes += block.capacity;
+        shared->trim(std::max(shared->most_used_bytes, shared->used_bytes) - shared->used_bytes);
+      } else {
+        destroy(&block);
+        last = shared->used_blocks == 0;
+      }
+    }
+    if (last) delete shared;
+  }
+};
+
+MemoryPool::MemoryPool() : shared_(new Shared) {}
+
+MemoryPool::~MemoryPool() {
+  bool last = false;
+  {
+    const std::lock_guard lock(shared_->mutex);
+    shared_->trim(0);
+    shared_->owned = false;
+    last = shared_->used_blocks == 0;
+  }
+  if (last) delete shared_;
+}
+
+Storage* MemoryPool::allocate(std::size_t bytes) {
+  // Beyond this no size class fits, and no machine has it.
+  if (bytes > (std::size_t{1} << 56)) base::fail(ErrorCode::OutOfMemory, "cannot allocate {} bytes", bytes);
+  const SizeClass wanted = size_class(bytes);
+  {
+    const std::lock_guard lock(shared_->mutex);
+    if (Shared::Block* block = shared_->unused[wanted.index]; block != nullptr) {
+      shared_->unused[wanted.index] = block->next;
+      shared_->unused_bytes -= block->capacity;
+      shared_->used_bytes += block->capacity;
+      ++shared_->used_blocks;
+      shared_->most_used_bytes = std::max(shared_->most_used_bytes, shared_->used_bytes);
+      block->reset_references();
+      block->bytes = bytes;
+      return block;
+    }
+  }
+  void* data = std::aligned_alloc(kAlignment, wanted.bytes);
+  if (data == nullptr) base::fail(ErrorCode::OutOfMemory, "cannot allocate {} bytes of host memory", bytes);
+  auto block = std::unique_ptr<Shared::Block>(new (std::nothrow) Shared::Block);
+  if (block == nullptr) {
+    std::free(data);
+    base::fail(ErrorCode::OutOfMemory, "cannot allocate {} bytes of host memory", bytes);
+  }
+  block->data = data;
+  block->bytes = bytes;
+  block->capacity = wanted.bytes;
+  block->class_index = wanted.index;
+  block->release = &Shared::take_back;
+  block->context = shared_;
+  const std::lock_guard lock(shared_->mutex);
+  shared_->used_bytes += wanted.bytes;
+  ++shared_->used_blocks;
+  shared_->most_used_bytes = std::max(shared_->most_used_bytes, shared_->used_bytes);
+  return block.release();
+}
+
+std::uint64_t MemoryPool::held_bytes() const noexcept {
+  const std::lock_guard lock(shared_->mutex);
+  return shared_->used_bytes + shared_->unused_bytes;
+}
+
+}  // namespace penstock::tensor
