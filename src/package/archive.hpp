@@ -25,6 +25,8 @@ struct ArchiveEntry {
   std::uint64_t bytes = 0;
 };
 
+class ArchiveSource;
+
 /// The files of a package: a zip archive in a file or in memory, or an unpacked folder.
 /// Thread: thread-safe.
 class Archive {
@@ -49,11 +51,13 @@ class Archive {
   [[nodiscard]] std::string read_text(std::string_view entry, std::uint64_t max_bytes) const;
 
  private:
-  struct Source;
+  Archive(std::string name, std::shared_ptr<const ArchiveSource> source);
+  [[nodiscard]] std::optional<std::size_t> index_of(std::string_view entry) const noexcept;
+
   std::string name_;
   std::vector<ArchiveEntry> entries_;
   std::uint64_t total_bytes_ = 0;
-  std::shared_ptr<const Source> source_;
+  std::shared_ptr<const ArchiveSource> source_;
 };
 
 }  // namespace penstock::package

@@ -11,16 +11,16 @@ namespace penstock::package {
 
 /// A model of a package with the archive entries it is made of.
 struct ModelFiles {
-  ModelInfo info;                      ///< `needs.missing_functions` and `obstacles` are left empty.
-  std::string folder;                  ///< "data/aotinductor/model/"
-  std::string library;                 ///< Entry of the model library.
-  std::vector<std::string> entries;    ///< All entries below the folder.
+  ModelInfo info;                    ///< `needs.missing_functions` and `obstacles` are left empty.
+  std::string folder;                ///< "data/aotinductor/model/"
+  std::string library;               ///< Entry of the model library.
+  std::vector<std::string> entries;  ///< All entries below the folder.
 };
 
 /// All of what a package states of itself.
 struct Manifest {
   std::string archive_version;
-  std::vector<ModelFiles> models;      ///< Sorted by name; at least one.
+  std::vector<ModelFiles> models;  ///< Sorted by name; at least one.
 };
 
 /// Reads format, version, byte order, and for each model: metadata, the library's needs, text hints.

@@ -1,0 +1,149 @@
+#include "base/fail.hpp"
+#include "base/unique_handle.hpp"
+#include "package/archive_source.hpp"
+#include "package/zip_directory.hpp"
+
+#include <sys/mman.h>
+#include <zip.h>
+#include <zlib.h>
+
+#include <algorithm>
+#include <atomic>
+#include <utility>
+
+namespace penstock::package {
+namespace {
+
+struct ZipCloser {
+  void operator()(zip_t* archive) const noexcept { zip_discard(archive); }
+};
+struct ZipFileCloser {
+  void operator()(zip_file_t* file) const noexcept { zip_fclose(file); }
+};
+
+/// zlib's crc32 takes 32-bit sizes.
+std::uint32_t crc_of(std::span<const std::byte> bytes) noexcept {
+  return static_cast<std::uint32_t>(crc32_z(0, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()));
+}
+
+class ZipSource final : public ArchiveSource {
+ public:
+  ZipSource(SharedBytes file, const std::string& name)
+      : file_(std::move(file)),
+        name_(name),
+        items_(read_zip_directory(file_.bytes, name)),
+        verified_(items_.size()) {
+    strip_top_folder();
+    std::sort(items_.begin(), items_.end(),
+              [](const ZipEntry& left, const ZipEntry& right) { return left.name < right.name; });
+  }
+
+  [[nodiscard]] std::vector<ArchiveEntry> entries() const override {
+    std::vector<ArchiveEntry> result;
+    result.reserve(items_.size());
+    for (const ZipEntry& item : items_) result.push_back({item.name, item.bytes});
+    return result;
+  }
+
+  [[nodiscard]] std::span<const std::byte> file_bytes() const noexcept override { return file_.bytes; }
+
+  [[nodiscard]] SharedBytes read(std::size_t index) const override {
+    const ZipEntry& item = items_[index];
+    if (item.method != 0) return inflate(item);
+    const auto bytes = file_.bytes.subspan(item.data_offset, item.bytes);
+    // Once is enough: the file may not change while it is open.
+    if (!verified_[index].load(std::memory_order_relaxed)) {
+      if (crc_of(bytes) != item.crc) corrupt(item, "its checksum is wrong");
+      verified_[index].store(true, std::memory_order_relaxed);
+    }
+    return {bytes, file_.owner};
+  }
+
+ private:
+  [[noreturn]] void corrupt(const ZipEntry& item, std::string_view reason) const {
+    base::fail(ErrorCode::Corrupt, "{}: \"{}\" is corrupt: {}; copy or export the package again", name_,
+               item.name, reason);
+  }
+
+  void strip_top_folder() {
+    if (items_.empty()) {
+      base::fail(ErrorCode::Corrupt, "{}: the archive is empty; export the package again", name_);
+    }
+    const std::string first = items_.front().name;
+    const std::string top = first.substr(0, first.find('/') + 1);
+    for (ZipEntry& item : items_) {
+      if (top.empty() || item.name.compare(0, top.size(), top) != 0) {
+        base::fail(
+            ErrorCode::Corrupt,
+            "{}: not everything lies in one top folder (\"{}\" and \"{}\" do not), so it is not a package; "
+            "make it with torch._inductor.aoti_compile_and_package",
+            name_, first, item.name);
+      }
+      item.name.erase(0, top.size());
+    }
+  }
+
+  /// libzip reads the directory once more: everything that it sees must be what was checked.
+  [[nodiscard]] SharedBytes inflate(const ZipEntry& item) const {
+    zip_error_t error;
+    zip_error_init(&error);
+    zip_source_t* source = zip_source_buffer_create(file_.bytes.data(), file_.bytes.size(), 0, &error);
+    const std::unique_ptr<zip_t, ZipCloser> archive(
+        source == nullptr ? nullptr : zip_open_from_source(source, ZIP_RDONLY, &error));
+    if (!archive) {
+      if (source != nullptr) zip_source_free(source);
+      const std::string reason = zip_error_strerror(&error);
+      zip_error_fini(&error);
+      corrupt(item, reason);
+    }
+    zip_stat_t stat;
+    if (zip_stat_index(archive.get(), item.index, 0, &stat) != 0 || stat.size != item.bytes ||
+        stat.comp_size != item.compressed_bytes || stat.crc != item.crc || stat.comp_method != item.method) {
+      corrupt(item, "libzip reads its directory entry otherwise");
+    }
+    const std::unique_ptr<zip_file_t, ZipFileCloser> file(zip_fopen_index(archive.get(), item.index, 0));
+    if (!file) {
+      base::fail(ErrorCode::Unsupported, "{}: \"{}\" cannot be read: {}; pack it again without compression",
+                 name_, item.name, zip_strerror(archive.get()));
+    }
+    return read_all(item, file.get());
+  }
+
+  [[nodiscard]] SharedBytes read_all(const ZipEntry& item, zip_file_t* file) const {
+    if (item.bytes == 0) return {};
+    // Pages come as they are written, so that a size that lies costs nothing.
+    void* memory = ::mmap(nullptr, item.bytes, PROT_READ | PROT_WRITE,
+                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED) {
+      base::fail(ErrorCode::OutOfMemory, "{}: no memory for the {} bytes of \"{}\"", name_, item.bytes,
+                 item.name);
+    }
+    const auto mapping = std::make_shared<base::UniqueMapping>(memory, item.bytes);
+    const std::span<std::byte> data = mapping->bytes();
+    std::uint64_t done = 0;
+    while (done < item.bytes) {
+      const zip_int64_t got = zip_fread(file, data.data() + done, item.bytes - done);
+      if (got <= 0) corrupt(item, got == 0 ? "it ends too early" : zip_file_strerror(file));
+      done += static_cast<std::uint64_t>(got);
+    }
+    // libzip compares the checksum when it finds the end, which must be here.
+    std::byte more{};
+    const zip_int64_t rest = zip_fread(file, &more, 1);
+    if (rest != 0) corrupt(item, rest > 0 ? "it is longer than it says" : zip_file_strerror(file));
+    if (crc_of(data) != item.crc) corrupt(item, "its checksum is wrong");
+    return {data, mapping};
+  }
+
+  SharedBytes file_;
+  std::string name_;
+  std::vector<ZipEntry> items_;
+  mutable std::vector<std::atomic<bool>> verified_;
+};
+
+}  // namespace
+
+std::shared_ptr<const ArchiveSource> open_zip_source(SharedBytes bytes, const std::string& file) {
+  return std::make_shared<ZipSource>(std::move(bytes), file);
+}
+
+}  // namespace penstock::package
