@@ -19,7 +19,7 @@ machine that made it.
 import os
 from pathlib import Path
 
-os.environ["TORCHINDUCTOR_CPP_MARCH"] = "x86-64-v3"  # read by torch 2.12 and later
+os.environ["TORCHINDUCTOR_CPP_MARCH"] = "x86-64-v3"  # torch 2.11 and older ignore it
 
 import numpy
 import torch

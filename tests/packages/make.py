@@ -261,7 +261,7 @@ def native():
 
 
 def compile_settings(case):
-    """The inductor settings of a case. Before 2.12 -march=native was fixed in torch's code."""
+    """The inductor settings of a case. Up to 2.11 -march=native is fixed in torch's code."""
     configs = dict(case.configs)
     if hasattr(inductor_config.cpp, "march"):
         configs["cpp.march"] = case.march
@@ -319,7 +319,8 @@ def make_case(out, name, case):
     for suffix, (args, kwargs) in runs.items():
         save_run(os.path.join(out, name + suffix), model, args, kwargs)
     for suffix, (args, kwargs) in case.bad_inputs.items():
-        save(os.path.join(out, f"{name}{suffix}.inputs.safetensors"), "arg", tree_leaves((args, kwargs)))
+        stem = os.path.join(out, name + suffix)
+        save(stem + ".inputs.safetensors", "arg", tree_leaves((args, kwargs)))
         try:
             model(*args, **kwargs)
         except RuntimeError as error:
@@ -353,7 +354,8 @@ def copy_of_add(out, name, change):
     source = os.path.join(out, "add.pt2")
     if not os.path.exists(source):
         make("add", out)
-    with zipfile.ZipFile(source) as old, zipfile.ZipFile(os.path.join(out, name + ".pt2"), "w") as new:
+    target = os.path.join(out, name + ".pt2")
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
         for entry in old.infolist():
             entry_name, data = change(entry.filename, old.read(entry))
             new.writestr(zipfile.ZipInfo(entry_name), data)
