@@ -73,11 +73,10 @@ class ZipSource final : public ArchiveSource {
     const std::string top = first.substr(0, first.find('/') + 1);
     for (ZipEntry& item : items_) {
       if (top.empty() || item.name.compare(0, top.size(), top) != 0) {
-        base::fail(
-            ErrorCode::Corrupt,
-            "{}: not everything lies in one top folder (\"{}\" and \"{}\" do not), so it is not a package; "
-            "make it with torch._inductor.aoti_compile_and_package",
-            name_, first, item.name);
+        base::fail(ErrorCode::Corrupt,
+                   "{}: not a package: \"{}\" does not lie in the one top folder that packages have; "
+                   "make it with torch._inductor.aoti_compile_and_package",
+                   name_, top.empty() ? first : item.name);
       }
       item.name.erase(0, top.size());
     }

@@ -9,8 +9,12 @@ namespace penstock::system {
 /// Thread: thread-safe.
 class DynamicLibrary {
  public:
+  /// Says why the library behind `handle` will not do; empty: it will.
+  using Check = std::string (*)(void* handle);
+
   /// Tries the names in order. Errors: none; check `is_open`.
   explicit DynamicLibrary(const std::vector<std::string>& names);
+  DynamicLibrary(const std::vector<std::string>& names, Check check);
   DynamicLibrary(const DynamicLibrary&) = delete;
   DynamicLibrary& operator=(const DynamicLibrary&) = delete;
 
@@ -23,15 +27,21 @@ class DynamicLibrary {
   [[nodiscard]] const std::string& reasons() const noexcept { return reasons_; }
 
  private:
+  friend std::string onednn_version();
+
   void* handle_ = nullptr;
   std::string path_;
   std::string reasons_;
 };
 
-/// The libraries that packages may need, found in the environment's variable, beside libpenstock, in
-/// the build tree's download folder, or by the dynamic linker. Opened at the first call.
+/// The libraries that packages may need: the file that the environment's variable names, and where it
+/// is not set, by soname, so in libpenstock's own RUNPATH (an install's folder, a build tree's
+/// downloads) and where the dynamic linker looks. Opened at the first call, never closed.
 const DynamicLibrary& sleef();    ///< PENSTOCK_SLEEF
 const DynamicLibrary& libgomp();  ///< PENSTOCK_LIBGOMP
-const DynamicLibrary& onednn();   ///< PENSTOCK_ONEDNN
+const DynamicLibrary& onednn();   ///< PENSTOCK_ONEDNN; open only where it is version 3
+
+/// "3.8.1"; empty where oneDNN is not open.
+std::string onednn_version();
 
 }  // namespace penstock::system
