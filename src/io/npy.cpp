@@ -29,7 +29,7 @@ constexpr std::array kDescrs{
 };
 
 [[noreturn]] void fail_dtype(std::string_view descr, const std::string& where) {
-  const std::string_view kind = descr.empty() ? descr : descr.substr(descr.find_first_not_of("<>|="));
+  const std::string_view kind = descr.substr(1);  // Behind the byte order.
   if (kind.starts_with('O')) {
     base::fail(ErrorCode::Unsupported,
                "{}: is an array of Python objects, which would have to be unpickled; save numbers", where);

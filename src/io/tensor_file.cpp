@@ -61,7 +61,7 @@ Tensor read_npy_file(const Source& source, const std::string& name) {
 
 }  // namespace
 
-NamedTensors read_tensors(const Source& source, const std::string& stem) {
+NamedTensors read_source(const Source& source, const std::string& stem) {
   std::array<char, 6> bytes{};
   const std::size_t count = std::min<std::size_t>(bytes.size(), source.bytes());
   source.read(0, std::as_writable_bytes(std::span(bytes).first(count)));
@@ -123,7 +123,7 @@ void write_npy(const std::filesystem::path& path, const NamedTensors& tensors) {
 }  // namespace io
 
 NamedTensors read_tensors(const std::filesystem::path& path) {
-  return io::read_tensors(io::Source::open(path), path.stem().string());
+  return io::read_source(io::Source::open(path), path.stem().string());
 }
 
 void write_tensors(const std::filesystem::path& path, const NamedTensors& tensors) {

@@ -13,7 +13,7 @@
 namespace penstock::io {
 
 /// Told apart by content. `stem` names the tensor of a .npy file. Errors: as penstock::read_tensors.
-NamedTensors read_tensors(const Source& source, const std::string& stem);
+NamedTensors read_source(const Source& source, const std::string& stem);
 
 NamedTensors read_npz(const Source& source);
 NamedTensors read_safetensors(const Source& source);
