@@ -18,9 +18,17 @@ namespace penstock {
 
 /// Where a load has got to. `done` and `total` count bytes of the package that were prepared.
 struct LoadProgress {
-  std::string_view stage;  ///< "reading", "loading", "constants", "inputs".
+  std::string_view stage;  ///< "reading", "loading", "inputs", "ready".
   std::uint64_t done = 0;
   std::uint64_t total = 0;
+};
+
+/// Whether the input checks that PyTorch generated into the library run at each call, besides
+/// Penstock's own, which always run and which are derived from them at load.
+enum class GeneratedChecks {
+  Auto,  ///< Only where Penstock's own could not be derived in full.
+  On,    ///< They do. They refuse sizes 0 and 1 in every dimension that was exported as dynamic.
+  Off,   ///< They do not.
 };
 
 /// How to load a model.
@@ -28,9 +36,7 @@ struct LoadOptions {
   /// Which model of the package; empty: the only one, or the one called "model".
   std::string model;
   Device device = {};
-  /// Whether the checks that PyTorch generated into the library run too. Penstock's own input checks
-  /// (count, dtype, rank, sizes, ranges, strides, device, storage extent) always run.
-  bool generated_checks = true;
+  GeneratedChecks generated_checks = GeneratedChecks::Auto;
   /// Called between stages on the loading thread; returning false cancels the load, which then
   /// leaves nothing behind and throws Error with ErrorCode::Cancelled. May throw.
   std::function<bool(const LoadProgress&)> progress;

@@ -1,0 +1,151 @@
+#include "model/container.hpp"
+
+#include "base/fail.hpp"
+#include "base/log.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace penstock::model {
+namespace {
+
+/// Older libraries print their errors and keep them nowhere, with this before each.
+constexpr std::string_view kPrintedPrefix = "Error: ";
+
+std::string trimmed(std::string text) {
+  while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.pop_back();
+  return text;
+}
+
+}  // namespace
+
+// The names and signatures are those of torch/csrc/inductor/aoti_runtime/interface.h.
+Container::Container(const LoadedLibrary& library, const std::string& device, std::string what)
+    : library_(library), what_(std::move(what)) {
+  using Create = Status(Handle*, std::size_t, const char*, const char*);
+  using Count = Status(Handle, std::size_t*);
+  run_ = required<RunFunction>("AOTInductorModelContainerRunSingleThreaded");
+  auto* const create = required<Create>("AOTInductorModelContainerCreateWithDevice");
+  auto* const inputs = required<Count>("AOTInductorModelContainerGetNumInputs");
+  auto* const outputs = required<Count>("AOTInductorModelContainerGetNumOutputs");
+  required<Status(Handle)>("AOTInductorModelContainerDelete");
+
+  shim::CallContext context;
+  context.purpose = shim::CallContext::Purpose::Load;
+  const shim::ContextScope scope(context);
+  constexpr std::size_t kModels = 1;
+  require(create(&handle_, kModels, device.c_str(), nullptr), context);
+  try {
+    require(inputs(handle_, &input_count_), context);
+    require(outputs(handle_, &output_count_), context);
+  } catch (...) {
+    library_.find<Status(Handle)>("AOTInductorModelContainerDelete")(handle_);
+    throw;
+  }
+}
+
+Container::~Container() {
+  if (library_.find<Status(Handle)>("AOTInductorModelContainerDelete")(handle_) != 0) {
+    base::log(LogLevel::Warning, what_ + ": the library could not delete its model");
+  }
+}
+
+void Container::fold_constants() {
+  using Fold = Status(Handle, bool, void*, void*);
+  auto* const fold = library_.find<Fold>("AOTInductorModelContainerRunConstantFolding");
+  // Libraries without it fold nothing.
+  if (fold == nullptr) return;
+  cpu::OpState operators;
+  shim::CallContext context;
+  context.purpose = shim::CallContext::Purpose::Load;
+  context.operators = &operators;
+  const shim::ContextScope scope(context);
+  require(fold(handle_, /*use_inactive=*/false, /*stream=*/nullptr, /*proxy_executor=*/nullptr), context);
+}
+
+std::vector<ConstantInfo> Container::constants() const {
+  std::vector<ConstantInfo> result;
+  auto* const count = library_.find<Status(Handle, std::size_t*)>("AOTInductorModelContainerGetNumConstants");
+  auto* const name =
+      library_.find<Status(Handle, std::size_t, const char**)>("AOTInductorModelContainerGetConstantOriginalFQN");
+  auto* const dtype =
+      library_.find<Status(Handle, std::size_t, std::int32_t*)>("AOTInductorModelContainerGetConstantDtype");
+  auto* const bytes =
+      library_.find<Status(Handle, std::size_t, std::size_t*)>("AOTInductorModelContainerGetConstantDataSize");
+  auto* const folded =
+      library_.find<Status(Handle, std::size_t, bool*)>("AOTInductorModelContainerGetConstantFromFolded");
+  std::size_t constants = 0;
+  if (count == nullptr || name == nullptr || dtype == nullptr || count(handle_, &constants) != 0) return result;
+  for (std::size_t index = 0; index < constants; ++index) {
+    bool from_folded = false;
+    if (folded != nullptr && folded(handle_, index, &from_folded) == 0 && from_folded) continue;
+    const char* text = nullptr;
+    std::int32_t number = 0;
+    std::size_t size = 0;
+    if (name(handle_, index, &text) != 0 || dtype(handle_, index, &number) != 0) continue;
+    if (bytes != nullptr && bytes(handle_, index, &size) != 0) size = 0;
+    result.push_back({.name = text != nullptr ? text : "", .dtype = static_cast<DType>(number), .bytes = size});
+  }
+  std::sort(result.begin(), result.end(),
+            [](const ConstantInfo& a, const ConstantInfo& b) { return a.name < b.name; });
+  return result;
+}
+
+std::pair<std::string, std::string> Container::call_spec() const {
+  using GetCallSpec = Status(Handle, const char**, const char**);
+  auto* const get = library_.find<GetCallSpec>("AOTInductorModelContainerGetCallSpec");
+  const char* in = nullptr;
+  const char* out = nullptr;
+  if (get == nullptr || get(handle_, &in, &out) != 0) return {};
+  return {in != nullptr ? in : "", out != nullptr ? out : ""};
+}
+
+bool Container::run(AtenTensorHandle* inputs, AtenTensorHandle* outputs) const noexcept {
+  const Status status = run_(handle_, inputs, input_count_, outputs, output_count_, nullptr, nullptr);
+  if (status == 0) return true;
+  // A run that fails in its checks has not taken its inputs; one that fails later has, and nulled them.
+  for (std::size_t index = 0; index < input_count_; ++index) {
+    tensor::free_tensor(std::exchange(inputs[index], nullptr));
+  }
+  return false;
+}
+
+std::string Container::message(const shim::CallContext& context) const {
+  using GetLastError = Status(const char**);
+  const char* text = nullptr;
+  if (auto* const get = library_.find<GetLastError>("AOTInductorGetLastError");
+      get != nullptr && get(&text) == 0 && text != nullptr && *text != '\0') {
+    return trimmed(text);
+  }
+  std::string_view printed = context.printed;
+  if (const auto at = printed.rfind(kPrintedPrefix); at != std::string_view::npos) {
+    printed.remove_prefix(at + kPrintedPrefix.size());
+  }
+  return trimmed(std::string(printed));
+}
+
+Error Container::error(const shim::CallContext& context) const {
+  if (context.failure) return Error(context.failure->code, what_ + ": " + context.failure->message);
+  std::string text = message(context);
+  if (text.empty()) text = "the model library reports an error without saying which";
+  // The generated checks of inputs speak of these.
+  const bool about_inputs =
+      text.find("input_handles[") != std::string::npos || text.find("Error in op: input") != std::string::npos;
+  return Error(about_inputs ? ErrorCode::InvalidArgument : ErrorCode::Internal, what_ + ": " + text);
+}
+
+template <class Function>
+Function* Container::required(std::string_view name) const {
+  auto* const function = library_.find<Function>(name);
+  if (function == nullptr) {
+    base::fail(ErrorCode::Corrupt, "{} has no function {}: it is no AOTInductor model library, or one of a "
+               "PyTorch older than 2.9", what_, name);
+  }
+  return function;
+}
+
+void Container::require(Status status, const shim::CallContext& context) const {
+  if (status != 0) throw error(context);
+}
+
+}  // namespace penstock::model

@@ -1,0 +1,387 @@
+#include "model/input_probe.hpp"
+
+#include "model/check_message.hpp"
+#include "tensor/layout.hpp"
+
+#include <algorithm>
+#include <map>
+#include <numeric>
+#include <optional>
+
+namespace penstock::model {
+namespace {
+
+using tensor::kRoomForDims;
+using tensor::TensorObject;
+using tensor::TensorObjectPtr;
+
+/// No size, stride or dtype that any check accepts.
+constexpr std::int64_t kNothing = -1;
+constexpr std::int64_t kHuge = std::int64_t{1} << 60;
+/// PyTorch writes this minimum for every dynamic dimension, whatever was exported: its compiler
+/// assumes that sizes are not 0 or 1 unless told so, and the code runs with those all the same.
+constexpr std::int64_t kAssumedMinimum = 2;
+
+/// What is known of one dimension so far.
+struct Dim {
+  bool mentioned = false;
+  std::optional<std::int64_t> fixed;
+  std::optional<std::int64_t> min;
+  std::optional<std::int64_t> max;
+  std::optional<std::int64_t> fixed_stride;
+  /// Set once a layout check has told the size by those of other dimensions.
+  bool derived = false;
+  int symbol = -1;
+  std::int64_t scale = 1;
+  std::int64_t offset = 0;
+  std::int64_t size = kNothing;    ///< What the next probe says.
+  std::int64_t stride = kNothing;  ///< What the next probe says.
+};
+
+struct Input {
+  std::int32_t dtype = static_cast<std::int32_t>(kNothing);
+  std::int32_t device_type = 0;
+  std::optional<std::size_t> rank;
+  std::vector<Dim> dims = std::vector<Dim>(kRoomForDims);
+
+  [[nodiscard]] std::size_t known_rank() const {
+    if (rank) return *rank;
+    std::size_t last = 0;
+    for (std::size_t i = 0; i < dims.size(); ++i) {
+      if (dims[i].mentioned) last = i + 1;
+    }
+    return last;
+  }
+};
+
+/// Calls the library with tensors that are nothing but what `inputs` say.
+class Probe {
+ public:
+  explicit Probe(const Container& container) : container_(container), inputs_(container.input_count()) {}
+
+  /// One call, and what the library said.
+  CheckMessage call() {
+    shim::CallContext context;
+    context.purpose = shim::CallContext::Purpose::Probe;
+    const shim::ContextScope scope(context);
+    std::vector<AtenTensorHandle> handles(inputs_.size());
+    std::vector<AtenTensorHandle> outputs(container_.output_count());
+    for (std::size_t i = 0; i < inputs_.size(); ++i) handles[i] = make_handle(inputs_[i]);
+    const std::vector<AtenTensorHandle> given = handles;
+    const bool passed = container_.run(handles.data(), outputs.data());
+    layout_checked_ = layout_checked_ || context.last_dim_query != nullptr;
+    if (passed) {
+      // A model that only hands inputs on runs through; its outputs are our made-up tensors.
+      for (AtenTensorHandle output : outputs) tensor::free_tensor(output);
+      return {};
+    }
+    if (context.failure) return {};
+    CheckMessage message = read_check_message(container_.message(context));
+    if (message.kind == CheckMessage::Kind::Rank || message.kind == CheckMessage::Kind::Layout) {
+      const auto found = std::find(given.begin(), given.end(), context.last_dim_query);
+      if (found == given.end()) return {};
+      message.input = static_cast<std::size_t>(found - given.begin());
+    }
+    return message;
+  }
+
+  std::vector<Input>& inputs() { return inputs_; }
+  [[nodiscard]] bool layout_checked() const { return layout_checked_; }
+
+ private:
+  static AtenTensorHandle make_handle(const Input& input) {
+    static std::byte nothing[64];
+    tensor::Storage* storage =
+        tensor::borrow_storage(nothing, sizeof nothing, Device{static_cast<DeviceType>(input.device_type), 0});
+    struct Reference {
+      tensor::Storage* storage;
+      ~Reference() { storage->drop(); }
+    } const reference{storage};
+    TensorObjectPtr made(tensor::make_tensor(storage, {}));
+    made->dtype = static_cast<DType>(input.dtype);
+    made->rank = static_cast<std::int32_t>(input.known_rank());
+    // Layout checks pass over tensors without elements.
+    made->numel = 1;
+    for (std::size_t dim = 0; dim < kRoomForDims; ++dim) {
+      made->size[dim] = input.dims[dim].size;
+      made->stride[dim] = input.dims[dim].stride;
+    }
+    return made.release();
+  }
+
+  const Container& container_;
+  std::vector<Input> inputs_;
+  bool layout_checked_ = false;
+};
+
+/// Takes in one message of check_input_N. False where it says nothing new.
+bool learn_check(Input& input, const CheckMessage& message) {
+  using Kind = CheckMessage::Kind;
+  if (message.kind == Kind::Dtype || message.kind == Kind::DeviceType) {
+    std::int32_t& known = message.kind == Kind::Dtype ? input.dtype : input.device_type;
+    const auto value = static_cast<std::int32_t>(message.value);
+    return std::exchange(known, value) != value;
+  }
+  if (message.dim >= kRoomForDims) return false;
+  Dim& dim = input.dims[message.dim];
+  dim.mentioned = true;
+  if (message.kind == Kind::Stride) {
+    dim.fixed_stride = message.value;
+    return std::exchange(dim.stride, message.value) != message.value;
+  }
+  std::int64_t next = message.value;
+  if (message.kind == Kind::Size) {
+    dim.fixed = message.value;
+  } else if (message.kind == Kind::TooSmall) {
+    dim.min = message.value;
+    // The maximum is asked for next.
+    if (!dim.max) next = kHuge;
+  } else {
+    dim.max = message.value;
+  }
+  return std::exchange(dim.size, next) != next;
+}
+
+/// First part: dtype, static sizes, ranges, static strides, one message a call.
+void learn_checks(Probe& probe) {
+  // Each dimension takes four calls at most, each input two more.
+  const std::size_t most_calls = probe.inputs().size() * (kRoomForDims * 4 + 2) + 1;
+  for (std::size_t i = 0; i < most_calls; ++i) {
+    const CheckMessage message = probe.call();
+    const bool of_check = message.kind != CheckMessage::Kind::Rank &&
+                          message.kind != CheckMessage::Kind::Layout &&
+                          message.kind != CheckMessage::Kind::Other;
+    if (!of_check || message.input >= probe.inputs().size()) return;
+    if (!learn_check(probe.inputs()[message.input], message)) return;
+  }
+}
+
+bool is_dynamic(const Dim& dim) { return !dim.fixed && !dim.derived; }
+
+/// Gives every dynamic dimension a size of its own, so that a layout check that expects another
+/// dimension's size gives itself away. `round` varies them.
+void choose_sizes(std::vector<Input>& inputs, std::int64_t round) {
+  std::int64_t next = 3 + round;
+  for (Input& input : inputs) {
+    for (std::size_t i = 0; i < input.known_rank(); ++i) {
+      Dim& dim = input.dims[i];
+      if (!is_dynamic(dim)) continue;
+      const std::int64_t min = std::max<std::int64_t>(dim.min.value_or(kAssumedMinimum), kAssumedMinimum);
+      const std::int64_t max = dim.max.value_or(kHuge);
+      // Steps of a prime keep sums and multiples of sizes apart where the range has room.
+      const std::int64_t wished = std::max(min, next);
+      dim.size = wished <= max ? wished : min + (next - min) % (max - min + 1);
+      next += 7 + round;
+    }
+  }
+}
+
+/// Dense strides, in the order that static strides ask for, else row-major.
+void choose_strides(Input& input) {
+  std::vector<std::size_t> left(input.known_rank());
+  std::iota(left.begin(), left.end(), std::size_t{0});
+  std::int64_t next = 1;
+  while (!left.empty()) {
+    auto pick = std::find_if(left.rbegin(), left.rend(),
+                             [&](std::size_t dim) { return input.dims[dim].fixed_stride == next; });
+    if (pick == left.rend()) {
+      pick = std::find_if(left.rbegin(), left.rend(),
+                          [&](std::size_t dim) { return !input.dims[dim].fixed_stride; });
+    }
+    if (pick == left.rend()) pick = left.rbegin();
+    Dim& dim = input.dims[*pick];
+    dim.stride = dim.fixed_stride.value_or(next);
+    next = dim.stride * std::max<std::int64_t>(dim.size, 1);
+    left.erase(std::next(pick).base());
+  }
+}
+
+using Wanted = std::map<std::pair<std::size_t, std::size_t>, std::int64_t>;
+
+/// Second part: calls until every layout check passes, doing as they say. What each dimension was told
+/// to be goes to `sizes`. True where the checks were passed.
+bool follow_layout_checks(Probe& probe, Wanted& sizes) {
+  const std::size_t most_calls = probe.inputs().size() * 3 + 1;
+  for (Input& input : probe.inputs()) choose_strides(input);
+  for (std::size_t i = 0; i < most_calls; ++i) {
+    const CheckMessage message = probe.call();
+    if (message.kind == CheckMessage::Kind::Other) return true;
+    if (message.input >= probe.inputs().size()) return false;
+    Input& input = probe.inputs()[message.input];
+    if (message.kind == CheckMessage::Kind::Rank && message.value >= 0 &&
+        message.value <= static_cast<std::int64_t>(kRoomForDims)) {
+      input.rank = static_cast<std::size_t>(message.value);
+      choose_strides(input);
+    } else if (message.kind == CheckMessage::Kind::Layout) {
+      for (const CheckMessage::Mismatch& mismatch : message.mismatches) {
+        if (mismatch.dim >= input.known_rank()) return false;
+        Dim& dim = input.dims[mismatch.dim];
+        if (dim.size != mismatch.size) sizes[{message.input, mismatch.dim}] = mismatch.size;
+        dim.size = mismatch.size;
+        dim.stride = mismatch.stride;
+      }
+    } else {
+      return false;
+    }
+  }
+  return false;
+}
+
+/// One round of sizes and what came of them.
+struct Round {
+  std::vector<std::vector<std::int64_t>> chosen;
+  Wanted wanted;
+  bool passed = false;
+};
+
+Round run_round(Probe& probe, std::int64_t number) {
+  Round round;
+  choose_sizes(probe.inputs(), number);
+  for (const Input& input : probe.inputs()) {
+    std::vector<std::int64_t> sizes;
+    for (const Dim& dim : input.dims) sizes.push_back(dim.size);
+    round.chosen.push_back(std::move(sizes));
+  }
+  round.passed = follow_layout_checks(probe, round.wanted);
+  return round;
+}
+
+/// Finds out which dimension, times and plus what, the told sizes follow: two rounds fix a line.
+bool derive_sizes(std::vector<Input>& inputs, const Round& first, const Round& second, int& symbols) {
+  for (const auto& [place, wanted] : first.wanted) {
+    const auto [at_input, at_dim] = place;
+    const auto again = second.wanted.find(place);
+    if (again == second.wanted.end()) return false;
+    bool found = false;
+    for (std::size_t i = 0; i < inputs.size() && !found; ++i) {
+      for (std::size_t d = 0; d < inputs[i].known_rank() && !found; ++d) {
+        Dim& source = inputs[i].dims[d];
+        if (first.wanted.contains({i, d}) || source.fixed) continue;
+        const std::int64_t step = second.chosen[i][d] - first.chosen[i][d];
+        const std::int64_t told = again->second - wanted;
+        if (step == 0 || told % step != 0 || told == 0) continue;
+        const std::int64_t scale = told / step;
+        const std::int64_t offset = wanted - scale * first.chosen[i][d];
+        // Small numbers only: another line through two points would be chance.
+        if (scale < 1 || scale > 64 || offset < -64 || offset > 64) continue;
+        if (source.symbol < 0) source.symbol = symbols++;
+        Dim& target = inputs[at_input].dims[at_dim];
+        target.derived = true;
+        target.symbol = source.symbol;
+        target.scale = scale;
+        target.offset = offset;
+        found = true;
+      }
+    }
+    if (!found) return false;
+  }
+  return true;
+}
+
+/// Dimensions from the innermost out, by the strides that the library accepted.
+std::vector<std::size_t> innermost_first(const Input& input) {
+  std::vector<std::size_t> order(input.known_rank());
+  for (std::size_t i = 0; i < order.size(); ++i) order[i] = order.size() - 1 - i;
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+    return input.dims[a].stride < input.dims[b].stride;
+  });
+  return order;
+}
+
+InputRule make_rule(const Input& input) {
+  InputRule rule;
+  rule.dtype = static_cast<DType>(input.dtype);
+  rule.device = Device{static_cast<DeviceType>(input.device_type), 0};
+  for (std::size_t i = 0; i < input.known_rank(); ++i) {
+    const Dim& dim = input.dims[i];
+    DimRule made;
+    if (dim.fixed) {
+      made.min = made.max = *dim.fixed;
+    } else {
+      const std::int64_t min = dim.min.value_or(0);
+      made.min = min == kAssumedMinimum ? 0 : std::max<std::int64_t>(min, 0);
+      made.max = dim.max.value_or(INT64_MAX);
+      made.symbol = dim.symbol;
+      made.scale = dim.scale;
+      made.offset = dim.offset;
+    }
+    rule.dims.push_back(made);
+    rule.strides.push_back(dim.fixed_stride.value_or(kStrideFollows));
+  }
+  rule.order = innermost_first(input);
+  return rule;
+}
+
+/// True where the rule gives the strides that the library accepted in the last round; else its strides
+/// follow from sizes in a way that is not understood, and are left to the library's own check.
+bool check_strides(InputRule& rule, const Input& input) {
+  std::int64_t next = 1;
+  bool same = true;
+  for (const std::size_t dim : rule.order) {
+    const std::int64_t stride = rule.strides[dim] >= 0 ? rule.strides[dim] : next;
+    same = same && (input.dims[dim].size == 1 || stride == input.dims[dim].stride);
+    next = stride * std::max<std::int64_t>(input.dims[dim].size, 1);
+  }
+  if (!same) std::fill(rule.strides.begin(), rule.strides.end(), kStrideFree);
+  return same;
+}
+
+/// Dimensions that the library binds to no other get a symbol each.
+void number_free_sizes(std::vector<Input>& inputs, int symbols) {
+  for (Input& input : inputs) {
+    for (std::size_t i = 0; i < input.known_rank(); ++i) {
+      if (is_dynamic(input.dims[i]) && input.dims[i].symbol < 0) input.dims[i].symbol = symbols++;
+    }
+  }
+}
+
+}  // namespace
+
+ProbedInputs probe_inputs(const Container& container) {
+  ProbedInputs result;
+  if (container.input_count() == 0) {
+    result.complete = true;
+    return result;
+  }
+  Probe probe(container);
+  learn_checks(probe);
+  // Ranks that the messages so far do not show come out in the first try.
+  if (run_round(probe, 0).passed) {
+    const Round first = run_round(probe, 0);
+    const Round second = run_round(probe, 4);
+    int symbols = 0;
+    result.complete = first.passed && second.passed && derive_sizes(probe.inputs(), first, second, symbols);
+    result.layout_checked = probe.layout_checked();
+    if (result.layout_checked) number_free_sizes(probe.inputs(), symbols);
+  }
+  for (const Input& input : probe.inputs()) {
+    result.rules.push_back(make_rule(input));
+    result.complete = check_strides(result.rules.back(), input) && result.complete;
+  }
+  return result;
+}
+
+bool takes_anything(const Container& container) {
+  Probe probe(container);
+  return container.input_count() == 0 || probe.call().kind == CheckMessage::Kind::Other;
+}
+
+void add_text_hints(std::vector<InputRule>& rules, std::span<const TensorSpec> hints) {
+  if (hints.size() != rules.size()) return;
+  std::map<std::string, int> symbols;
+  const auto is_readable = [&](std::size_t input) { return hints[input].dims.size() == rules[input].dims.size(); };
+  for (std::size_t i = 0; i < rules.size(); ++i) {
+    for (std::size_t d = 0; is_readable(i) && d < rules[i].dims.size(); ++d) {
+      const std::string& name = hints[i].dims[d].symbol;
+      if (rules[i].dims[d].is_fixed() || name.empty()) continue;
+      rules[i].dims[d].symbol = symbols.emplace(name, static_cast<int>(symbols.size())).first->second;
+    }
+  }
+  for (InputRule& rule : rules) {
+    for (DimRule& dim : rule.dims) {
+      if (!dim.is_fixed() && dim.symbol < 0 && !symbols.empty()) dim.follows_some = true;
+    }
+  }
+}
+
+}  // namespace penstock::model

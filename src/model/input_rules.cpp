@@ -1,0 +1,165 @@
+#include "model/input_rules.hpp"
+
+#include "base/checked.hpp"
+#include "base/fail.hpp"
+#include "tensor/layout.hpp"
+
+#include <algorithm>
+#include <array>
+
+namespace penstock::model {
+namespace {
+
+constexpr std::int64_t kUnknown = -1;
+constexpr std::size_t kMostSymbols = 256;
+
+std::string range_text(const DimRule& dim) {
+  if (dim.is_fixed()) return fmt::format("{}", dim.min);
+  if (dim.max == INT64_MAX) return fmt::format("at least {}", dim.min);
+  return fmt::format("{} to {}", dim.min, dim.max);
+}
+
+}  // namespace
+
+InputRules::InputRules(std::vector<InputRule> rules, std::vector<TensorSpec> specs, std::string what)
+    : rules_(std::move(rules)), specs_(std::move(specs)), what_(std::move(what)) {
+  for (InputRule& rule : rules_) {
+    for (DimRule& dim : rule.dims) {
+      // More different sizes than anyone has seen in a model: those are left to the generated checks.
+      if (dim.symbol >= static_cast<int>(kMostSymbols)) dim.symbol = -1;
+      symbol_count_ = std::max(symbol_count_, static_cast<std::size_t>(dim.symbol + 1));
+    }
+  }
+}
+
+void InputRules::check(std::span<const TensorView> inputs) const {
+  if (inputs.size() != rules_.size()) {
+    std::string names;
+    for (const TensorSpec& spec : specs_) names += (names.empty() ? "" : ", ") + to_string(spec);
+    base::fail(ErrorCode::InvalidArgument, "{} takes {} inputs, {} were given{}{}{}", what_, rules_.size(),
+               inputs.size(), names.empty() ? "" : " (", names, names.empty() ? "" : ")");
+  }
+  std::array<std::int64_t, kMostSymbols> values;
+  const std::span<std::int64_t> symbols(values.data(), symbol_count_);
+  std::fill(symbols.begin(), symbols.end(), kUnknown);
+  for (std::size_t index = 0; index < inputs.size(); ++index) check_one(index, inputs[index], symbols);
+}
+
+void InputRules::check_one(std::size_t index, const TensorView& view, std::span<std::int64_t> symbols) const {
+  const InputRule& rule = rules_[index];
+  if (view.device() != rule.device) {
+    refuse(index, view, fmt::format("it is on {}, the model on {}", to_string(view.device()), to_string(rule.device)));
+  }
+  if (view.dtype() != rule.dtype) {
+    refuse(index, view, fmt::format("its dtype is {}, not {}", dtype_name(view.dtype()), dtype_name(rule.dtype)));
+  }
+  if (view.rank() != rule.dims.size()) {
+    refuse(index, view, fmt::format("it has {} dimensions, not {}", view.rank(), rule.dims.size()));
+  }
+  check_sizes(index, view, symbols);
+  check_followers(index, view, symbols);
+  // Sizes and strides of a view cannot overflow: its constructor refuses them.
+  const std::int64_t extent = *tensor::checked_extent(view.sizes(), view.strides());
+  if (extent == 0) return;
+  if (view.data() == nullptr) refuse(index, view, "its address is null");
+  const std::uint64_t bytes = static_cast<std::uint64_t>(extent) * element_bytes(rule.dtype);
+  if (bytes > view.storage_bytes()) {
+    refuse(index, view, fmt::format("sizes and strides reach {} bytes, its storage has {}", bytes, view.storage_bytes()));
+  }
+  if (reinterpret_cast<std::uintptr_t>(view.data()) % std::min<std::size_t>(element_bytes(rule.dtype), 8) != 0) {
+    refuse(index, view, "its address is not aligned to its dtype");
+  }
+  std::array<std::int64_t, kMaxRank> expected;
+  compiled_strides(index, view, expected);
+  for (std::size_t dim = 0; dim < view.rank(); ++dim) {
+    if (view.sizes()[dim] == 1 || view.strides()[dim] == expected[dim]) continue;
+    refuse(index, view,
+           fmt::format("its strides are {}, the model was compiled for {}; give a tensor that lies so, such as "
+                       "Tensor::copy_of(view) where that is row-major",
+                       tensor::sizes_text(view.strides()), tensor::sizes_text({expected.data(), view.rank()})));
+  }
+}
+
+void InputRules::check_sizes(std::size_t index, const TensorView& view, std::span<std::int64_t> symbols) const {
+  const InputRule& rule = rules_[index];
+  for (std::size_t dim = 0; dim < rule.dims.size(); ++dim) {
+    const DimRule& accepted = rule.dims[dim];
+    const std::int64_t size = view.sizes()[dim];
+    if (size < accepted.min || size > accepted.max) {
+      refuse(index, view, fmt::format("dimension {} is {}, the model takes {}", dim, size, range_text(accepted)));
+    }
+    if (accepted.symbol < 0) continue;
+    std::int64_t& symbol = symbols[static_cast<std::size_t>(accepted.symbol)];
+    if (symbol == kUnknown && accepted.scale == 1 && accepted.offset == 0) {
+      symbol = size;
+    } else if (symbol != kUnknown) {
+      const auto scaled = base::checked_mul(accepted.scale, symbol);
+      const auto wanted = scaled ? base::checked_add(*scaled, accepted.offset) : std::nullopt;
+      if (!wanted || size != *wanted) {
+        refuse(index, view, fmt::format("dimension {} is {}, but the sizes of the inputs before it make it {}", dim,
+                                        size, wanted ? fmt::to_string(*wanted) : "impossible"));
+      }
+    }
+  }
+}
+
+void InputRules::check_followers(std::size_t index, const TensorView& view,
+                                 std::span<const std::int64_t> symbols) const {
+  const InputRule& rule = rules_[index];
+  std::array<bool, kMostSymbols> taken{};
+  for (std::size_t dim = 0; dim < rule.dims.size(); ++dim) {
+    if (!rule.dims[dim].follows_some) continue;
+    std::size_t found = 0;
+    while (found < symbols.size() && (taken[found] || symbols[found] != view.sizes()[dim])) ++found;
+    if (found == symbols.size()) {
+      refuse(index, view, fmt::format("dimension {} is {}, which is no size of the inputs before it", dim,
+                                      view.sizes()[dim]));
+    }
+    taken[found] = true;
+  }
+}
+
+void InputRules::compiled_strides(std::size_t input, const TensorView& view,
+                                  std::span<std::int64_t> strides) const noexcept {
+  const InputRule& rule = rules_[input];
+  std::int64_t next = 1;
+  for (const std::size_t dim : rule.order) {
+    strides[dim] = rule.strides[dim] >= 0               ? rule.strides[dim]
+                   : rule.strides[dim] == kStrideFree ? view.strides()[dim]
+                                                        : next;
+    // Cannot overflow where it matters: the view's own extent has been computed.
+    next = strides[dim] * std::max<std::int64_t>(view.sizes()[dim], 1);
+  }
+}
+
+std::vector<std::vector<std::int64_t>> InputRules::smallest_sizes() const {
+  std::array<std::int64_t, kMostSymbols> symbols;
+  symbols.fill(1);
+  for (const InputRule& rule : rules_) {
+    for (const DimRule& dim : rule.dims) {
+      if (dim.symbol < 0 || dim.scale != 1 || dim.offset != 0) continue;
+      std::int64_t& symbol = symbols[static_cast<std::size_t>(dim.symbol)];
+      symbol = std::max(symbol, dim.min);
+    }
+  }
+  std::vector<std::vector<std::int64_t>> result;
+  for (const InputRule& rule : rules_) {
+    std::vector<std::int64_t> sizes;
+    for (const DimRule& dim : rule.dims) {
+      const bool follows = dim.symbol >= 0 && !dim.is_fixed();
+      sizes.push_back(follows ? dim.scale * symbols[static_cast<std::size_t>(dim.symbol)] + dim.offset
+                      : dim.is_fixed() ? dim.min
+                                       : std::max<std::int64_t>(dim.min, 1));
+    }
+    result.push_back(std::move(sizes));
+  }
+  return result;
+}
+
+void InputRules::refuse(std::size_t index, const TensorView& view, const std::string& reason) const {
+  const TensorSpec& spec = specs_[index];
+  base::fail(ErrorCode::InvalidArgument, "{}: input {}{}: {} was given and {} is accepted: {}", what_, spec.name,
+             spec.keyword.empty() ? "" : " (" + spec.keyword + ")", to_string(view), to_string(spec), reason);
+}
+
+}  // namespace penstock::model

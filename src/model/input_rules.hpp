@@ -1,0 +1,70 @@
+#pragma once
+
+#include <penstock/tensor.hpp>
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace penstock::model {
+
+/// A stride that is dense after the dimensions inside of it, or one that is left to the library.
+inline constexpr std::int64_t kStrideFollows = -1;
+inline constexpr std::int64_t kStrideFree = -2;
+
+/// What one dimension of an input may be.
+struct DimRule {
+  std::int64_t min = 0;
+  std::int64_t max = INT64_MAX;
+  /// Which size of the whole call it depends on, and how: size == scale * symbol + offset. -1: none.
+  int symbol = -1;
+  std::int64_t scale = 1;
+  std::int64_t offset = 0;
+  /// It is the size of some dimension with a symbol, and no other dimension of its tensor is the same
+  /// one: all that is known where a library does not check which sizes go together.
+  bool follows_some = false;
+
+  [[nodiscard]] bool is_fixed() const noexcept { return min == max; }
+};
+
+/// What one input must be.
+struct InputRule {
+  DType dtype = DType::Float32;
+  Device device;
+  std::vector<DimRule> dims;
+  /// Stride that each dimension must have where its size is not 1, or one of the constants above.
+  std::vector<std::int64_t> strides;
+  /// Dimensions from the innermost out: the order in which following strides are made.
+  std::vector<std::size_t> order;
+};
+
+/// Checks inputs before anything of a model runs. Immutable. Thread: thread-safe.
+class InputRules {
+ public:
+  InputRules() = default;
+  InputRules(std::vector<InputRule> rules, std::vector<TensorSpec> specs, std::string what);
+
+  /// Errors: InvalidArgument names the input, what was given, and what is accepted.
+  void check(std::span<const TensorView> inputs) const;
+
+  /// The strides that the model may be told for an input that passed: those it was compiled for, in
+  /// the dimensions of size 1 too, where they mean nothing.
+  void compiled_strides(std::size_t input, const TensorView& view, std::span<std::int64_t> strides) const noexcept;
+
+  /// Sizes that go together, each the smallest that is accepted but 0, which few models mean.
+  [[nodiscard]] std::vector<std::vector<std::int64_t>> smallest_sizes() const;
+
+ private:
+  void check_one(std::size_t index, const TensorView& view, std::span<std::int64_t> symbols) const;
+  void check_sizes(std::size_t index, const TensorView& view, std::span<std::int64_t> symbols) const;
+  void check_followers(std::size_t index, const TensorView& view, std::span<const std::int64_t> symbols) const;
+  [[noreturn]] void refuse(std::size_t index, const TensorView& view, const std::string& reason) const;
+
+  std::vector<InputRule> rules_;
+  std::vector<TensorSpec> specs_;
+  std::string what_;
+  std::size_t symbol_count_ = 0;
+};
+
+}  // namespace penstock::model

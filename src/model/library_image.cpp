@@ -1,0 +1,199 @@
+#include "model/library_image.hpp"
+
+#include "base/fail.hpp"
+
+#include <fmt/ranges.h>
+
+#include <elf.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <optional>
+
+namespace penstock::model {
+namespace {
+
+using package::ElfImage;
+using package::ElfSymbol;
+
+/// An unknown tag in the range that the dynamic linker ignores.
+constexpr Elf64_Sxword kIgnoredTag = 0x6ffffef0;
+
+template <class T>
+T load(const std::vector<std::byte>& bytes, std::uint64_t offset) {
+  T value;
+  std::memcpy(&value, bytes.data() + offset, sizeof value);
+  return value;
+}
+
+template <class T>
+void store(std::vector<std::byte>& bytes, std::uint64_t offset, const T& value) {
+  std::memcpy(bytes.data() + offset, &value, sizeof value);
+}
+
+/// Makes a symbol one that the dynamic linker binds to its own entry, without looking it up.
+void hide(Elf64_Sym& symbol) noexcept {
+  symbol.st_other = static_cast<unsigned char>((symbol.st_other & ~3U) | STV_HIDDEN);
+  if (ELF64_ST_BIND(symbol.st_info) == STB_GNU_UNIQUE) {
+    symbol.st_info = ELF64_ST_INFO(STB_GLOBAL, ELF64_ST_TYPE(symbol.st_info));
+  }
+}
+
+struct Unanswered {
+  std::vector<std::string> functions;
+  std::vector<std::string> providers;
+};
+
+[[noreturn]] void refuse(Unanswered& unanswered, std::string_view what) {
+  std::sort(unanswered.functions.begin(), unanswered.functions.end());
+  std::sort(unanswered.providers.begin(), unanswered.providers.end());
+  unanswered.providers.erase(std::unique(unanswered.providers.begin(), unanswered.providers.end()),
+                             unanswered.providers.end());
+  std::string advice;
+  for (const std::string& provider : unanswered.providers) {
+    if (provider == "SLEEF") {
+      advice += " Install SLEEF (Debian, Ubuntu: apt install libsleef3).";
+    } else if (provider == "libgomp") {
+      advice += " Install GCC's OpenMP runtime (Debian, Ubuntu: apt install libgomp1).";
+    } else {
+      advice += " docs/operators.md lists what Penstock has; `penstock inspect` shows what a package needs.";
+    }
+  }
+  base::fail(ErrorCode::Unsupported, "{} needs {} function{} that {} not there: {}.{}", what,
+             unanswered.functions.size(), unanswered.functions.size() == 1 ? "" : "s",
+             unanswered.functions.size() == 1 ? "is" : "are", fmt::join(unanswered.functions, ", "), advice);
+}
+
+void bind_symbols(LibraryImage& image, const ElfImage& elf, std::string_view what,
+                  const shim::ImportOptions& options) {
+  Unanswered unanswered;
+  const ElfImage::Tables& tables = elf.tables();
+  for (std::uint64_t index = 1; index < tables.symbol_count; ++index) {
+    const ElfSymbol& known = elf.symbols()[index];
+    if (known.name.empty()) continue;
+    const std::uint64_t offset = tables.symbols + index * sizeof(Elf64_Sym);
+    auto symbol = load<Elf64_Sym>(image.bytes, offset);
+    if (known.is_import()) {
+      const shim::Import import = shim::resolve_import(known.name, options);
+      if (import.kind == shim::ImportKind::System) continue;
+      if (import.kind == shim::ImportKind::Missing) {
+        unanswered.functions.emplace_back(known.name);
+        unanswered.providers.emplace_back(import.provider);
+        continue;
+      }
+      symbol.st_shndx = SHN_ABS;
+      symbol.st_value = reinterpret_cast<std::uintptr_t>(import.address);
+      // Its version was that of a library that is not asked any more.
+      if (tables.symbol_versions != 0) {
+        store<Elf64_Half>(image.bytes, tables.symbol_versions + index * sizeof(Elf64_Half), VER_NDX_GLOBAL);
+      }
+    } else if (known.name.starts_with("AOTInductor")) {
+      image.entry_points.push_back({std::string(known.name), known.value});
+    }
+    hide(symbol);
+    store(image.bytes, offset, symbol);
+  }
+  if (!unanswered.functions.empty()) refuse(unanswered, what);
+}
+
+/// Takes the version needs of replaced libraries out of their chain: the dynamic linker insists on
+/// finding each library that is named there.
+void drop_version_needs(LibraryImage& image, const ElfImage& elf) {
+  const ElfImage::Tables& tables = elf.tables();
+  if (tables.version_needs == 0) return;
+  // The library names in file order; the chain was checked when the image was read.
+  std::uint64_t offset = tables.version_needs;
+  std::optional<std::uint64_t> previous;
+  std::uint64_t dropped_from_front = 0;
+  std::uint64_t dropped = 0;
+  for (const package::ElfVersionNeed& need : elf.version_needs()) {
+    const auto record = load<Elf64_Verneed>(image.bytes, offset);
+    if (is_replaced_library(need.library)) {
+      ++dropped;
+      if (previous) {
+        auto before = load<Elf64_Verneed>(image.bytes, *previous);
+        before.vn_next = record.vn_next == 0 ? 0 : before.vn_next + record.vn_next;
+        store(image.bytes, *previous, before);
+      } else {
+        dropped_from_front += record.vn_next;
+      }
+    } else {
+      previous = offset;
+    }
+    offset += record.vn_next;
+  }
+  if (dropped == 0) return;
+  for (std::uint64_t index = 0; index < tables.dynamic_count; ++index) {
+    const std::uint64_t at = tables.dynamic + index * sizeof(Elf64_Dyn);
+    auto entry = load<Elf64_Dyn>(image.bytes, at);
+    if (entry.d_tag == DT_VERNEED) entry.d_un.d_ptr += dropped_from_front;
+    if (entry.d_tag == DT_VERNEEDNUM) entry.d_un.d_val -= dropped;
+    if (dropped == elf.version_needs().size() &&
+        (entry.d_tag == DT_VERNEED || entry.d_tag == DT_VERNEEDNUM || entry.d_tag == DT_VERSYM)) {
+      entry.d_tag = kIgnoredTag;
+    }
+    store(image.bytes, at, entry);
+  }
+}
+
+void drop_needs(LibraryImage& image, const ElfImage& elf) {
+  const ElfImage::Tables& tables = elf.tables();
+  std::size_t need = 0;
+  for (std::uint64_t index = 0; index < tables.dynamic_count; ++index) {
+    const std::uint64_t at = tables.dynamic + index * sizeof(Elf64_Dyn);
+    auto entry = load<Elf64_Dyn>(image.bytes, at);
+    if (entry.d_tag == DT_NULL) break;
+    if (entry.d_tag != DT_NEEDED) continue;
+    if (is_replaced_library(elf.needed()[need++])) {
+      entry.d_tag = kIgnoredTag;
+      store(image.bytes, at, entry);
+    }
+  }
+}
+
+void clear_executable_stack(LibraryImage& image, const ElfImage& elf) {
+  for (std::size_t index = 0; index < elf.segments().size(); ++index) {
+    if (elf.segments()[index].type != PT_GNU_STACK) continue;
+    const std::uint64_t at = elf.tables().program_headers + index * sizeof(Elf64_Phdr);
+    auto header = load<Elf64_Phdr>(image.bytes, at);
+    header.p_flags = PF_R | PF_W;
+    store(image.bytes, at, header);
+  }
+}
+
+/// How much of the file the dynamic linker reads: section headers and debug information are left out
+/// of the copy, which for a small model is most of it.
+std::size_t mapped_bytes(const ElfImage& elf) {
+  std::uint64_t end = elf.tables().program_headers + elf.segments().size() * sizeof(Elf64_Phdr);
+  for (const package::ElfSegment& segment : elf.segments()) {
+    if (segment.type == PT_LOAD) end = std::max(end, segment.offset + segment.file_bytes);
+  }
+  return static_cast<std::size_t>(std::min<std::uint64_t>(end, elf.bytes().size()));
+}
+
+}  // namespace
+
+bool is_replaced_library(std::string_view soname) noexcept {
+  constexpr std::array<std::string_view, 5> kPrefixes{"libtorch", "libc10", "libcuda.", "libcudart", "libgomp"};
+  return std::any_of(kPrefixes.begin(), kPrefixes.end(),
+                     [&](std::string_view prefix) { return soname.starts_with(prefix); });
+}
+
+LibraryImage prepare_library(const ElfImage& elf, std::string_view what, const shim::ImportOptions& options) {
+  LibraryImage image;
+  const std::size_t size = mapped_bytes(elf);
+  image.bytes.assign(elf.bytes().begin(), elf.bytes().begin() + static_cast<std::ptrdiff_t>(size));
+  auto header = load<Elf64_Ehdr>(image.bytes, 0);
+  header.e_shoff = 0;
+  header.e_shnum = 0;
+  header.e_shstrndx = 0;
+  store(image.bytes, 0, header);
+  bind_symbols(image, elf, what, options);
+  drop_version_needs(image, elf);
+  drop_needs(image, elf);
+  clear_executable_stack(image, elf);
+  return image;
+}
+
+}  // namespace penstock::model

@@ -1,0 +1,42 @@
+#pragma once
+
+#include "package/elf_image.hpp"
+#include "shim/imports.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace penstock::model {
+
+/// A function of PyTorch's container interface and where it lies in the library.
+struct EntryPoint {
+  std::string name;
+  std::uint64_t address = 0;
+};
+
+/// A copy of a model library that has been made ready for this process. docs/design/0001-binding.md
+/// says why it is done so.
+struct LibraryImage {
+  std::vector<std::byte> bytes;
+  std::vector<EntryPoint> entry_points;  ///< All exports that start with "AOTInductor".
+};
+
+/// Rewrites a model library so that it is bound to our functions and to no one else's, and can be
+/// unloaded:
+/// - an import that we answer becomes a hidden absolute symbol whose value is our function's address;
+/// - every export becomes hidden, unique symbols (which glibc shares across libraries, and which pin
+///   them) among them; entry points are found through `entry_points`, not by the dynamic linker;
+/// - needs of libtorch, CUDA and libgomp go, with their version needs;
+/// - the flag that asks for an executable stack is cleared.
+/// Errors: Unsupported names every import that nothing answers; Corrupt.
+LibraryImage prepare_library(const package::ElfImage& elf, std::string_view what,
+                             const shim::ImportOptions& options);
+
+/// True for a library that Penstock stands in for.
+bool is_replaced_library(std::string_view soname) noexcept;
+
+}  // namespace penstock::model

@@ -1,0 +1,178 @@
+#include <penstock/model.hpp>
+
+#include "base/fail.hpp"
+#include "model/generated_checks.hpp"
+#include "model/input_probe.hpp"
+#include "model/library_image.hpp"
+#include "model/model_impl.hpp"
+#include "model/package_impl.hpp"
+#include "package/call_spec.hpp"
+#include "package/elf_image.hpp"
+
+#include <fmt/ranges.h>
+
+#include <map>
+#include <utility>
+
+namespace penstock {
+namespace {
+
+void report(const LoadOptions& options, const std::string& what, const LoadProgress& progress) {
+  if (options.progress && !options.progress(progress)) {
+    base::fail(ErrorCode::Cancelled, "{}: the load was cancelled", what);
+  }
+}
+
+/// Refuses what cannot run here before any of it is loaded.
+void require_loadable(const ModelInfo& info, const LoadOptions& options, const std::string& what) {
+  if (options.device.type != DeviceType::Cpu) {
+    base::fail(ErrorCode::Unsupported, "{}: this build of Penstock has no CUDA part; load on the CPU", what);
+  }
+  if (info.device != options.device.type) {
+    base::fail(ErrorCode::Incompatible,
+               "{}: was compiled for CUDA, and this build of Penstock runs CPU packages; compile it for the CPU "
+               "(move module and example inputs to \"cpu\" before torch.export.export)",
+               what);
+  }
+  if (!info.needs.missing_functions.empty()) {
+    base::fail(ErrorCode::Unsupported, "{}: needs functions that Penstock does not have: {}", what,
+               fmt::join(info.needs.missing_functions, ", "));
+  }
+  if (!info.obstacles.empty()) {
+    base::fail(ErrorCode::Incompatible, "{}: {}", what, fmt::join(info.obstacles, "; "));
+  }
+  if (info.weights_form == WeightsForm::BinaryBlob || info.weights_form == WeightsForm::PickleWeights) {
+    base::fail(ErrorCode::Unsupported,
+               "{}: keeps its weights beside the library, which Penstock does not read yet; export it with "
+               "inductor_configs={{'aot_inductor.package_constants_in_so': True}}",
+               what);
+  }
+}
+
+void open_library(Model::Impl& impl, const package::ElfImage& elf, bool generated_checks) {
+  impl.container.reset();
+  impl.library.reset();
+  impl.library.emplace(model::prepare_library(elf, impl.what, {.generated_checks = generated_checks}), impl.what);
+  impl.container.emplace(*impl.library, to_string(impl.device), impl.what);
+  impl.container->fold_constants();
+  impl.generated_checks_on = generated_checks;
+}
+
+/// Sees to it that the generated checks are on or off as asked for, once they have been asked.
+void settle_checks(Model::Impl& impl, const package::ElfImage& elf, GeneratedChecks wanted, bool complete) {
+  const bool stay_on = wanted == GeneratedChecks::On || (wanted == GeneratedChecks::Auto && !complete);
+  if (stay_on || impl.container->input_count() == 0) return;
+  const auto check_switch = model::find_check_switch(elf);
+  if (check_switch && model::turn_off_checks(*impl.library, *impl.container, *check_switch)) {
+    impl.generated_checks_on = false;
+    return;
+  }
+  // A library without symbols takes its answer for good with the first call: so it is loaded anew.
+  open_library(impl, elf, false);
+}
+
+/// The symbol of each number, by the generated text where it has one.
+std::string symbol_name(std::map<int, std::string>& names, int symbol, const std::string& hint) {
+  const auto [known, added] = names.emplace(symbol, hint.empty() ? "n" + std::to_string(symbol) : hint);
+  return known->second;
+}
+
+std::string symbol_text(std::map<int, std::string>& names, const model::DimRule& rule, const std::string& hint) {
+  if (rule.symbol < 0) return {};
+  const bool plain = rule.scale == 1 && rule.offset == 0;
+  std::string text = symbol_name(names, rule.symbol, plain ? hint : std::string());
+  if (rule.scale != 1) text = std::to_string(rule.scale) + "*" + text;
+  if (rule.offset != 0) text += (rule.offset > 0 ? "+" : "") + std::to_string(rule.offset);
+  return text;
+}
+
+std::vector<TensorSpec> make_specs(std::span<const model::InputRule> rules, std::span<const TensorSpec> hints,
+                                   std::span<const std::string> keywords) {
+  std::vector<TensorSpec> specs;
+  std::map<int, std::string> names;
+  for (std::size_t i = 0; i < rules.size(); ++i) {
+    const model::InputRule& rule = rules[i];
+    TensorSpec spec{.name = "arg" + std::to_string(i),
+                    .keyword = i < keywords.size() ? keywords[i] : std::string(),
+                    .dtype = rule.dtype,
+                    .device = rule.device,
+                    .dims = {},
+                    .strides = rule.strides};
+    const bool hinted = i < hints.size() && hints[i].dims.size() == rule.dims.size();
+    for (std::size_t d = 0; d < rule.dims.size(); ++d) {
+      const std::string hint = hinted ? hints[i].dims[d].symbol : std::string();
+      spec.dims.push_back({rule.dims[d].min, rule.dims[d].max, symbol_text(names, rule.dims[d], hint)});
+    }
+    specs.push_back(std::move(spec));
+  }
+  return specs;
+}
+
+void describe_inputs(Model::Impl& impl, model::ProbedInputs& probed, const ModelInfo& info) {
+  if (!probed.layout_checked) model::add_text_hints(probed.rules, info.input_hints);
+  for (std::size_t i = 0; i < probed.rules.size(); ++i) {
+    if (element_bytes(probed.rules[i].dtype) == 0) {
+      base::fail(ErrorCode::Unsupported, "{}: input arg{} has PyTorch's dtype number {}, which Penstock does not have",
+                 impl.what, i, static_cast<int>(probed.rules[i].dtype));
+    }
+  }
+  const auto keywords = package::keyword_names(impl.call_spec_in, probed.rules.size());
+  impl.inputs = make_specs(probed.rules, info.input_hints, keywords);
+  impl.rules = model::InputRules(std::move(probed.rules), impl.inputs, impl.what);
+}
+
+}  // namespace
+
+Model::Model(std::shared_ptr<Impl> impl) noexcept : impl_(std::move(impl)) {}
+
+Model Model::load(const Package& package, const LoadOptions& options) {
+  const Package::Impl& source = *package.impl();
+  const std::size_t index = source.index_of(options.model);
+  const ModelInfo& info = source.models[index];
+  auto impl = std::make_shared<Impl>();
+  impl->name = info.name;
+  impl->device = options.device;
+  impl->what = source.models.size() == 1 ? package.name() : fmt::format("{} ({})", package.name(), info.name);
+  impl->max_threads = info.compiled_threads.value_or(1);
+  require_loadable(info, options, impl->what);
+
+  report(options, impl->what, {.stage = "reading", .done = 0, .total = info.library_bytes});
+  const package::SharedBytes library = source.archive.read(source.manifest.models[index].library);
+  const auto elf = package::ElfImage::parse(library.bytes, impl->what);
+  report(options, impl->what, {.stage = "loading", .done = info.library_bytes / 2, .total = info.library_bytes});
+  // The checks are on at first whatever the options say: they are what tells the inputs.
+  open_library(*impl, elf, true);
+  report(options, impl->what, {.stage = "inputs", .done = info.library_bytes, .total = info.library_bytes});
+
+  impl->call_spec_in = impl->container->call_spec_in();
+  impl->call_spec_out = impl->container->call_spec_out();
+  impl->constants = impl->container->constants();
+  for (std::size_t i = 0; i < impl->container->output_count(); ++i) {
+    impl->output_names.push_back("out" + std::to_string(i));
+  }
+  model::ProbedInputs probed = model::probe_inputs(*impl->container);
+  const bool complete = probed.complete;
+  describe_inputs(*impl, probed, info);
+  settle_checks(*impl, elf, options.generated_checks, complete);
+  report(options, impl->what, {.stage = "ready", .done = info.library_bytes, .total = info.library_bytes});
+  return Model(std::move(impl));
+}
+
+const std::string& Model::name() const noexcept { return impl_->name; }
+Device Model::device() const noexcept { return impl_->device; }
+std::span<const TensorSpec> Model::inputs() const noexcept { return impl_->inputs; }
+std::span<const std::string> Model::output_names() const noexcept { return impl_->output_names; }
+std::span<const ConstantInfo> Model::constants() const noexcept { return impl_->constants; }
+const std::string& Model::call_spec_in() const noexcept { return impl_->call_spec_in; }
+const std::string& Model::call_spec_out() const noexcept { return impl_->call_spec_out; }
+int Model::max_threads() const noexcept { return impl_->max_threads; }
+
+std::optional<std::size_t> Model::find_input(std::string_view name) const noexcept {
+  for (std::size_t i = 0; i < impl_->inputs.size(); ++i) {
+    const TensorSpec& spec = impl_->inputs[i];
+    if (spec.name == name || (!spec.keyword.empty() && spec.keyword == name)) return i;
+  }
+  return std::nullopt;
+}
+
+}  // namespace penstock

@@ -1,0 +1,80 @@
+#include <penstock/package.hpp>
+
+#include "base/fail.hpp"
+#include "model/package_impl.hpp"
+#include "package/digest.hpp"
+#include "shim/imports.hpp"
+
+#include <fmt/ranges.h>
+
+#include <utility>
+
+namespace penstock {
+namespace {
+
+std::shared_ptr<const Package::Impl> describe(package::Archive archive) {
+  auto impl = std::make_shared<Package::Impl>();
+  impl->archive = std::move(archive);
+  impl->manifest = package::read_manifest(impl->archive);
+  for (const package::ModelFiles& files : impl->manifest.models) {
+    ModelInfo info = files.info;
+    for (const std::string& function : info.needs.shim_functions) {
+      if (!shim::has_shim_function(function)) info.needs.missing_functions.push_back(function);
+    }
+    info.obstacles = package::machine_obstacles(info);
+    if (!info.needs.missing_functions.empty()) {
+      info.obstacles.push_back(fmt::format("needs functions that Penstock does not have: {}",
+                                           fmt::join(info.needs.missing_functions, ", ")));
+    }
+    if (info.device == DeviceType::Cuda) {
+      info.obstacles.push_back("was compiled for a CUDA device; this build of Penstock runs CPU packages");
+    }
+    impl->models.push_back(std::move(info));
+  }
+  return impl;
+}
+
+}  // namespace
+
+std::size_t Package::Impl::index_of(std::string_view model) const {
+  if (model.empty() && models.size() == 1) return 0;
+  const std::string_view wanted = model.empty() ? "model" : model;
+  std::string names;
+  for (std::size_t index = 0; index < models.size(); ++index) {
+    if (models[index].name == wanted) return index;
+    names += (names.empty() ? "" : ", ") + models[index].name;
+  }
+  base::fail(ErrorCode::NotFound, "{}: there is no model \"{}\" in it; there {} {}", archive.name(), wanted,
+             models.size() == 1 ? "is" : "are", names);
+}
+
+Package::Package(std::shared_ptr<const Impl> impl) noexcept : impl_(std::move(impl)) {}
+
+Package Package::open(const std::filesystem::path& path, const OpenOptions& options) {
+  package::Archive archive = package::Archive::open(path);
+  if (!options.sha256.empty()) {
+    if (archive.file_bytes().empty()) {
+      base::fail(ErrorCode::InvalidArgument, "{}: a folder has no SHA-256; give the archive file", archive.name());
+    }
+    package::check_sha256(archive.file_bytes(), options.sha256, archive.name());
+  }
+  return Package(describe(std::move(archive)));
+}
+
+Package Package::open_memory(std::span<const std::byte> bytes, std::shared_ptr<const void> owner,
+                             const std::string& name, const OpenOptions& options) {
+  if (!options.sha256.empty()) package::check_sha256(bytes, options.sha256, name);
+  return Package(describe(package::Archive::open_memory({bytes, std::move(owner)}, name)));
+}
+
+const std::string& Package::name() const noexcept { return impl_->archive.name(); }
+
+std::uint64_t Package::bytes() const noexcept { return impl_->archive.total_bytes(); }
+
+const std::string& Package::archive_version() const noexcept { return impl_->manifest.archive_version; }
+
+std::span<const ModelInfo> Package::models() const noexcept { return impl_->models; }
+
+const ModelInfo& Package::model(std::string_view name) const { return impl_->models[impl_->index_of(name)]; }
+
+}  // namespace penstock

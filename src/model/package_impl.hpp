@@ -1,0 +1,21 @@
+#pragma once
+
+#include "package/archive.hpp"
+#include "package/manifest.hpp"
+
+#include <penstock/package.hpp>
+
+#include <vector>
+
+namespace penstock {
+
+struct Package::Impl {
+  package::Archive archive;
+  package::Manifest manifest;
+  /// The models' infos, completed by what Penstock and this machine lack; same order as the manifest.
+  std::vector<ModelInfo> models;
+
+  [[nodiscard]] std::size_t index_of(std::string_view model) const;
+};
+
+}  // namespace penstock

@@ -1,0 +1,110 @@
+#include "session/outputs.hpp"
+
+#include "base/fail.hpp"
+#include "model/model_impl.hpp"
+#include "tensor/layout.hpp"
+
+#include <algorithm>
+#include <functional>
+
+namespace penstock::session {
+namespace {
+
+struct Bytes {
+  const std::byte* begin;
+  const std::byte* end;
+};
+
+Bytes bytes_of(const TensorView& view) {
+  const auto* begin = static_cast<const std::byte*>(view.data());
+  const std::int64_t extent = *tensor::checked_extent(view.sizes(), view.strides());
+  return {begin, begin + static_cast<std::size_t>(extent) * element_bytes(view.dtype())};
+}
+
+bool overlap(const TensorView& a, const TensorView& b) {
+  const Bytes first = bytes_of(a);
+  const Bytes second = bytes_of(b);
+  if (first.begin == first.end || second.begin == second.end) return false;
+  return std::less<>{}(first.begin, second.end) && std::less<>{}(second.begin, first.end);
+}
+
+void check_target(const TensorView& target, std::size_t index, const std::string& what) {
+  if (target.device() != Device{}) {
+    base::fail(ErrorCode::InvalidArgument, "{}: the view for out{} is on {}, the model on the CPU", what, index,
+               to_string(target.device()));
+  }
+  const Bytes bytes = bytes_of(target);
+  if (bytes.begin == nullptr && target.numel() != 0) {
+    base::fail(ErrorCode::InvalidArgument, "{}: the view for out{} has a null address", what, index);
+  }
+  if (static_cast<std::size_t>(bytes.end - bytes.begin) > target.storage_bytes()) {
+    base::fail(ErrorCode::InvalidArgument, "{}: the view for out{} reaches {} bytes, its storage has {}", what, index,
+               bytes.end - bytes.begin, target.storage_bytes());
+  }
+}
+
+}  // namespace
+
+TensorView view_of(const tensor::TensorObject& result, const std::string& what) {
+  if (result.storage == nullptr) base::fail(ErrorCode::Internal, "{}: the model gave an undefined output", what);
+  if (static_cast<std::size_t>(result.rank) > kMaxRank) {
+    base::fail(ErrorCode::Unsupported, "{}: an output has {} dimensions; at most {} can be given", what, result.rank,
+               kMaxRank);
+  }
+  const auto before = static_cast<std::size_t>(result.data - static_cast<std::byte*>(result.storage->data));
+  return TensorView(result.data, result.dtype, result.sizes(), result.strides(), result.storage->bytes - before,
+                    result.storage->device);
+}
+
+Tensor keep(tensor::TensorObjectPtr result, const std::shared_ptr<Model::Impl>& model) {
+  struct Holder {
+    tensor::TensorObjectPtr tensor;
+    std::shared_ptr<Model::Impl> model;
+  };
+  const TensorView view = view_of(*result, model->what);
+  const bool is_weight = result->storage->constant;
+  auto holder = std::make_shared<Holder>();
+  holder->tensor = std::move(result);
+  if (is_weight) holder->model = model;
+  return Tensor::adopt(view, std::move(holder));
+}
+
+void check_targets(std::span<const TensorView> targets, std::span<const TensorView> inputs, std::size_t count,
+                   const std::string& what) {
+  if (targets.empty()) return;
+  if (targets.size() != count) {
+    base::fail(ErrorCode::InvalidArgument, "{} has {} outputs, views for {} were given", what, count, targets.size());
+  }
+  for (std::size_t i = 0; i < targets.size(); ++i) {
+    check_target(targets[i], i, what);
+    for (std::size_t k = 0; k < inputs.size(); ++k) {
+      if (overlap(targets[i], inputs[k])) {
+        base::fail(ErrorCode::InvalidArgument, "{}: the view for out{} overlaps input arg{}", what, i, k);
+      }
+    }
+    for (std::size_t k = 0; k < i; ++k) {
+      if (overlap(targets[i], targets[k])) {
+        base::fail(ErrorCode::InvalidArgument, "{}: the views for out{} and out{} overlap", what, k, i);
+      }
+    }
+  }
+}
+
+void copy_to_targets(std::span<const TensorView> results, std::span<const TensorView> targets,
+                     const std::string& what) {
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    const TensorView& result = results[i];
+    const TensorView& target = targets[i];
+    if (result.dtype() != target.dtype() || !std::ranges::equal(result.sizes(), target.sizes())) {
+      base::fail(ErrorCode::InvalidArgument, "{}: out{} is {}, the view for it {}", what, i, to_string(result),
+                 to_string(target));
+    }
+  }
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    if (results[i].numel() == 0) continue;
+    tensor::copy_strided(targets[i].data(), targets[i].strides(), results[i].data(), results[i].strides(),
+                         results[i].sizes(), element_bytes(results[i].dtype()));
+  }
+}
+
+}  // namespace penstock::session

@@ -1,0 +1,161 @@
+#include <penstock/session.hpp>
+
+#include "base/fail.hpp"
+#include "cpu/op_state.hpp"
+#include "model/model_impl.hpp"
+#include "session/outputs.hpp"
+#include "shim/context.hpp"
+#include "system/machine.hpp"
+#include "tensor/memory_pool.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <utility>
+
+namespace penstock {
+namespace {
+
+int thread_bound(const Model& model, const SessionOptions& options) {
+  if (options.threads < 0) {
+    base::fail(ErrorCode::InvalidArgument, "a session of {} threads; 0 means as many as the model can use",
+               options.threads);
+  }
+  const int wanted = options.threads == 0 ? system::available_threads() : options.threads;
+  return std::min(wanted, model.max_threads());
+}
+
+tensor::TensorObjectPtr input_handle(const model::InputRules& rules, std::size_t index, const TensorView& view) {
+  std::array<std::int64_t, kMaxRank> strides;
+  const std::span<std::int64_t> used(strides.data(), view.rank());
+  rules.compiled_strides(index, view, used);
+  tensor::Storage* storage = tensor::borrow_storage(view.data(), view.storage_bytes(), view.device());
+  struct Reference {
+    tensor::Storage* storage;
+    ~Reference() { storage->drop(); }
+  } const reference{storage};
+  return tensor::TensorObjectPtr(
+      tensor::make_tensor(storage, {.dtype = view.dtype(), .sizes = view.sizes(), .strides = used}));
+}
+
+}  // namespace
+
+struct Session::Impl {
+  Impl(Model given, const SessionOptions& options)
+      : model(std::move(given)), threads(thread_bound(model, options)) {
+    const model::Container& container = *model.impl()->container;
+    inputs.resize(container.input_count());
+    outputs.resize(container.output_count());
+    results.resize(container.output_count());
+  }
+
+  ~Impl() { drop_results(); }
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
+
+  void drop_results() noexcept {
+    for (AtenTensorHandle& output : outputs) tensor::free_tensor(std::exchange(output, nullptr));
+  }
+
+  /// Checks, runs, and leaves the results in `outputs` and `results`.
+  void execute(std::span<const TensorView> given) {
+    const Model::Impl& loaded = *model.impl();
+    drop_results();
+    loaded.rules.check(given);
+    shim::CallContext context;
+    context.pool = &pool;
+    context.operators = &operators;
+    context.threads = threads;
+    make_inputs(loaded.rules, given);
+    const shim::ContextScope scope(context);
+    if (!loaded.container->run(inputs.data(), outputs.data())) {
+      // A run that fails half-way may have handed out some outputs already.
+      drop_results();
+      throw loaded.container->error(context);
+    }
+    for (std::size_t i = 0; i < outputs.size(); ++i) results[i] = session::view_of(*outputs[i], loaded.what);
+  }
+
+  void make_inputs(const model::InputRules& rules, std::span<const TensorView> given) {
+    std::size_t made = 0;
+    try {
+      for (; made < given.size(); ++made) inputs[made] = input_handle(rules, made, given[made]).release();
+    } catch (...) {
+      while (made-- > 0) tensor::free_tensor(std::exchange(inputs[made], nullptr));
+      throw;
+    }
+  }
+
+  Model model;
+  int threads;
+  tensor::MemoryPool pool;
+  cpu::OpState operators;
+  std::vector<AtenTensorHandle> inputs;
+  std::vector<AtenTensorHandle> outputs;
+  std::vector<TensorView> results;
+};
+
+Session::Session(Model model, const SessionOptions& options)
+    : impl_(std::make_unique<Impl>(std::move(model), options)) {}
+
+Session::~Session() = default;
+Session::Session(Session&&) noexcept = default;
+Session& Session::operator=(Session&&) noexcept = default;
+
+std::vector<Tensor> Session::run(std::span<const TensorView> inputs, const RunOptions& options) {
+  const std::shared_ptr<Model::Impl>& loaded = impl_->model.impl();
+  session::check_targets(options.outputs, inputs, impl_->outputs.size(), loaded->what);
+  impl_->execute(inputs);
+  std::vector<Tensor> kept;
+  kept.reserve(impl_->outputs.size());
+  if (!options.outputs.empty()) {
+    session::copy_to_targets(impl_->results, options.outputs, loaded->what);
+    // The memory is the caller's: there is nothing to keep alive, but a tensor has an owner.
+    static const auto nobody = std::make_shared<char>();
+    for (const TensorView& target : options.outputs) kept.push_back(Tensor::adopt(target, nobody));
+    return kept;
+  }
+  for (AtenTensorHandle& output : impl_->outputs) {
+    kept.push_back(session::keep(tensor::TensorObjectPtr(std::exchange(output, nullptr)), loaded));
+  }
+  return kept;
+}
+
+std::span<const TensorView> Session::run_borrowed(std::span<const TensorView> inputs) {
+  impl_->execute(inputs);
+  return impl_->results;
+}
+
+void Session::prepare(const PrepareOptions& options) {
+  const std::span<const TensorSpec> specs = impl_->model.inputs();
+  if (!options.shapes.empty() && options.shapes.size() != specs.size()) {
+    base::fail(ErrorCode::InvalidArgument, "{} takes {} inputs, {} shapes were given", impl_->model.impl()->what,
+               specs.size(), options.shapes.size());
+  }
+  std::vector<std::vector<std::int64_t>> shapes = options.shapes;
+  if (shapes.empty()) shapes = impl_->model.impl()->rules.smallest_sizes();
+  std::vector<Tensor> zeros;
+  std::vector<TensorView> views;
+  for (std::size_t i = 0; i < specs.size(); ++i) {
+    zeros.push_back(Tensor::empty(specs[i].dtype, shapes[i]));
+    const TensorView& whole = zeros.back().view();
+    if (whole.storage_bytes() != 0) std::memset(whole.data(), 0, whole.storage_bytes());
+    if (shapes[i].size() != specs[i].dims.size()) {
+      views.push_back(whole);
+      continue;
+    }
+    std::vector<std::int64_t> strides(shapes[i].size());
+    impl_->model.impl()->rules.compiled_strides(i, whole, strides);
+    views.emplace_back(whole.data(), whole.dtype(), whole.sizes(), strides, whole.storage_bytes());
+  }
+  impl_->execute(views);
+  impl_->drop_results();
+}
+
+int Session::threads() const noexcept { return impl_->threads; }
+
+const Model& Session::model() const noexcept { return impl_->model; }
+
+std::uint64_t Session::arena_bytes() const noexcept { return impl_->pool.held_bytes(); }
+
+}  // namespace penstock

@@ -1,0 +1,52 @@
+#include "shim/context.hpp"
+
+#include "base/fail.hpp"
+
+#include <new>
+
+namespace penstock::shim {
+namespace {
+
+thread_local CallContext* t_context = nullptr;
+
+void keep(ErrorCode code, const char* message) noexcept {
+  if (t_context == nullptr || t_context->failure.has_value()) return;
+  try {
+    t_context->failure = Failure{code, message};
+  } catch (const std::bad_alloc&) {
+    // The code alone has to do.
+    t_context->failure = Failure{ErrorCode::OutOfMemory, {}};
+  }
+}
+
+}  // namespace
+
+CallContext* current_context() noexcept { return t_context; }
+
+ContextScope::ContextScope(CallContext& context) noexcept : previous_(t_context) { t_context = &context; }
+
+ContextScope::~ContextScope() { t_context = previous_; }
+
+std::int32_t record_failure() noexcept {
+  try {
+    throw;
+  } catch (const Error& error) {
+    keep(error.code(), error.what());
+  } catch (const std::bad_alloc&) {
+    keep(ErrorCode::OutOfMemory, "out of memory");
+  } catch (const std::exception& error) {
+    keep(ErrorCode::Internal, error.what());
+  } catch (...) {
+    keep(ErrorCode::Internal, "an exception of unknown type");
+  }
+  return 1;
+}
+
+void refuse_while_probing() {
+  if (t_context != nullptr && t_context->purpose == CallContext::Purpose::Probe) {
+    // The end of every probe; never seen by a user.
+    throw Error(ErrorCode::Cancelled, "input checks passed");
+  }
+}
+
+}  // namespace penstock::shim

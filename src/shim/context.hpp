@@ -1,0 +1,70 @@
+#pragma once
+
+#include "cpu/op_state.hpp"
+#include "tensor/memory_pool.hpp"
+#include "tensor/tensor_object.hpp"
+
+#include <penstock/error.hpp>
+
+#include <optional>
+#include <string>
+
+namespace penstock::shim {
+
+/// The first thing that went wrong inside a call of the model library.
+struct Failure {
+  ErrorCode code = ErrorCode::Internal;
+  std::string message;
+};
+
+/// What the shim functions of one call into a model library work with. The model library's C ABI has
+/// no room for it, so it is found through the thread.
+struct CallContext {
+  enum class Purpose {
+    Load,   ///< Tensors made from memory are weights, which do not change.
+    Probe,  ///< Only the library's own input checks may run: any work is refused.
+    Run,
+  };
+  Purpose purpose = Purpose::Run;
+  tensor::MemoryPool* pool = nullptr;   ///< Where results are made; null: plain host memory.
+  cpu::OpState* operators = nullptr;    ///< Needed by operators; null while loading and probing.
+  int threads = 1;                      ///< Upper bound on a team.
+  std::optional<Failure> failure;
+  std::string printed;                  ///< What the library wrote to std::cerr.
+  const tensor::TensorObject* last_dim_query = nullptr;  ///< Probe: whose rank was asked for last.
+};
+
+/// The context of this thread's innermost call into a model library; null outside of one.
+CallContext* current_context() noexcept;
+
+/// Makes `context` the current one until the end of the scope.
+class ContextScope {
+ public:
+  explicit ContextScope(CallContext& context) noexcept;
+  ~ContextScope();
+  ContextScope(const ContextScope&) = delete;
+  ContextScope& operator=(const ContextScope&) = delete;
+
+ private:
+  CallContext* previous_;
+};
+
+/// Keeps the message of the exception in flight for whoever made the call, and gives the ABI's code
+/// for failure. To be called in a catch block.
+std::int32_t record_failure() noexcept;
+
+/// Runs `work` behind the C ABI: 0, or 1 with the failure recorded.
+template <class Work>
+std::int32_t guarded(Work&& work) noexcept {
+  try {
+    work();
+    return 0;
+  } catch (...) {
+    return record_failure();
+  }
+}
+
+/// Throws where the current call may only run input checks.
+void refuse_while_probing();
+
+}  // namespace penstock::shim

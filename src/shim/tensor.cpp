@@ -1,0 +1,284 @@
+#include "shim/abi.hpp"
+#include "shim/context.hpp"
+#include "shim/results.hpp"
+#include "shim/table.hpp"
+#include "tensor/layout.hpp"
+
+#include "base/checked.hpp"
+#include "base/fail.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+using namespace penstock;
+using penstock::base::fail;
+using penstock::shim::CallContext;
+using penstock::shim::checked_dtype;
+using penstock::shim::checked_span;
+using penstock::shim::guarded;
+using penstock::tensor::TensorObject;
+using penstock::tensor::TensorObjectPtr;
+
+namespace {
+
+void require_host(std::int32_t device_type) {
+  if (device_type != static_cast<std::int32_t>(DeviceType::Cpu)) {
+    fail(ErrorCode::Unsupported, "the model asks for memory on PyTorch's device type {} in a run on the CPU",
+         device_type);
+  }
+}
+
+/// A tensor over memory of the model library: its weights while it is loaded.
+TensorObjectPtr tensor_over(void* data, DType dtype, std::span<const std::int64_t> sizes,
+                            std::span<const std::int64_t> strides, std::int64_t offset) {
+  const auto extent = tensor::checked_extent(sizes, strides);
+  const auto elements = extent && offset >= 0 ? base::checked_add(*extent, offset) : std::nullopt;
+  const auto bytes =
+      elements ? base::checked_mul<std::uint64_t>(static_cast<std::uint64_t>(*elements), element_bytes(dtype))
+               : std::nullopt;
+  if (!bytes) {
+    fail(ErrorCode::InvalidArgument, "a tensor of sizes {} and strides {} at offset {}",
+         tensor::sizes_text(sizes), tensor::sizes_text(strides), offset);
+  }
+  tensor::Storage* storage = tensor::borrow_storage(data, *bytes, Device{});
+  const CallContext* context = shim::current_context();
+  storage->constant = context != nullptr && context->purpose == CallContext::Purpose::Load;
+  struct Reference {
+    tensor::Storage* storage;
+    ~Reference() { storage->drop(); }
+  } const reference{storage};
+  return TensorObjectPtr(tensor::make_tensor(
+      storage, {.dtype = dtype, .sizes = sizes, .strides = strides, .storage_offset = offset}));
+}
+
+TensorObjectPtr view_of(const TensorObject& self, const tensor::Layout& layout) {
+  if (self.storage == nullptr) fail(ErrorCode::InvalidArgument, "a view of an undefined tensor");
+  return TensorObjectPtr(tensor::make_tensor(self.storage, layout));
+}
+
+void copy_elements(const TensorObject& destination, const TensorObject& source) {
+  if (destination.dtype != source.dtype || destination.rank != source.rank ||
+      !std::equal(source.sizes().begin(), source.sizes().end(), destination.sizes().begin())) {
+    fail(ErrorCode::Unsupported, "a copy of {}{} into {}{}; only copies of equal dtype and sizes are made",
+         dtype_name(source.dtype), tensor::sizes_text(source.sizes()), dtype_name(destination.dtype),
+         tensor::sizes_text(destination.sizes()));
+  }
+  tensor::copy_strided(destination.data, destination.strides(), source.data, source.strides(), source.sizes(),
+                       element_bytes(source.dtype));
+}
+
+/// Strides of a dense tensor whose dimensions lie in the order that `self`'s do; row-major where
+/// `self` overlaps itself or has gaps. That is what torch.clone keeps.
+void preserved_strides(const TensorObject& self, std::span<std::int64_t> strides) {
+  const auto rank = static_cast<std::size_t>(self.rank);
+  std::array<std::size_t, tensor::kRoomForDims> order;
+  for (std::size_t i = 0; i < rank; ++i) order[i] = i;
+  std::stable_sort(order.begin(), order.begin() + self.rank, [&](std::size_t a, std::size_t b) {
+    return self.stride[a] != self.stride[b] ? self.stride[a] < self.stride[b] : self.size[a] < self.size[b];
+  });
+  std::int64_t expected = 1;
+  bool dense = true;
+  for (std::size_t i = 0; i < rank; ++i) {
+    const std::size_t dim = order[i];
+    if (self.size[dim] == 1) continue;
+    dense = dense && self.stride[dim] == expected;
+    expected *= std::max<std::int64_t>(self.size[dim], 1);
+  }
+  if (dense) {
+    std::copy_n(self.stride.begin(), rank, strides.begin());
+  } else {
+    tensor::fill_contiguous_strides(self.sizes(), strides);
+  }
+}
+
+}  // namespace
+
+extern "C" {
+
+AOTITorchError penstock_delete_tensor_object(AtenTensorHandle tensor) {
+  tensor::free_tensor(tensor);
+  return 0;
+}
+
+AOTITorchError penstock_new_tensor_handle(AtenTensorHandle tensor, AtenTensorHandle* ret) {
+  return guarded([&] { *ret = shim::share(*tensor).release(); });
+}
+
+AOTITorchError penstock_new_uninitialized_tensor(AtenTensorHandle* ret) {
+  return guarded([&] {
+    const std::int64_t size = 0;
+    const std::int64_t stride = 1;
+    *ret = tensor::make_tensor(nullptr, {.sizes = {&size, 1}, .strides = {&stride, 1}});
+  });
+}
+
+AOTITorchError penstock_empty_strided(std::int64_t ndim, const std::int64_t* sizes, const std::int64_t* strides,
+                                      std::int32_t dtype, std::int32_t device_type, std::int32_t,
+                                      AtenTensorHandle* ret) {
+  return guarded([&] {
+    require_host(device_type);
+    *ret = shim::make_result(checked_dtype(dtype), checked_span(sizes, ndim), checked_span(strides, ndim)).release();
+  });
+}
+
+AOTITorchError penstock_create_tensor_from_blob(void* data, std::int64_t ndim, const std::int64_t* sizes,
+                                                const std::int64_t* strides, std::int64_t storage_offset,
+                                                std::int32_t dtype, std::int32_t device_type, std::int32_t,
+                                                AtenTensorHandle* ret) {
+  return guarded([&] {
+    require_host(device_type);
+    *ret = tensor_over(data, checked_dtype(dtype), checked_span(sizes, ndim), checked_span(strides, ndim),
+                       storage_offset)
+               .release();
+  });
+}
+
+AOTITorchError penstock_create_tensor_from_blob_v2(void* data, std::int64_t ndim, const std::int64_t* sizes,
+                                                   const std::int64_t* strides, std::int64_t storage_offset,
+                                                   std::int32_t dtype, std::int32_t device_type,
+                                                   std::int32_t device_index, AtenTensorHandle* ret,
+                                                   std::int32_t layout, const std::uint8_t*, std::int64_t) {
+  if (layout != 0) {
+    return guarded([&] {
+      fail(ErrorCode::Unsupported,
+           "the model has a weight in PyTorch's layout number {} (packed for MKL-DNN); export it without "
+           "freezing, so that weights stay strided",
+           layout);
+    });
+  }
+  return penstock_create_tensor_from_blob(data, ndim, sizes, strides, storage_offset, dtype, device_type,
+                                          device_index, ret);
+}
+
+AOTITorchError penstock_reinterpret_tensor(AtenTensorHandle self, std::int64_t ndim, const std::int64_t* sizes,
+                                           const std::int64_t* strides, std::int64_t storage_offset,
+                                           AtenTensorHandle* ret) {
+  return guarded([&] {
+    shim::refuse_while_probing();
+    // The offset counts from self's own first element, as at::inductor's _reinterpret_tensor has it.
+    const auto offset = base::checked_add(self->storage_offset, storage_offset);
+    if (!offset) fail(ErrorCode::InvalidArgument, "a view at offset {}", storage_offset);
+    *ret = view_of(*self, {.dtype = self->dtype,
+                           .sizes = checked_span(sizes, ndim),
+                           .strides = checked_span(strides, ndim),
+                           .storage_offset = *offset})
+               .release();
+  });
+}
+
+AOTITorchError penstock_alloc_from_pool(AtenTensorHandle self, std::int64_t offset_bytes, std::int32_t dtype,
+                                        std::int64_t ndim, const std::int64_t* sizes,
+                                        const std::int64_t* strides, AtenTensorHandle* ret) {
+  return guarded([&] {
+    const DType type = checked_dtype(dtype);
+    const auto element = static_cast<std::int64_t>(element_bytes(type));
+    if (offset_bytes < 0 || offset_bytes % element != 0 || self->storage_offset != 0) {
+      fail(ErrorCode::InvalidArgument, "a {} tensor at byte {} of a memory pool", dtype_name(type), offset_bytes);
+    }
+    *ret = view_of(*self, {.dtype = type,
+                           .sizes = checked_span(sizes, ndim),
+                           .strides = checked_span(strides, ndim),
+                           .storage_offset = offset_bytes / element})
+               .release();
+  });
+}
+
+AOTITorchError penstock_as_strided(AtenTensorHandle self, const std::int64_t* sizes, const std::int64_t* strides,
+                                   AtenTensorHandle* ret) {
+  return guarded([&] {
+    *ret = view_of(*self, {.dtype = self->dtype,
+                           .sizes = checked_span(sizes, self->rank),
+                           .strides = checked_span(strides, self->rank),
+                           .storage_offset = self->storage_offset})
+               .release();
+  });
+}
+
+AOTITorchError penstock_clone(AtenTensorHandle self, AtenTensorHandle* ret) {
+  return guarded([&] {
+    std::array<std::int64_t, tensor::kRoomForDims> strides;
+    const std::span<std::int64_t> used(strides.data(), static_cast<std::size_t>(self->rank));
+    preserved_strides(*self, used);
+    TensorObjectPtr made = shim::make_result(self->dtype, self->sizes(), used);
+    copy_elements(*made, *self);
+    *ret = made.release();
+  });
+}
+
+AOTITorchError penstock_clone_preserve_strides(AtenTensorHandle self, AtenTensorHandle* ret) {
+  return guarded([&] {
+    TensorObjectPtr made = shim::make_result(self->dtype, self->sizes(), self->strides());
+    // All bytes between, gaps too: strides may overlap, and then elements cannot be copied one by one.
+    const std::size_t bytes = made->storage->bytes;
+    if (bytes != 0) std::memcpy(made->data, self->data, bytes);
+    *ret = made.release();
+  });
+}
+
+AOTITorchError penstock_tensor_copy_(AtenTensorHandle source, AtenTensorHandle destination) {
+  return guarded([&] {
+    shim::refuse_while_probing();
+    copy_elements(*destination, *source);
+  });
+}
+
+AOTITorchError penstock_copy_(AtenTensorHandle self, AtenTensorHandle source, std::int32_t) {
+  return penstock_tensor_copy_(source, self);
+}
+
+AOTITorchError penstock_assign_tensors(AtenTensorHandle source, AtenTensorHandle destination) {
+  return guarded([&] {
+    TensorObjectPtr shared = shim::share(*source);
+    // The handle stays, what it refers to changes.
+    std::swap(*shared, *destination);
+    std::swap(shared->next_free, destination->next_free);
+  });
+}
+
+AOTITorchError penstock_assign_tensors_out(AtenTensorHandle source, AtenTensorHandle* ret) {
+  return penstock_new_tensor_handle(source, ret);
+}
+
+AOTITorchError penstock_zero_(AtenTensorHandle self) {
+  return guarded([&] {
+    shim::refuse_while_probing();
+    const std::size_t element = element_bytes(self->dtype);
+    if (tensor::is_contiguous(self->sizes(), self->strides())) {
+      std::memset(self->data, 0, static_cast<std::size_t>(self->numel) * element);
+      return;
+    }
+    const std::array<std::byte, 16> zero{};
+    const std::array<std::int64_t, tensor::kRoomForDims> still{};
+    tensor::copy_strided(self->data, self->strides(), zero.data(),
+                         {still.data(), static_cast<std::size_t>(self->rank)}, self->sizes(), element);
+  });
+}
+
+}  // extern "C"
+
+namespace penstock::shim {
+
+std::span<const TableEntry> tensor_functions() {
+  static const std::array kTable{
+      entry("aoti_torch_delete_tensor_object", &penstock_delete_tensor_object),
+      entry("aoti_torch_new_tensor_handle", &penstock_new_tensor_handle),
+      entry("aoti_torch_new_uninitialized_tensor", &penstock_new_uninitialized_tensor),
+      entry("aoti_torch_empty_strided", &penstock_empty_strided),
+      entry("aoti_torch_create_tensor_from_blob", &penstock_create_tensor_from_blob),
+      entry("aoti_torch_create_tensor_from_blob_v2", &penstock_create_tensor_from_blob_v2),
+      entry("aoti_torch__reinterpret_tensor", &penstock_reinterpret_tensor),
+      entry("aoti_torch__alloc_from_pool", &penstock_alloc_from_pool),
+      entry("aoti_torch_as_strided", &penstock_as_strided),
+      entry("aoti_torch_clone", &penstock_clone),
+      entry("aoti_torch_clone_preserve_strides", &penstock_clone_preserve_strides),
+      entry("aoti_torch_tensor_copy_", &penstock_tensor_copy_),
+      entry("aoti_torch_copy_", &penstock_copy_),
+      entry("aoti_torch_assign_tensors", &penstock_assign_tensors),
+      entry("aoti_torch_assign_tensors_out", &penstock_assign_tensors_out),
+      entry("aoti_torch_zero_", &penstock_zero_),
+  };
+  return kTable;
+}
+
+}  // namespace penstock::shim

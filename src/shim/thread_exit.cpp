@@ -1,0 +1,88 @@
+#include "shim/thread_exit.hpp"
+
+#include <algorithm>
+#include <functional>
+#include <iterator>
+#include <mutex>
+#include <vector>
+
+namespace penstock::shim {
+namespace {
+
+struct ThreadExit {
+  void (*destructor)(void*);
+  void* object;
+  void* library;
+};
+
+struct ThreadList;
+
+/// All threads' lists. Recursive, as a destructor may register another. Never destroyed: threads end
+/// after main does.
+struct Registry {
+  std::recursive_mutex mutex;
+  std::vector<ThreadList*> lists;
+};
+
+Registry& registry() {
+  static Registry* instance = new Registry;
+  return *instance;
+}
+
+/// What one thread has to run when it ends.
+struct ThreadList {
+  std::vector<ThreadExit> exits;
+
+  ThreadList() {
+    const std::lock_guard lock(registry().mutex);
+    registry().lists.push_back(this);
+  }
+
+  ~ThreadList() {
+    const std::lock_guard lock(registry().mutex);
+    while (!exits.empty()) {
+      const ThreadExit last = exits.back();
+      exits.pop_back();
+      last.destructor(last.object);
+    }
+    std::erase(registry().lists, this);
+  }
+
+  ThreadList(const ThreadList&) = delete;
+  ThreadList& operator=(const ThreadList&) = delete;
+};
+
+bool lies_in(const void* address, const void* begin, const void* end) {
+  return !std::less<>{}(address, begin) && std::less<>{}(address, end);
+}
+
+}  // namespace
+
+int register_thread_exit(void (*destructor)(void*), void* object, void* library) noexcept {
+  try {
+    thread_local ThreadList list;
+    const std::lock_guard lock(registry().mutex);
+    list.exits.push_back({destructor, object, library});
+    return 0;
+  } catch (...) {
+    return -1;
+  }
+}
+
+void run_thread_exits(const void* begin, const void* end) noexcept {
+  const std::lock_guard lock(registry().mutex);
+  // By index: a destructor may register another exit, or a list.
+  for (std::size_t i = 0; i < registry().lists.size(); ++i) {
+    std::vector<ThreadExit>& exits = registry().lists[i]->exits;
+    for (std::size_t k = exits.size(); k-- > 0;) {
+      if (k >= exits.size() || !lies_in(exits[k].library, begin, end)) continue;
+      const ThreadExit exit = exits[k];
+      exits.erase(exits.begin() + static_cast<std::ptrdiff_t>(k));
+      exit.destructor(exit.object);
+    }
+    // A thread that lives on should not hold room for libraries that are gone.
+    if (exits.empty()) std::vector<ThreadExit>().swap(exits);
+  }
+}
+
+}  // namespace penstock::shim
