@@ -13,9 +13,7 @@ namespace penstock {
 namespace {
 
 std::shared_ptr<const Package::Impl> describe(package::Archive archive) {
-  auto impl = std::make_shared<Package::Impl>();
-  impl->archive = std::move(archive);
-  impl->manifest = package::read_manifest(impl->archive);
+  auto impl = std::make_shared<Package::Impl>(std::move(archive));
   for (const package::ModelFiles& files : impl->manifest.models) {
     ModelInfo info = files.info;
     for (const std::string& function : info.needs.shim_functions) {

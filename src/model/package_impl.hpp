@@ -5,11 +5,14 @@
 
 #include <penstock/package.hpp>
 
+#include <utility>
 #include <vector>
 
 namespace penstock {
 
 struct Package::Impl {
+  explicit Impl(package::Archive opened) : archive(std::move(opened)), manifest(package::read_manifest(archive)) {}
+
   package::Archive archive;
   package::Manifest manifest;
   /// The models' infos, completed by what Penstock and this machine lack; same order as the manifest.

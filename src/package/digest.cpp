@@ -12,11 +12,13 @@ namespace penstock::package {
 
 void check_sha256(std::span<const std::byte> bytes, std::string_view expected, const std::string& what) {
   constexpr std::size_t kDigits = 64;
-  const bool is_digest = expected.size() == kDigits && std::all_of(expected.begin(), expected.end(), [](char c) {
-    return std::isxdigit(static_cast<unsigned char>(c)) != 0;
-  });
+  const bool is_digest =
+      expected.size() == kDigits && std::all_of(expected.begin(), expected.end(), [](char c) {
+        return std::isxdigit(static_cast<unsigned char>(c)) != 0;
+      });
   if (!is_digest) {
-    base::fail(ErrorCode::InvalidArgument, "\"{}\" is no SHA-256: 64 hexadecimal digits are expected", expected);
+    base::fail(ErrorCode::InvalidArgument, "\"{}\" is no SHA-256: 64 hexadecimal digits are expected",
+               expected);
   }
   std::array<unsigned char, EVP_MAX_MD_SIZE> digest;
   unsigned length = 0;
@@ -30,7 +32,8 @@ void check_sha256(std::span<const std::byte> bytes, std::string_view expected, c
   });
   if (!same) {
     base::fail(ErrorCode::InvalidArgument,
-               "{} is not the file that was expected: its SHA-256 is {}, {} was asked for", what, actual, expected);
+               "{} is not the file that was expected: its SHA-256 is {}, {} was asked for", what, actual,
+               expected);
   }
 }
 

@@ -15,6 +15,8 @@ struct ModelFiles {
   std::string folder;                ///< "data/aotinductor/model/"
   std::string library;               ///< Entry of the model library.
   std::vector<std::string> entries;  ///< All entries below the folder.
+  /// The code splits work by its own thread count: a team must have just `info.compiled_threads`.
+  bool exact_threads = false;
 };
 
 /// All of what a package states of itself.
@@ -23,9 +25,18 @@ struct Manifest {
   std::vector<ModelFiles> models;  ///< Sorted by name; at least one.
 };
 
+/// How to read a manifest.
+struct ManifestOptions {
+  /// Decode the library's code for instruction sets in any case. Otherwise only where the compile
+  /// command does not tell, and this machine lacks anything that -march=native may have put in.
+  bool decode_code = false;
+};
+
 /// Reads format, version, byte order, and for each model: metadata, the library's needs, text hints.
+/// `needs.libraries` has libsleef.so.3 where the library imports SLEEF functions, which stock packages
+/// expect of libtorch.
 /// Errors: Corrupt, Unsupported (format or version), Incompatible (byte order, machine).
-Manifest read_manifest(const Archive& archive);
+Manifest read_manifest(const Archive& archive, const ManifestOptions& options = {});
 
 /// One sentence for each thing in `info` that this machine lacks: operating system, architecture,
 /// instructions, glibc, libstdc++, libraries. With the export lines that would make it portable.

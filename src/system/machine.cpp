@@ -254,7 +254,7 @@ std::string architecture() {
 
 std::string cpu_name() {
   std::array<std::uint32_t, 12> words{};
-  if (__get_cpuid_max(0x80000000U, nullptr) < 0x80000004U) return "x86_64";
+  if (static_cast<std::uint32_t>(__get_cpuid_max(0x80000000U, nullptr)) < 0x80000004U) return "x86_64";
   for (std::uint32_t i = 0; i < 3; ++i) {
     const Registers r = cpuid(0x80000002U + i);
     const std::array<std::uint32_t, 4> part = {r.a, r.b, r.c, r.d};
