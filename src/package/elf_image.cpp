@@ -24,7 +24,6 @@ constexpr std::size_t kMaxNamesBytes = std::size_t{256} << 20;
 std::string machine_name(std::uint16_t machine) {
   switch (machine) {
     case EM_AARCH64: return "aarch64";
-    case EM_386: return "i386";
     case EM_PPC64: return "ppc64";
     case EM_RISCV: return "riscv64";
     default: return fmt::format("ELF machine {}", machine);

@@ -1,0 +1,16 @@
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace penstock::package {
+
+/// The keyword name of each leaf of a call, in flattened order, from torch's pytree JSON of its inputs:
+/// "scale", "opts.k", "opts.m.0". Empty for positional arguments, which the format does not name.
+/// Source: torch/utils/_pytree.py, treespec_dumps. Errors: Corrupt for JSON of another form or with
+/// another number of leaves.
+std::vector<std::string> keyword_names(std::string_view in_spec_json, std::size_t leaf_count);
+
+}  // namespace penstock::package
