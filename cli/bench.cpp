@@ -1,0 +1,280 @@
+#include "commands.hpp"
+#include "inputs.hpp"
+#include "loading.hpp"
+#include "report.hpp"
+#include "timing.hpp"
+
+#include <penstock/session.hpp>
+
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <atomic>
+#include <exception>
+#include <iterator>
+#include <latch>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace penstock::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct BenchCommand {
+  ModelChoice choice;
+  InputOptions inputs;
+  double warm_up_ms = 200;
+  double duration_s = 3;
+  bool duration_given = false;
+  std::int64_t iterations = 0;
+  int sessions = 1;
+  int threads = 0;
+  std::vector<double> percentiles{50, 90, 99};
+  std::string times_file;
+  bool json = false;
+};
+
+/// When a session has run enough: both bounds hold, where both are given.
+struct Goal {
+  std::int64_t iterations = 0;
+  std::int64_t nanoseconds = 0;
+};
+
+Goal goal_of(const BenchCommand& command) {
+  // trtexec runs at least as many iterations and at least as long. A number of iterations alone is
+  // taken at its word.
+  constexpr std::int64_t kIterations = 10;
+  if (command.iterations > 0 && !command.duration_given) return {command.iterations, 0};
+  return {std::max(command.iterations, kIterations), static_cast<std::int64_t>(command.duration_s * 1e9)};
+}
+
+/// What was found out before and between the timed runs.
+struct Report {
+  std::string model;
+  std::string device;
+  std::vector<std::string> inputs;
+  int threads = 1;
+  std::int64_t load_ns = 0;
+  std::int64_t first_run_ns = 0;
+  std::uint64_t arena_bytes = 0;
+  std::vector<std::vector<Sample>> samples;  ///< One list a session.
+};
+
+void warm_up(Session& session, const std::vector<TensorView>& inputs, double milliseconds) {
+  const std::int64_t end = now_ns() + static_cast<std::int64_t>(milliseconds * 1e6);
+  while (now_ns() < end) session.run_borrowed(inputs);
+}
+
+void run_timed(Session& session, const std::vector<TensorView>& inputs, const Goal& goal,
+               const std::atomic<bool>& stop, std::vector<Sample>& samples) {
+  const std::int64_t begin = now_ns();
+  std::int64_t end = begin;
+  std::int64_t count = 0;
+  while ((count < goal.iterations || end - begin < goal.nanoseconds) &&
+         !stop.load(std::memory_order_relaxed)) {
+    const std::int64_t start = now_ns();
+    session.run_borrowed(inputs);
+    end = now_ns();
+    samples.push_back({start, end});
+    ++count;
+  }
+}
+
+/// Runs every session on a thread of its own, all timed from the same moment on. The first error of
+/// any of them ends them all.
+std::vector<std::vector<Sample>> run_sessions(std::vector<Session>& sessions,
+                                              const std::vector<TensorView>& inputs,
+                                              const BenchCommand& command) {
+  const Goal goal = goal_of(command);
+  std::vector<std::vector<Sample>> samples(sessions.size());
+  std::vector<std::exception_ptr> errors(sessions.size());
+  std::latch ready(static_cast<std::ptrdiff_t>(sessions.size()));
+  std::atomic<bool> stop{false};
+  std::vector<std::thread> threads;
+  for (std::size_t i = 0; i < sessions.size(); ++i) {
+    threads.emplace_back([&, i] {
+      try {
+        samples[i].reserve(std::size_t{1} << 16);
+        warm_up(sessions[i], inputs, command.warm_up_ms);
+      } catch (...) {
+        errors[i] = std::current_exception();
+        stop = true;
+      }
+      ready.arrive_and_wait();
+      if (stop) return;
+      try {
+        run_timed(sessions[i], inputs, goal, stop, samples[i]);
+      } catch (...) {
+        errors[i] = std::current_exception();
+        stop = true;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (const std::exception_ptr& error : errors) {
+    if (error != nullptr) std::rethrow_exception(error);
+  }
+  return samples;
+}
+
+Report measure(const BenchCommand& command) {
+  const GivenInputs given = read_inputs(command.inputs);
+  const std::int64_t load_begin = now_ns();
+  const Package package = open_package(command.choice);
+  const Model model = load_model(package, command.choice);
+  Report report;
+  report.load_ns = now_ns() - load_begin;
+  report.model = model.name();
+  report.device = to_string(model.device());
+
+  const std::vector<Tensor> inputs =
+      given.empty() ? smallest_inputs(model, given.seed) : bind_inputs(model, given);
+  const std::vector<TensorView> views = views_of(inputs);
+  for (std::size_t i = 0; i < views.size(); ++i) {
+    report.inputs.push_back(fmt::format("{} {}", input_names(model.inputs()[i]), to_string(views[i])));
+  }
+  std::vector<Session> sessions;
+  for (int i = 0; i < command.sessions; ++i)
+    sessions.emplace_back(model, SessionOptions{.threads = command.threads});
+  report.threads = sessions[0].threads();
+  const std::int64_t first_begin = now_ns();
+  sessions[0].run_borrowed(views);
+  report.first_run_ns = now_ns() - first_begin;
+  report.samples = run_sessions(sessions, views, command);
+  for (const Session& session : sessions) report.arena_bytes += session.arena_bytes();
+  return report;
+}
+
+std::string page(const BenchCommand& command, const Report& report, const Summary& summary) {
+  std::string out = fmt::format("{}\n", printable(command.choice.file));
+  const auto line = [&](std::string_view label, std::string_view value) {
+    fmt::format_to(std::back_inserter(out), "  {:<14}{}\n", label, printable(value));
+  };
+  line("model",
+       fmt::format("{} on {}, {} session{}, {} thread{} each", report.model, report.device, command.sessions,
+                   command.sessions == 1 ? "" : "s", report.threads, report.threads == 1 ? "" : "s"));
+  for (std::size_t i = 0; i < report.inputs.size(); ++i) line(i == 0 ? "inputs" : "", report.inputs[i]);
+  line("load", time_text(static_cast<double>(report.load_ns)));
+  line("first run", time_text(static_cast<double>(report.first_run_ns)));
+  line("arena", bytes_text(report.arena_bytes));
+  line("throughput", fmt::format("{:.1f} runs/s ({} runs in {})", summary.per_second, summary.count,
+                                 time_text(summary.wall_ns)));
+  line("latency", "min " + time_text(summary.min_ns));
+  line("", "mean " + time_text(summary.mean_ns));
+  for (const auto& [percent, value] : summary.percentiles) {
+    line("",
+         fmt::format("{} {}", percent == 50 ? "median" : fmt::format("p{:g}", percent), time_text(value)));
+  }
+  line("", "max " + time_text(summary.max_ns));
+  return out;
+}
+
+Json json_of(const BenchCommand& command, const Report& report, const Summary& summary) {
+  Json latency;
+  latency["min"] = summary.min_ns / 1e6;
+  latency["mean"] = summary.mean_ns / 1e6;
+  for (const auto& [percent, value] : summary.percentiles)
+    latency[fmt::format("p{:g}", percent)] = value / 1e6;
+  latency["max"] = summary.max_ns / 1e6;
+  Json result;
+  result["file"] = command.choice.file;
+  result["model"] = report.model;
+  result["device"] = report.device;
+  result["inputs"] = report.inputs;
+  result["sessions"] = command.sessions;
+  result["threads"] = report.threads;
+  result["load_ms"] = static_cast<double>(report.load_ns) / 1e6;
+  result["first_run_ms"] = static_cast<double>(report.first_run_ns) / 1e6;
+  result["arena_bytes"] = report.arena_bytes;
+  result["runs"] = summary.count;
+  result["wall_ms"] = summary.wall_ns / 1e6;
+  result["runs_per_second"] = summary.per_second;
+  result["latency_ms"] = std::move(latency);
+  return result;
+}
+
+int bench(const BenchCommand& command) {
+  for (const double percent : command.percentiles) {
+    if (!(percent >= 0 && percent <= 100)) throw UsageError("--percentile: give numbers from 0 to 100");
+  }
+  const Report report = measure(command);
+  const Summary summary = summarize(report.samples, command.percentiles);
+  if (!command.times_file.empty()) export_times(command.times_file, report.samples);
+  if (command.json) {
+    write_json(json_of(command, report, summary));
+  } else {
+    write_out(page(command, report, summary));
+  }
+  return kExitOk;
+}
+
+void add_measuring_options(CLI::App& app, BenchCommand& command) {
+  const std::string group = "Measuring (trtexec's spellings are taken too)";
+  app.add_option("--warm-up,--warmUp", command.warm_up_ms, "Run this long before timing (default 200)")
+      ->type_name("MS")
+      ->check(CLI::NonNegativeNumber)
+      ->group(group);
+  app.add_option_function<double>(
+         "--duration",
+         [&command](double seconds) {
+           command.duration_s = seconds;
+           command.duration_given = true;
+         },
+         "Time at least this long (default 3, or 0 with --iterations)")
+      ->type_name("S")
+      ->check(CLI::NonNegativeNumber)
+      ->group(group);
+  app.add_option("--iterations", command.iterations,
+                 "Time at least this many runs of each session (default 10)")
+      ->type_name("N")
+      ->check(CLI::PositiveNumber)
+      ->group(group);
+  app.add_option("--sessions,--infStreams,--streams", command.sessions,
+                 "Sessions that run at the same time, each on a thread of its own (default 1)")
+      ->type_name("N")
+      ->check(CLI::Range(1, 1024))
+      ->group(group);
+  app.add_option("--threads", command.threads,
+                 "Threads that each session uses at most (default: as compiled)")
+      ->type_name("N")
+      ->check(CLI::NonNegativeNumber)
+      ->group(group);
+  app.add_option("--percentile", command.percentiles, "Percentiles of the latency (default 50,90,99)")
+      ->type_name("P,P,...")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->group(group);
+  app.add_option("--export-times,--exportTimes", command.times_file, "Write the times of every run as JSON")
+      ->type_name("FILE")
+      ->group(group);
+}
+
+}  // namespace
+
+Action add_bench(CLI::App& app) {
+  const auto command = std::make_shared<BenchCommand>();
+  app.add_option("file", command->choice.file, "Package (.pt2), or the folder it was unpacked into")
+      ->type_name("FILE")
+      ->required();
+  app.add_option("--model", command->choice.model, "Model of the package, where it has several")
+      ->type_name("NAME");
+  app.add_option("--device", command->choice.device, "Device to run on (default cpu)")->type_name("DEVICE");
+  app.add_option("--sha256", command->choice.sha256, "Digest that the file must have")->type_name("HEX");
+  app.add_flag("--json", command->json, "Print the results as JSON");
+  add_measuring_options(app, *command);
+  add_input_options(app, command->inputs);
+  app.footer(
+      "Without inputs, the model runs on made-up ones of the smallest sizes that it takes.\n\n"
+      "Examples:\n"
+      "  penstock bench model.pt2\n"
+      "  penstock bench model.pt2 --shapes image:8x3x224x224 --duration 10 --percentile 50,99,99.9\n"
+      "  penstock bench model.pt2 --warmUp=500 --iterations=1000 --infStreams=2 --exportTimes=times.json");
+  return [command] { return bench(*command); };
+}
+
+}  // namespace penstock::cli

@@ -1,0 +1,218 @@
+#include "inputs.hpp"
+
+#include "report.hpp"
+#include "values.hpp"
+
+#include <penstock/error.hpp>
+
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+#include <random>
+#include <string_view>
+
+namespace penstock::cli {
+namespace {
+
+constexpr std::string_view kShapesHelp =
+    "write NAME:2x3, NAME:int64:2x3, or NAME:scalar, several separated by commas";
+
+std::vector<std::string_view> split(std::string_view text, char separator) {
+  std::vector<std::string_view> parts;
+  for (std::size_t begin = 0;;) {
+    const std::size_t end = text.find(separator, begin);
+    parts.push_back(text.substr(begin, end - begin));
+    if (end == std::string_view::npos) return parts;
+    begin = end + 1;
+  }
+}
+
+std::vector<std::int64_t> parse_sizes(std::string_view text, std::string_view request) {
+  std::vector<std::int64_t> sizes;
+  if (text.empty() || text == "scalar") return sizes;
+  for (const std::string_view part : split(text, 'x')) {
+    std::int64_t size = -1;
+    const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), size);
+    if (error != std::errc() || end != part.data() + part.size() || size < 0) {
+      throw UsageError(
+          fmt::format("--shapes: \"{}\" has no sizes in \"{}\"; {}", request, text, kShapesHelp));
+    }
+    sizes.push_back(size);
+  }
+  return sizes;
+}
+
+ShapeRequest parse_shape(std::string_view text) {
+  const std::vector<std::string_view> parts = split(text, ':');
+  if (parts.size() < 2 || parts.size() > 3 || parts[0].empty()) {
+    throw UsageError(fmt::format("--shapes: \"{}\" cannot be understood; {}", text, kShapesHelp));
+  }
+  ShapeRequest request;
+  request.name = parts[0];
+  if (parts.size() == 3) {
+    request.dtype = dtype_from_name(parts[1]);
+    if (!request.dtype) {
+      throw UsageError(fmt::format(
+          "--shapes: \"{}\" is no dtype; float32, float16, bfloat16, int64, bool, ... are", parts[1]));
+    }
+  }
+  request.sizes = parse_sizes(parts.back(), text);
+  return request;
+}
+
+std::string accepted_names(const Model& model) {
+  std::vector<std::string> names;
+  for (const TensorSpec& spec : model.inputs()) names.push_back(input_names(spec) + " " + spec_text(spec));
+  if (names.empty()) return "the model takes no inputs";
+  return fmt::format("the model's inputs are\n  {}", fmt::join(names, "\n  "));
+}
+
+/// Position of the input called `name`, which no earlier one was given for.
+std::size_t claim(const Model& model, const std::string& name, std::vector<bool>& taken) {
+  const std::optional<std::size_t> index = model.find_input(name);
+  if (!index) throw UsageError(fmt::format("no input is called \"{}\"; {}", name, accepted_names(model)));
+  if (taken[*index]) {
+    throw UsageError(fmt::format("input {} is given twice; {}", input_names(model.inputs()[*index]),
+                                 accepted_names(model)));
+  }
+  taken[*index] = true;
+  return *index;
+}
+
+Tensor made_up(const ShapeRequest& request, const TensorSpec& spec, std::mt19937_64& generator) {
+  Tensor tensor;
+  try {
+    tensor = Tensor::empty(request.dtype.value_or(spec.dtype), request.sizes);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::InvalidArgument) throw;
+    throw UsageError(fmt::format("--shapes: {}: {}", request.name, error.what()));
+  }
+  fill(tensor, generator);
+  return tensor;
+}
+
+/// Files and made-up inputs are row-major. A model that was exported with another order of strides
+/// takes no other, so the elements are moved to where it wants them.
+Tensor laid_out(const Tensor& tensor, const TensorSpec& spec) {
+  const bool stated = spec.strides.size() == tensor.sizes().size() &&
+                      std::none_of(spec.strides.begin(), spec.strides.end(), [](auto s) { return s < 0; });
+  if (!stated || tensor.numel() <= 1) return tensor;
+  if (std::equal(spec.strides.begin(), spec.strides.end(), tensor.strides().begin())) return tensor;
+  std::int64_t extent = 1;
+  for (std::size_t i = 0; i < spec.strides.size(); ++i) extent += (tensor.sizes()[i] - 1) * spec.strides[i];
+  const Tensor memory = Tensor::empty(tensor.dtype(), {extent});
+  const std::size_t bytes = element_bytes(tensor.dtype());
+  const auto* source = static_cast<const std::byte*>(tensor.view().data());
+  auto* destination = static_cast<std::byte*>(memory.view().data());
+  std::memset(destination, 0, static_cast<std::size_t>(extent) * bytes);
+  std::vector<std::int64_t> position(spec.strides.size(), 0);
+  std::int64_t offset = 0;
+  for (std::int64_t i = 0; i < tensor.numel(); ++i, source += bytes) {
+    std::memcpy(destination + static_cast<std::size_t>(offset) * bytes, source, bytes);
+    for (std::size_t d = position.size(); d-- > 0;) {
+      offset += spec.strides[d];
+      if (++position[d] < tensor.sizes()[d]) break;
+      offset -= position[d] * spec.strides[d];
+      position[d] = 0;
+    }
+  }
+  return Tensor::adopt(TensorView(destination, tensor.dtype(), tensor.sizes(), spec.strides, 0),
+                       std::make_shared<Tensor>(memory));
+}
+
+}  // namespace
+
+void add_input_options(CLI::App& app, InputOptions& options) {
+  app.add_option("--inputs", options.inputs_file, "Inputs by name, from a .npz or .safetensors file")
+      ->type_name("FILE")
+      ->group("Inputs");
+  app.add_option("--input", options.inputs, "One input from a .npy file; may be repeated")
+      ->type_name("NAME=FILE")
+      ->allow_extra_args(false)
+      ->group("Inputs");
+  app.add_option("--shapes", options.shapes,
+                 "Made-up inputs: NAME:2x3, NAME:int64:2x3 or NAME:scalar, separated by commas. "
+                 "Floats are uniform in [0, 1), integers 0, booleans false")
+      ->type_name("NAME:SIZES")
+      ->allow_extra_args(false)
+      ->group("Inputs");
+  app.add_option("--seed", options.seed, "Seed of made-up floats (default 0)")
+      ->type_name("N")
+      ->group("Inputs");
+}
+
+GivenInputs read_inputs(const InputOptions& options) {
+  GivenInputs given;
+  given.seed = options.seed;
+  for (const std::string& list : options.shapes) {
+    for (const std::string_view text : split(list, ',')) given.shapes.push_back(parse_shape(text));
+  }
+  if (!options.inputs_file.empty()) given.tensors = read_tensors(options.inputs_file);
+  for (const std::string& text : options.inputs) {
+    const std::size_t equals = text.find('=');
+    if (equals == 0 || equals == std::string::npos || equals + 1 == text.size()) {
+      throw UsageError(fmt::format("--input: \"{}\" cannot be understood; write NAME=FILE.npy", text));
+    }
+    NamedTensors tensors = read_tensors(text.substr(equals + 1));
+    if (tensors.size() != 1) {
+      throw UsageError(fmt::format("--input: {} holds {} tensors; give it with --inputs",
+                                   text.substr(equals + 1), tensors.size()));
+    }
+    given.tensors.emplace_back(text.substr(0, equals), std::move(tensors[0].second));
+  }
+  return given;
+}
+
+std::vector<Tensor> bind_inputs(const Model& model, const GivenInputs& given) {
+  std::vector<Tensor> bound(model.inputs().size());
+  std::vector<bool> taken(bound.size(), false);
+  for (const auto& [name, tensor] : given.tensors) bound[claim(model, name, taken)] = tensor;
+  std::vector<const ShapeRequest*> requests(bound.size(), nullptr);
+  for (const ShapeRequest& request : given.shapes) requests[claim(model, request.name, taken)] = &request;
+
+  std::vector<std::string> missing;
+  for (std::size_t i = 0; i < bound.size(); ++i) {
+    if (!taken[i]) missing.push_back(input_names(model.inputs()[i]));
+  }
+  if (!missing.empty()) {
+    throw UsageError(
+        fmt::format("nothing is given for {}; {}", fmt::join(missing, ", "), accepted_names(model)));
+  }
+  // In call order, whatever the order of the options, so that a seed stands for the same inputs.
+  std::mt19937_64 generator(given.seed);
+  for (std::size_t i = 0; i < bound.size(); ++i) {
+    const TensorSpec& spec = model.inputs()[i];
+    if (requests[i] != nullptr) bound[i] = made_up(*requests[i], spec, generator);
+    bound[i] = laid_out(bound[i], spec);
+  }
+  return bound;
+}
+
+std::vector<Tensor> smallest_inputs(const Model& model, std::uint64_t seed) {
+  GivenInputs given;
+  given.seed = seed;
+  for (const TensorSpec& spec : model.inputs()) {
+    ShapeRequest request{.name = spec.name, .dtype = spec.dtype, .sizes = {}};
+    for (const DimSpec& dim : spec.dims) {
+      request.sizes.push_back(std::min(std::max<std::int64_t>(dim.min, 1), dim.max));
+    }
+    given.shapes.push_back(std::move(request));
+  }
+  return bind_inputs(model, given);
+}
+
+std::string input_names(const TensorSpec& spec) {
+  return spec.keyword.empty() ? spec.name : fmt::format("{} ({})", spec.name, spec.keyword);
+}
+
+std::vector<TensorView> views_of(const std::vector<Tensor>& tensors) {
+  std::vector<TensorView> views;
+  views.reserve(tensors.size());
+  for (const Tensor& tensor : tensors) views.push_back(tensor.view());
+  return views;
+}
+
+}  // namespace penstock::cli

@@ -1,0 +1,215 @@
+#include "commands.hpp"
+#include "inputs.hpp"
+#include "loading.hpp"
+#include "report.hpp"
+
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include <iterator>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace penstock::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct InspectOptions {
+  ModelChoice choice;
+  bool json = false;
+  bool verbose = false;
+};
+
+std::string_view weights_text(WeightsForm form) {
+  switch (form) {
+    case WeightsForm::None: return "none";
+    case WeightsForm::Embedded: return "in the library";
+    case WeightsForm::BinaryBlob: return "in a file of their own";
+    case WeightsForm::PickleWeights: return "in files of their own";
+    case WeightsForm::External: return "outside the package";
+  }
+  return "unknown";
+}
+
+std::string_view weights_key(WeightsForm form) {
+  switch (form) {
+    case WeightsForm::None: return "none";
+    case WeightsForm::Embedded: return "embedded";
+    case WeightsForm::BinaryBlob: return "binary_blob";
+    case WeightsForm::PickleWeights: return "pickle_weights";
+    case WeightsForm::External: return "external";
+  }
+  return "unknown";
+}
+
+std::string_view device_text(DeviceType device) { return device == DeviceType::Cuda ? "cuda" : "cpu"; }
+
+/// Lines of "label  value", later lines of a label indented below its first.
+class Section {
+ public:
+  explicit Section(std::string& out) : out_(out) {}
+  void line(std::string_view label, std::string_view value) {
+    if (value.empty()) return;
+    fmt::format_to(std::back_inserter(out_), "  {:<14}{}\n", label, printable(value));
+  }
+  void lines(std::string_view label, const std::vector<std::string>& values) {
+    for (std::size_t i = 0; i < values.size(); ++i) line(i == 0 ? label : "", values[i]);
+  }
+
+ private:
+  std::string& out_;
+};
+
+std::vector<std::string> input_lines(const ModelInfo& info) {
+  std::size_t name_width = 0;
+  std::size_t keyword_width = 0;
+  for (const TensorSpec& spec : info.input_hints) {
+    name_width = std::max(name_width, spec.name.size());
+    keyword_width = std::max(keyword_width, spec.keyword.size());
+  }
+  if (keyword_width > 0) keyword_width += 2;
+  std::vector<std::string> lines;
+  for (const TensorSpec& spec : info.input_hints) {
+    lines.push_back(
+        fmt::format("{:<{}}  {:<{}}{}", spec.name, name_width, spec.keyword, keyword_width, spec_text(spec)));
+  }
+  if (lines.empty()) lines.emplace_back("not stated");
+  return lines;
+}
+
+std::string functions_text(const Requirements& needs) {
+  const std::size_t count = needs.shim_functions.size();
+  if (needs.missing_functions.empty()) return fmt::format("{} of PyTorch's, all of them here", count);
+  return fmt::format("{} of PyTorch's, {} of them missing", count, needs.missing_functions.size());
+}
+
+void add_model(std::string& out, const ModelInfo& info, bool verbose) {
+  fmt::format_to(std::back_inserter(out), "\nmodel {}\n", printable(info.name));
+  Section section(out);
+  section.line("device", device_text(info.device));
+  section.line("library", fmt::format("{}  {}", bytes_text(info.library_bytes), info.library));
+  section.line("weights",
+               info.weights_form == WeightsForm::None
+                   ? "none"
+                   : fmt::format("{}  {}", bytes_text(info.weights_bytes), weights_text(info.weights_form)));
+  section.line("threads", info.compiled_threads ? fmt::format("compiled for {}", *info.compiled_threads)
+                                                : "not known, so 1");
+  section.lines("inputs", input_lines(info));
+  section.line("outputs", fmt::format("{}", fmt::join(info.output_names, "  ")));
+
+  const Requirements& needs = info.needs;
+  section.line("functions", functions_text(needs));
+  if (verbose) section.lines("", needs.shim_functions);
+  section.lines("  missing", needs.missing_functions);
+  section.line("processor", fmt::format("{} {}", needs.architecture, fmt::join(needs.instruction_sets, " ")));
+  section.line("glibc", needs.glibc);
+  section.line("libstdc++", needs.libstdcxx);
+  section.line("libraries", fmt::format("{}", fmt::join(needs.libraries, "  ")));
+  if (verbose) {
+    std::vector<std::string> metadata;
+    for (const auto& [key, value] : info.metadata) metadata.push_back(key + " = " + value);
+    section.lines("metadata", metadata);
+  }
+  section.line("can run here", info.obstacles.empty() ? "yes" : "no");
+  for (const std::string& obstacle : info.obstacles) {
+    fmt::format_to(std::back_inserter(out), "    - {}\n", printable(obstacle));
+  }
+}
+
+Json json_of(const TensorSpec& spec) {
+  Json dims = Json::array();
+  for (const DimSpec& dim : spec.dims) {
+    Json each;
+    each["min"] = dim.min;
+    each["max"] = dim.max == INT64_MAX ? Json() : Json(dim.max);
+    each["symbol"] = dim.symbol;
+    dims.push_back(std::move(each));
+  }
+  Json result;
+  result["name"] = spec.name;
+  result["keyword"] = spec.keyword;
+  result["dtype"] = dtype_name(spec.dtype);
+  result["device"] = to_string(spec.device);
+  result["dims"] = std::move(dims);
+  result["strides"] = spec.strides;
+  return result;
+}
+
+Json json_of(const ModelInfo& info) {
+  Json needs;
+  needs["architecture"] = info.needs.architecture;
+  needs["instruction_sets"] = info.needs.instruction_sets;
+  needs["glibc"] = info.needs.glibc;
+  needs["libstdcxx"] = info.needs.libstdcxx;
+  needs["libraries"] = info.needs.libraries;
+  needs["shim_functions"] = info.needs.shim_functions;
+  needs["missing_functions"] = info.needs.missing_functions;
+
+  Json result;
+  result["name"] = info.name;
+  result["device"] = device_text(info.device);
+  result["can_run_here"] = info.obstacles.empty();
+  result["obstacles"] = info.obstacles;
+  result["library"] = info.library;
+  result["library_bytes"] = info.library_bytes;
+  result["weights_form"] = weights_key(info.weights_form);
+  result["weights_bytes"] = info.weights_bytes;
+  result["compiled_threads"] = info.compiled_threads ? Json(*info.compiled_threads) : Json();
+  result["inputs"] = Json::array();
+  for (const TensorSpec& spec : info.input_hints) result["inputs"].push_back(json_of(spec));
+  result["outputs"] = info.output_names;
+  result["needs"] = std::move(needs);
+  result["metadata"] = info.metadata;
+  result["call_spec_in"] = info.call_spec_in;
+  result["call_spec_out"] = info.call_spec_out;
+  return result;
+}
+
+int inspect(const InspectOptions& options) {
+  const Package package = open_package(options.choice);
+  std::vector<const ModelInfo*> models;
+  if (options.choice.model.empty()) {
+    for (const ModelInfo& info : package.models()) models.push_back(&info);
+  } else {
+    models.push_back(&find_model(package, options.choice.model));
+  }
+  if (options.json) {
+    Json result;
+    result["file"] = package.name();
+    result["bytes"] = package.bytes();
+    result["archive_version"] = package.archive_version();
+    result["models"] = Json::array();
+    for (const ModelInfo* info : models) result["models"].push_back(json_of(*info));
+    write_json(result);
+    return kExitOk;
+  }
+  std::string out = fmt::format("{}\n", printable(package.name()));
+  Section section(out);
+  section.line("format", fmt::format("PyTorch archive, version {}", package.archive_version()));
+  section.line("size", bytes_text(package.bytes()));
+  section.line("models", std::to_string(package.models().size()));
+  for (const ModelInfo* info : models) add_model(out, *info, options.verbose);
+  write_out(out);
+  return kExitOk;
+}
+
+}  // namespace
+
+Action add_inspect(CLI::App& app) {
+  const auto options = std::make_shared<InspectOptions>();
+  app.add_option("file", options->choice.file, "Package (.pt2), or the folder it was unpacked into")
+      ->type_name("FILE")
+      ->required();
+  app.add_option("--model", options->choice.model, "Only this model of the package")->type_name("NAME");
+  app.add_option("--sha256", options->choice.sha256, "Digest that the file must have")->type_name("HEX");
+  app.add_flag("--json", options->json, "Print everything as JSON");
+  app.add_flag("-v,--verbose", options->verbose, "List the functions that the model calls, and the metadata");
+  app.footer(
+      "Examples:\n  penstock inspect model.pt2\n  penstock inspect model.pt2 --json | jq '.models[].inputs'");
+  return [options] { return inspect(*options); };
+}
+
+}  // namespace penstock::cli

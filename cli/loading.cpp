@@ -1,0 +1,109 @@
+#include "loading.hpp"
+
+#include "report.hpp"
+
+#include <penstock/error.hpp>
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+
+#include <unistd.h>
+
+namespace penstock::cli {
+namespace {
+
+volatile std::sig_atomic_t interrupted = 0;
+
+extern "C" void note_interrupt(int) { interrupted = 1; }
+
+/// Turns the first Ctrl-C into a flag while a load goes on; the second one ends the process.
+class InterruptGuard {
+ public:
+  InterruptGuard() {
+    interrupted = 0;
+    struct sigaction action {};
+    action.sa_handler = note_interrupt;
+    action.sa_flags = SA_RESTART | static_cast<int>(SA_RESETHAND);
+    ::sigaction(SIGINT, &action, &before_);
+  }
+  ~InterruptGuard() { ::sigaction(SIGINT, &before_, nullptr); }
+  InterruptGuard(const InterruptGuard&) = delete;
+  InterruptGuard& operator=(const InterruptGuard&) = delete;
+
+ private:
+  struct sigaction before_ {};
+};
+
+/// One line on the terminal that is written over and leaves no trace; nothing anywhere else.
+class ProgressLine {
+ public:
+  ProgressLine() : terminal_(::isatty(STDERR_FILENO) == 1) {}
+  ~ProgressLine() {
+    if (shown_) fmt::print(stderr, "\r\x1b[K");
+  }
+  ProgressLine(const ProgressLine&) = delete;
+  ProgressLine& operator=(const ProgressLine&) = delete;
+
+  void show(const LoadProgress& progress) {
+    using namespace std::chrono_literals;
+    const auto now = std::chrono::steady_clock::now();
+    // A load that is over sooner needs no words.
+    if (!terminal_ || now - begin_ < 300ms || now - last_ < 50ms) return;
+    last_ = now;
+    shown_ = true;
+    if (progress.total == 0) {
+      fmt::print(stderr, "\r\x1b[K{} ...", progress.stage);
+    } else {
+      fmt::print(stderr, "\r\x1b[K{} ... {} of {}", progress.stage, bytes_text(progress.done),
+                 bytes_text(progress.total));
+    }
+    std::fflush(stderr);
+  }
+
+ private:
+  bool terminal_;
+  bool shown_ = false;
+  std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
+  std::chrono::steady_clock::time_point last_{};
+};
+
+/// Runs `action`; what it throws about the package becomes Refused.
+template <class Action>
+decltype(auto) refusing(const Action& action) {
+  try {
+    return action();
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::OutOfMemory || error.code() == ErrorCode::Cancelled) throw;
+    throw Refused(error.what());
+  }
+}
+
+}  // namespace
+
+Package open_package(const ModelChoice& choice) {
+  check_sha256(choice.sha256);
+  return refusing([&] { return Package::open(choice.file, {.sha256 = choice.sha256}); });
+}
+
+const ModelInfo& find_model(const Package& package, const std::string& name) {
+  return refusing([&]() -> const ModelInfo& { return package.model(name); });
+}
+
+Model load_model(const Package& package, const ModelChoice& choice) {
+  const Device device = parse_device(choice.device);
+  const InterruptGuard guard;
+  ProgressLine line;
+  LoadOptions options;
+  options.model = choice.model;
+  options.device = device;
+  options.progress = [&line](const LoadProgress& progress) {
+    line.show(progress);
+    return interrupted == 0;
+  };
+  return refusing([&] { return Model::load(package, options); });
+}
+
+}  // namespace penstock::cli

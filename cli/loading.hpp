@@ -1,0 +1,28 @@
+#pragma once
+
+#include <penstock/model.hpp>
+#include <penstock/package.hpp>
+
+#include <string>
+
+namespace penstock::cli {
+
+/// Which model of which file, and where.
+struct ModelChoice {
+  std::string file;
+  std::string model;
+  std::string device = "cpu";
+  std::string sha256;
+};
+
+/// Opens a package. Throws Refused for every error but OutOfMemory.
+Package open_package(const ModelChoice& choice);
+
+/// The model called `name` of a package. Throws Refused with the names there are.
+const ModelInfo& find_model(const Package& package, const std::string& name);
+
+/// Loads the chosen model. On a terminal, a load that takes long shows how far it is; Ctrl-C cancels
+/// it. Throws Refused for every error but OutOfMemory and Cancelled.
+Model load_model(const Package& package, const ModelChoice& choice);
+
+}  // namespace penstock::cli

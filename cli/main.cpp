@@ -1,0 +1,92 @@
+#include "commands.hpp"
+#include "report.hpp"
+
+#include <penstock/error.hpp>
+#include <penstock/version.hpp>
+
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+
+#include <array>
+#include <cstdio>
+#include <new>
+#include <string>
+#include <string_view>
+
+namespace penstock::cli {
+namespace {
+
+struct Command {
+  const char* name;
+  const char* description;
+  Action (*add)(CLI::App&);
+};
+constexpr std::array kCommands{
+    Command{"inspect", "Say what a package holds and needs; nothing of it is executed", add_inspect},
+    Command{"run", "Run a model once and print or write its outputs", add_run},
+    Command{"bench", "Run a model many times and print throughput and latency", add_bench},
+    Command{"doctor", "Say what this machine can run, and how to get what is missing", add_doctor},
+};
+
+constexpr const char* kExamples =
+    "Examples:\n"
+    "  penstock inspect model.pt2\n"
+    "  penstock run model.pt2 --inputs inputs.npz --outputs outputs.npz\n"
+    "  penstock run model.pt2 --shapes image:1x3x224x224\n"
+    "  penstock bench model.pt2 --duration 5 --sessions 2\n"
+    "\n"
+    "Exit codes: 0 done, 1 the run failed, 2 usage, 3 the package was refused.\n"
+    "penstock COMMAND --help tells the options of a command.";
+
+int dispatch(int argc, char** argv) {
+  CLI::App app("Runs compiled PyTorch models (.pt2 of AOTInductor) without libtorch.", "penstock");
+  app.set_help_flag("-h,--help", "Print this help and exit");
+  app.set_version_flag("--version", fmt::format("penstock {}", version()), "Print the version and exit");
+  app.footer(kExamples);
+  app.require_subcommand(1);
+  Action action;
+  for (const Command& command : kCommands) {
+    CLI::App* sub = app.add_subcommand(command.name, command.description);
+    // Only the command that is run has its options made: a start of the process takes less that way.
+    if (argc > 1 && std::string_view(argv[1]) == command.name) action = command.add(*sub);
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return app.exit(error);
+    throw UsageError(error.what());
+  }
+  if (!action) throw UsageError("options go behind the command");
+  return action();
+}
+
+void print_error(std::string_view message, std::string_view hint) {
+  fmt::print(stderr, "penstock: error: {}\n", printable(message));
+  if (!hint.empty()) fmt::print(stderr, "hint: {}\n", hint);
+}
+
+int guarded_main(int argc, char** argv) {
+  const std::string command = argc > 1 ? argv[1] : "";
+  try {
+    return dispatch(argc, argv);
+  } catch (const UsageError& error) {
+    bool known = false;
+    for (const Command& each : kCommands) known = known || command == each.name;
+    print_error(error.what(), known ? fmt::format("penstock {} --help", command) : "penstock --help");
+    return kExitUsage;
+  } catch (const Refused& error) {
+    print_error(error.what(),
+                command == "inspect" ? "" : "penstock inspect FILE tells what a package holds and needs");
+    return kExitRefused;
+  } catch (const std::bad_alloc&) {
+    print_error("out of memory", "");
+  } catch (const std::exception& error) {
+    print_error(error.what(), "");
+  }
+  return kExitFailed;
+}
+
+}  // namespace
+}  // namespace penstock::cli
+
+int main(int argc, char** argv) { return penstock::cli::guarded_main(argc, argv); }
