@@ -100,7 +100,11 @@ Tensor laid_out(const Tensor& tensor, const TensorSpec& spec) {
   const bool stated = spec.strides.size() == tensor.sizes().size() &&
                       std::none_of(spec.strides.begin(), spec.strides.end(), [](auto s) { return s < 0; });
   if (!stated || tensor.numel() <= 1) return tensor;
-  if (std::equal(spec.strides.begin(), spec.strides.end(), tensor.strides().begin())) return tensor;
+  bool same = true;
+  for (std::size_t i = 0; i < spec.strides.size(); ++i) {
+    same = same && (tensor.sizes()[i] == 1 || spec.strides[i] == tensor.strides()[i]);
+  }
+  if (same) return tensor;
   std::int64_t extent = 1;
   for (std::size_t i = 0; i < spec.strides.size(); ++i) extent += (tensor.sizes()[i] - 1) * spec.strides[i];
   const Tensor memory = Tensor::empty(tensor.dtype(), {extent});

@@ -82,12 +82,12 @@ std::vector<std::string> input_lines(const ModelInfo& info) {
 
 std::string functions_text(const Requirements& needs) {
   const std::size_t count = needs.shim_functions.size();
-  if (needs.missing_functions.empty()) return fmt::format("{} of PyTorch's, all of them here", count);
+  if (needs.missing_functions.empty()) return fmt::format("{} of PyTorch's, all of them in Penstock", count);
   return fmt::format("{} of PyTorch's, {} of them missing", count, needs.missing_functions.size());
 }
 
 void add_model(std::string& out, const ModelInfo& info, bool verbose) {
-  fmt::format_to(std::back_inserter(out), "\nmodel {}\n", printable(info.name));
+  fmt::format_to(std::back_inserter(out), "\nmodel \"{}\"\n", printable(info.name));
   Section section(out);
   section.line("device", device_text(info.device));
   section.line("library", fmt::format("{}  {}", bytes_text(info.library_bytes), info.library));
