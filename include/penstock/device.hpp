@@ -13,7 +13,7 @@ enum class DeviceType : std::int32_t { Cpu = 0, Cuda = 1 };
 /// A device: its kind and, for CUDA, its ordinal. The CPU is always index 0.
 struct Device {
   DeviceType type = DeviceType::Cpu;
-  std::int32_t index = 0;
+  std::int32_t index = 0;  ///< Of the process's visible devices.
 
   friend bool operator==(const Device&, const Device&) = default;
 };

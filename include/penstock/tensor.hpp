@@ -43,12 +43,8 @@ class PENSTOCK_API TensorView {
   [[nodiscard]] Device device() const noexcept { return device_; }
   [[nodiscard]] std::size_t rank() const noexcept { return rank_; }
   [[nodiscard]] std::size_t storage_bytes() const noexcept { return storage_bytes_; }
-  [[nodiscard]] std::span<const std::int64_t> sizes() const noexcept {
-    return {sizes_.data(), rank_};
-  }
-  [[nodiscard]] std::span<const std::int64_t> strides() const noexcept {
-    return {strides_.data(), rank_};
-  }
+  [[nodiscard]] std::span<const std::int64_t> sizes() const noexcept { return {sizes_.data(), rank_}; }
+  [[nodiscard]] std::span<const std::int64_t> strides() const noexcept { return {strides_.data(), rank_}; }
 
   /// Number of elements. Host-only. Errors: none.
   [[nodiscard]] std::int64_t numel() const noexcept;
@@ -119,8 +115,8 @@ class PENSTOCK_API Tensor {
 
 /// One dimension that a model accepts: `min` and `max` are inclusive; equal for a fixed size.
 struct DimSpec {
-  std::int64_t min = 0;
-  std::int64_t max = INT64_MAX;
+  std::int64_t min = 0;          ///< Smallest size.
+  std::int64_t max = INT64_MAX;  ///< Largest size; INT64_MAX: no bound.
   /// The symbol that the dimension was exported with, such as "s77"; dimensions with the same symbol
   /// must be equal. Empty for a fixed size, and where it is not known.
   std::string symbol;
@@ -128,11 +124,11 @@ struct DimSpec {
 
 /// One declared input of a model.
 struct TensorSpec {
-  std::string name;     ///< "arg0", "arg1", ...: accepted everywhere.
-  std::string keyword;  ///< The name in the exported call, where it has one: "image", "opts.k".
-  DType dtype = DType::Float32;
-  Device device;
-  std::vector<DimSpec> dims;
+  std::string name;              ///< "arg0", "arg1", ...: accepted everywhere.
+  std::string keyword;           ///< The name in the exported call, where it has one: "image", "opts.k".
+  DType dtype = DType::Float32;  ///< No other is converted.
+  Device device;                 ///< Where its memory must be.
+  std::vector<DimSpec> dims;     ///< One a dimension; empty for a scalar.
   /// Strides in elements, one a dimension; -1 where they follow from sizes that are not fixed.
   std::vector<std::int64_t> strides;
 };
