@@ -1,0 +1,212 @@
+#include "cpu/convolution_shape.hpp"
+
+#include "base/fail.hpp"
+#include "system/machine.hpp"
+#include "tensor/layout.hpp"
+
+#include <algorithm>
+#include <string_view>
+
+namespace penstock::cpu {
+namespace {
+
+using tensor::sizes_text;
+using tensor::TensorObject;
+using SpatialValues = std::array<std::int64_t, kMostSpatial>;
+
+SpatialValues expand(std::string_view name, std::span<const std::int64_t> values, std::size_t spatial,
+                     std::int64_t least) {
+  if (values.size() != 1 && values.size() != spatial) {
+    base::fail(ErrorCode::InvalidArgument, "convolution: {} has {} values for {} spatial dimensions", name,
+               values.size(), spatial);
+  }
+  SpatialValues expanded{};
+  for (std::size_t i = 0; i < spatial; ++i) {
+    expanded[i] = values[values.size() == 1 ? 0 : i];
+    // An upper bound far above any use, so that no sum below overflows.
+    if (expanded[i] < least || expanded[i] > INT32_MAX) {
+      base::fail(ErrorCode::InvalidArgument, "convolution: {} of {} cannot be", name, expanded[i]);
+    }
+  }
+  return expanded;
+}
+
+void check_tensors(const TensorObject& input, const TensorObject& weight, const TensorObject* bias) {
+  for (const TensorObject* tensor : {&input, &weight, bias}) {
+    if (tensor == nullptr) continue;
+    if (tensor->storage == nullptr || tensor->storage->device.type != DeviceType::Cpu) {
+      base::fail(ErrorCode::InvalidArgument, "convolution: a tensor that is not in host memory");
+    }
+    if (tensor->dtype != input.dtype) {
+      base::fail(ErrorCode::InvalidArgument, "convolution: {} and {} tensors do not go together",
+                 dtype_name(input.dtype), dtype_name(tensor->dtype));
+    }
+  }
+  if (input.rank != weight.rank || input.rank < 3 || input.rank > 5) {
+    base::fail(ErrorCode::InvalidArgument,
+               "convolution: input of sizes {} and weight of sizes {}: 3 to 5 dimensions are needed",
+               sizes_text(input.sizes()), sizes_text(weight.sizes()));
+  }
+}
+
+/// Channels of the result. Errors: InvalidArgument where channels and groups do not go together.
+std::int64_t check_channels(const TensorObject& input, const TensorObject& weight, const TensorObject* bias,
+                            const ConvolutionGeometry& geometry) {
+  const std::int64_t groups = geometry.groups;
+  const bool divides = groups > 0 && weight.size[0] % groups == 0;
+  if (!divides ||
+      (geometry.transposed ? weight.size[0] != input.size[1] : weight.size[1] * groups != input.size[1])) {
+    base::fail(
+        ErrorCode::InvalidArgument,
+        "convolution: {} channels of an input of sizes {} do not fit a weight of sizes {} in {} groups",
+        input.size[1], sizes_text(input.sizes()), sizes_text(weight.sizes()), groups);
+  }
+  const std::int64_t channels = geometry.transposed ? weight.size[1] * groups : weight.size[0];
+  if (bias != nullptr && (bias->rank != 1 || bias->size[0] != channels)) {
+    base::fail(ErrorCode::InvalidArgument, "convolution: bias of sizes {} for {} channels",
+               sizes_text(bias->sizes()), channels);
+  }
+  return channels;
+}
+
+std::int64_t output_size(const ConvolutionShape& shape, std::size_t i, std::int64_t input,
+                         std::int64_t kernel, bool transposed) {
+  const std::int64_t reach = shape.dilation[i] * (kernel - 1) + 1;
+  if (transposed) {
+    return (input - 1) * shape.stride[i] - 2 * shape.padding[i] + reach + shape.output_padding[i];
+  }
+  const std::int64_t room = input + 2 * shape.padding[i] - reach;
+  return room < 0 ? 0 : room / shape.stride[i] + 1;
+}
+
+/// Whether PyTorch gives the work to oneDNN, which for 3 spatial dimensions decides on the format.
+/// Source: use_mkldnn in aten/src/ATen/native/Convolution.cpp. Where it asks whether there is more than
+/// one thread, the answer here is that there is.
+bool pytorch_uses_onednn(const TensorObject& input, const TensorObject& weight,
+                         const ConvolutionGeometry& geometry, const ConvolutionShape& shape) {
+  for (std::size_t i = 0; i < shape.spatial; ++i) {
+    if (geometry.transposed && shape.output_padding[i] >= shape.stride[i]) return false;
+  }
+  if (input.dtype == DType::BFloat16) return system::has_instruction_set("AVX512");
+  if (input.dtype == DType::Float16) return system::has_instruction_set("AVX512_FP16");
+  if (input.dtype != DType::Float32) return false;
+  const auto last = static_cast<std::size_t>(weight.rank - 1);
+  const double leading = static_cast<double>(input.size[0]) * static_cast<double>(input.size[1]) *
+                         static_cast<double>(input.size[2]) * static_cast<double>(input.size[3]);
+  return geometry.groups > 1 || (weight.size[last] > 3 && weight.size[last - 1] > 3) || input.size[0] > 1 ||
+         leading > 20480;
+}
+
+struct FormatView {
+  std::array<std::int64_t, 5> sizes{};
+  std::array<std::int64_t, 5> strides{};
+  std::size_t rank = 0;
+};
+
+/// One spatial dimension is looked at as two, the first of size 1, as PyTorch does.
+FormatView format_view(const TensorObject& tensor, bool is_input) {
+  FormatView view;
+  view.rank = static_cast<std::size_t>(tensor.rank);
+  std::copy_n(tensor.size.begin(), view.rank, view.sizes.begin());
+  std::copy_n(tensor.stride.begin(), view.rank, view.strides.begin());
+  if (tensor.rank != 3) return view;
+  // An input of one spatial dimension is made contiguous first there.
+  if (is_input && !tensor::is_contiguous(tensor.sizes(), tensor.strides())) {
+    tensor::fill_contiguous_strides(tensor.sizes(), {view.strides.data(), 3});
+  }
+  view.rank = 4;
+  view.sizes[3] = view.sizes[2];
+  view.strides[3] = view.strides[2];
+  view.sizes[2] = 1;
+  view.strides[2] = view.sizes[3] * view.strides[3];
+  return view;
+}
+
+bool is_channels_last(const FormatView& view) {
+  return suggests_channels_last({view.sizes.data(), view.rank}, {view.strides.data(), view.rank});
+}
+
+}  // namespace
+
+bool suggests_channels_last(std::span<const std::int64_t> sizes,
+                            std::span<const std::int64_t> strides) noexcept {
+  if (strides[1] == 0) return false;
+  std::int64_t least = 0;
+  // Channels first, then the spatial dimensions from the last on, then the batch.
+  for (std::size_t step = 0; step < sizes.size(); ++step) {
+    std::size_t dim = sizes.size() - step;
+    if (step == 0) dim = 1;
+    if (step + 1 == sizes.size()) dim = 0;
+    if (sizes[dim] == 0 || strides[dim] < least) return false;
+    // Where strides fit both formats, PyTorch takes the tensor for contiguous.
+    if (dim == 0 && least == strides[1]) return false;
+    least = strides[dim] * std::max<std::int64_t>(sizes[dim], 1);
+  }
+  return true;
+}
+
+void fill_channels_last_strides(std::span<const std::int64_t> sizes,
+                                std::span<std::int64_t> strides) noexcept {
+  strides[1] = 1;
+  std::int64_t stride = std::max<std::int64_t>(sizes[1], 1);
+  for (std::size_t dim = sizes.size() - 1; dim >= 2; --dim) {
+    strides[dim] = stride;
+    stride *= std::max<std::int64_t>(sizes[dim], 1);
+  }
+  strides[0] = stride;
+}
+
+ConvolutionShape convolution_shape(const TensorObject& input, const TensorObject& weight,
+                                   const TensorObject* bias, const ConvolutionGeometry& geometry) {
+  check_tensors(input, weight, bias);
+  ConvolutionShape shape;
+  shape.spatial = static_cast<std::size_t>(input.rank) - 2;
+  shape.stride = expand("stride", geometry.stride, shape.spatial, 1);
+  shape.padding = expand("padding", geometry.padding, shape.spatial, 0);
+  shape.dilation = expand("dilation", geometry.dilation, shape.spatial, 1);
+  if (geometry.transposed) {
+    shape.output_padding = expand("output_padding", geometry.output_padding, shape.spatial, 0);
+  }
+  shape.out[0] = input.size[0];
+  shape.out[1] = check_channels(input, weight, bias, geometry);
+  for (std::size_t i = 0; i < shape.spatial; ++i) {
+    if (weight.size[i + 2] < 1 || weight.size[i + 2] > INT32_MAX || input.size[i + 2] > INT32_MAX) {
+      base::fail(ErrorCode::InvalidArgument, "convolution: a weight of sizes {} over an input of sizes {}",
+                 sizes_text(weight.sizes()), sizes_text(input.sizes()));
+    }
+    shape.out[i + 2] = output_size(shape, i, input.size[i + 2], weight.size[i + 2], geometry.transposed);
+    if (shape.out[i + 2] < 1) {
+      base::fail(
+          ErrorCode::InvalidArgument,
+          "convolution: an input of sizes {} with padding {} is too small for a weight of sizes {} with "
+          "dilation {}",
+          sizes_text(input.sizes()), shape.padding[i], sizes_text(weight.sizes()), shape.dilation[i]);
+    }
+    if (geometry.transposed && shape.output_padding[i] >= std::max(shape.stride[i], shape.dilation[i])) {
+      base::fail(ErrorCode::InvalidArgument,
+                 "convolution: output_padding {} must be smaller than stride {} or dilation {}",
+                 shape.output_padding[i], shape.stride[i], shape.dilation[i]);
+    }
+  }
+  return shape;
+}
+
+ConvolutionOutput convolution_output(const TensorObject& input, const TensorObject& weight,
+                                     const TensorObject* bias, const ConvolutionGeometry& geometry) {
+  const ConvolutionShape shape = convolution_shape(input, weight, bias, geometry);
+  const std::size_t rank = shape.spatial + 2;
+  ConvolutionOutput out;
+  out.sizes.assign(shape.out.begin(), shape.out.begin() + static_cast<std::ptrdiff_t>(rank));
+  out.strides.resize(rank);
+  const bool has_format = input.size[0] != 0 && input.size[1] != 0 && input.dtype != DType::Float64 &&
+                          (shape.spatial < 3 || pytorch_uses_onednn(input, weight, geometry, shape));
+  if (has_format &&
+      (is_channels_last(format_view(input, true)) || is_channels_last(format_view(weight, false)))) {
+    fill_channels_last_strides(out.sizes, out.strides);
+  } else {
+    tensor::fill_contiguous_strides(out.sizes, out.strides);
+  }
+  return out;
+}
+
+}  // namespace penstock::cpu

@@ -1,0 +1,36 @@
+#pragma once
+
+#include "cpu/convolution.hpp"
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+namespace penstock::cpu {
+
+inline constexpr std::size_t kMostSpatial = 3;
+
+/// A convolution's geometry with one value for each spatial dimension.
+struct ConvolutionShape {
+  std::size_t spatial = 0;  ///< Spatial dimensions.
+  std::array<std::int64_t, kMostSpatial> stride{};
+  std::array<std::int64_t, kMostSpatial> padding{};
+  std::array<std::int64_t, kMostSpatial> dilation{};
+  std::array<std::int64_t, kMostSpatial> output_padding{};
+  std::array<std::int64_t, kMostSpatial + 2> out{};  ///< Sizes of the result.
+};
+
+/// Checks what goes together and works out the sizes. Errors: as convolution_output.
+ConvolutionShape convolution_shape(const tensor::TensorObject& input, const tensor::TensorObject& weight,
+                                   const tensor::TensorObject* bias, const ConvolutionGeometry& geometry);
+
+/// Strides with the channels innermost, for 3 to 5 dimensions.
+void fill_channels_last_strides(std::span<const std::int64_t> sizes,
+                                std::span<std::int64_t> strides) noexcept;
+
+/// True where PyTorch takes the strides of a tensor of 4 or 5 dimensions for channels-last.
+/// Source: is_channels_last_strides_2d and _3d in c10/core/MemoryFormat.h.
+bool suggests_channels_last(std::span<const std::int64_t> sizes,
+                            std::span<const std::int64_t> strides) noexcept;
+
+}  // namespace penstock::cpu

@@ -1,0 +1,71 @@
+#include "cpu/convolution.hpp"
+#include "cpu/onednn.hpp"
+#include "contract/recording.hpp"
+
+#include <penstock/error.hpp>
+
+#include <gtest/gtest.h>
+
+namespace penstock::contract {
+namespace {
+
+using Dims = std::vector<std::int64_t>;
+using tensor::TensorObjectPtr;
+
+/// False where this machine's oneDNN has no convolution of the dtype.
+bool run_case(cpu::OpContext& context, const Recording& recording, const nlohmann::json& one,
+              bool is_constant) {
+  const std::string text = one.dump();
+  const DType dtype = dtype_from_name(one.at("dtype").get<std::string>()).value();
+  const auto& tensors = one.at("tensors");
+  const TensorObjectPtr input = make_input(tensors.at("input"), dtype);
+  const TensorObjectPtr weight = make_input(tensors.at("weight"), dtype);
+  weight->storage->constant = is_constant;
+  TensorObjectPtr bias;
+  if (tensors.contains("bias")) bias = make_input(tensors.at("bias"), dtype);
+  const Dims stride = one.at("stride").get<Dims>();
+  const Dims padding = one.at("padding").get<Dims>();
+  const Dims dilation = one.at("dilation").get<Dims>();
+  const Dims output_padding = one.at("output_padding").get<Dims>();
+  const cpu::ConvolutionGeometry geometry{stride,         padding,
+                                          dilation,       one.at("transposed").get<bool>(),
+                                          output_padding, one.at("groups").get<std::int64_t>()};
+  const auto shape = cpu::convolution_output(*input, *weight, bias.get(), geometry);
+  EXPECT_EQ(shape.sizes, tensors.at("out").at("sizes").get<Dims>()) << text;
+  // PyTorch's choice for three 16-bit spatial dimensions depends on the CPU that it runs on.
+  if (dtype == DType::Float32 || stride.size() < 3) {
+    EXPECT_EQ(shape.strides, tensors.at("out").at("strides").get<Dims>()) << text;
+  }
+  const TensorObjectPtr out = make_output(shape.sizes, shape.strides, dtype);
+  for (int round = 0; round < 2; ++round) {
+    try {
+      cpu::convolution(context, *out, *input, *weight, bias.get(), geometry);
+    } catch (const Error& error) {
+      // Which 16-bit types there are depends on the CPU; float32 is always there.
+      EXPECT_EQ(error.code(), ErrorCode::Unsupported) << error.what();
+      EXPECT_NE(dtype, DType::Float32) << error.what() << text;
+      return false;
+    }
+    const std::vector<double> actual = logical_values(*out);
+    expect_values(actual, recorded_values(recording, one, actual.size()), dtype, text);
+  }
+  return true;
+}
+
+void run_all(int threads, bool is_constant) {
+  if (cpu::onednn() == nullptr) GTEST_SKIP() << "oneDNN is not installed";
+  const Recording recording = read_recording("convolution");
+  ASSERT_FALSE(recording.cases.empty());
+  cpu::OpState state;
+  cpu::OpContext context{state, threads};
+  int ran = 0;
+  for (const auto& one : recording.cases) ran += run_case(context, recording, one, is_constant) ? 1 : 0;
+  EXPECT_GT(ran, 0);
+}
+
+TEST(ConvolutionContract, AnswersAsLibtorch) { run_all(1, false); }
+TEST(ConvolutionContract, AnswersAsLibtorchWithThreads) { run_all(2, false); }
+TEST(ConvolutionContract, AnswersAsLibtorchWithWeights) { run_all(1, true); }
+
+}  // namespace
+}  // namespace penstock::contract
