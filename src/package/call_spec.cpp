@@ -51,7 +51,7 @@ class Namer {
     if (node["type"].is_null()) {
       if (!children.empty()) wrong_form("has a leaf with children");
       if (names_.size() >= leaf_count_) wrong_form("has more leaves than the model has inputs");
-      names_.push_back(is_named ? name : std::string());
+      names_.push_back(name);
       return;
     }
     for (std::size_t i = 0; i < children.size(); ++i) {

@@ -132,6 +132,12 @@ TEST(Archive, RefusesHeadersThatDisagree) {
   std::string zip = build_zip(two_items());
   patch(zip, 14, 1, 4);  // the first local header's checksum
   expect_corrupt(zip, "disagrees");
+  zip = build_zip(two_items());
+  patch(zip, 8, 8, 2);  // its method
+  expect_corrupt(zip, "disagrees");
+  zip = build_zip(two_items());
+  patch(zip, 6, 1, 2);  // its flags
+  expect_corrupt(zip, "disagrees");
 }
 
 TEST(Archive, RefusesEntriesThatOverlap) {

@@ -163,6 +163,16 @@ TEST(ElfImage, RefusesVersionNeedsThatLoop) {
   const std::size_t need = image.tables().version_needs;
   patch(bytes, need + offsetof(Elf64_Verneed, vn_cnt), 0xffff, 2);
   expect_corrupt(bytes, "loop");
+  // A chain that ends, but long: records in the debug sections, which nothing else reads.
+  const std::size_t chain = 1'000'000;
+  for (std::size_t i = 0; i < 20'000; ++i) {
+    patch(bytes, chain + i * sizeof(Elf64_Vernaux) + offsetof(Elf64_Vernaux, vna_name), 0, 4);
+    patch(bytes, chain + i * sizeof(Elf64_Vernaux) + offsetof(Elf64_Vernaux, vna_next), sizeof(Elf64_Vernaux),
+          4);
+  }
+  patch(bytes, need + offsetof(Elf64_Verneed, vn_cnt), 19'999, 2);
+  patch(bytes, need + offsetof(Elf64_Verneed, vn_aux), chain - need, 4);
+  expect_corrupt(bytes, "loop");
   bytes = library();
   patch(bytes, need + offsetof(Elf64_Verneed, vn_next), 0xffffffff, 4);
   expect_corrupt(bytes, "outside the file");

@@ -1,0 +1,186 @@
+"""Makes the seeds of fuzz_archive, fuzz_manifest and fuzz_elf_image: python tests/fuzz/make_corpus.py
+
+Needs a C compiler for the small library; everything else is built here. Seeds are sound files and
+ones that are each wrong in one way.
+"""
+
+import io
+import pathlib
+import struct
+import subprocess
+import tempfile
+import zipfile
+
+CORPUS = pathlib.Path(__file__).parent / "corpus"
+
+SOURCE = r"""
+#include <stdlib.h>
+extern int aoti_torch_get_dim(void *, long *);
+__attribute__((visibility("default"))) const char _binary_constants_bin_start[16] = {1};
+__attribute__((visibility("default"))) const char _binary_constants_bin_end[1] = {2};
+static __thread int last;
+__attribute__((constructor)) static void start(void) { last = 1; }
+__attribute__((visibility("default"))) int AOTInductorModelContainerRun(void *tensor) {
+  long dim = getenv("PENSTOCK") != 0;
+  return aoti_torch_get_dim(tensor, &dim) + last;
+}
+"""
+
+METADATA = '{"AOTI_DEVICE_KEY": "cpu", "AOTI_CPU_ISA": "AVX2"}'
+
+LEAF = '{"type": null, "context": null, "children_spec": []}'
+SPEC = (
+    '[1, {"type": "builtins.tuple", "context": "null", "children_spec": ['
+    '{"type": "builtins.tuple", "context": "null", "children_spec": [' + LEAF + "]}, "
+    '{"type": "builtins.dict", "context": "[\\"scale\\", \\"opts\\"]", "children_spec": ['
+    + LEAF + ', {"type": "builtins.list", "context": "null", "children_spec": [' + LEAF + "]}]}]}]"
+)
+
+WRAPPER = """    : AOTInductorModelBase(2,
+                           1,
+                           1,
+    inputs_info_[0].name = "arg0_1";
+    inputs_info_[1].name = "arg1_1";
+    constants_info_[0].data_size = 128;
+    in_spec_ = R"(%s)";
+    int32_t arg0_1_expected_dtype = aoti_torch_dtype_float32();
+    if (arg0_1_size[0] < 2) {
+    if (arg0_1_size[0] > 64) {
+    if (64 != arg0_1_size[1]) {
+    if (1 != arg0_1_stride[1]) {
+    int32_t arg1_1_expected_dtype = aoti_torch_dtype_int64();
+    int32_t arg1_1_expected_device_type = 0;
+    int64_t s17 = arg0_1_size[0];
+    int64_t s77 = s17;
+    if (check()) { assert_size_stride(arg1_1, {s77, 3L}, {3L, 1L}, "input"); }
+// /usr/bin/g++ -O1 -march=x86-64-v3
+""" % SPEC
+
+KERNEL = """    float tmp_acc0_arr[2];
+    #pragma omp parallel num_threads(2)
+        int tid = omp_get_thread_num();
+        tmp_acc0_arr[tid] = 1;
+    for (int tid = 0; tid < 2; tid++)
+"""
+
+
+def save(target, name, data):
+    folder = CORPUS / target
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(data if isinstance(data, bytes) else data.encode())
+
+
+def library():
+    with tempfile.TemporaryDirectory() as folder:
+        source, out = pathlib.Path(folder, "a.c"), pathlib.Path(folder, "a.so")
+        source.write_text(SOURCE)
+        subprocess.run(
+            ["gcc", "-shared", "-fPIC", "-Os", "-s", "-fvisibility=hidden", "-nostartfiles",
+             "-Wl,-z,noseparate-code,--build-id=none,--hash-style=both", source, "-o", out],
+            check=True,
+        )
+        return out.read_bytes()
+
+
+def patched(data, offset, form, value):
+    return data[:offset] + struct.pack(form, value) + data[offset + struct.calcsize(form):]
+
+
+def dynamic_entries(data):
+    """File offsets of the entries of the dynamic section, by tag."""
+    (start,) = struct.unpack_from("<Q", data, 32)
+    (count,) = struct.unpack_from("<H", data, 56)
+    for i in range(count):
+        kind, _, offset, _, _, size = struct.unpack_from("<IIQQQQ", data, start + i * 56)
+        if kind == 2:
+            return {struct.unpack_from("<q", data, at)[0]: at for at in range(offset, offset + size, 16)}
+    raise ValueError("no dynamic section")
+
+
+def make_elf():
+    elf = library()
+    save("elf_image", "sound.so", elf)
+    save("elf_image", "aarch64.so", patched(elf, 18, "<H", 183))
+    save("elf_image", "relocatable.so", patched(elf, 16, "<H", 1))
+    save("elf_image", "no_segments.so", patched(elf, 56, "<H", 0))
+    save("elf_image", "no_sections.so", patched(elf, 40, "<Q", 2**64 - 1))
+    for i in range(1, 8):
+        save("elf_image", f"cut_{i}.so", elf[: len(elf) * i // 8])
+    names = {5: "strtab", 6: "symtab", 7: "rela", 10: "strsz", 23: "jmprel", 0x6FFFFEF5: "gnu_hash",
+             0x6FFFFFFE: "verneed"}
+    for tag, name in names.items():
+        offset = dynamic_entries(elf).get(tag)
+        if offset is not None:
+            save("elf_image", f"far_{name}.so", patched(elf, offset + 8, "<Q", 2**63))
+            save("elf_image", f"zero_{name}.so", patched(elf, offset + 8, "<Q", 0))
+
+
+def archive(files, method=zipfile.ZIP_STORED, top="top/"):
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", method) as packed:
+        for name, data in files.items():
+            packed.writestr(zipfile.ZipInfo(top + name, (1980, 1, 1, 0, 0, 0)), data, method)
+    return out.getvalue()
+
+
+def zip64(data):
+    """The archive with a zip64 end record before its end record."""
+    end = len(data) - 22
+    count, size, offset = struct.unpack_from("<HII", data, end + 10)
+    record = struct.pack("<IQHHIIQQQQ", 0x06064B50, 44, 45, 45, 0, 0, count, count, size, offset)
+    locator = struct.pack("<IIQI", 0x07064B50, 0, end, 1)
+    return data[:end] + record + locator + data[end:]
+
+
+def make_archive():
+    model = "data/aotinductor/model/"
+    files = {
+        "archive_format": "pt2",
+        "archive_version": "0",
+        "byteorder": "little",
+        model + "w.wrapper.so": library(),
+        model + "w.wrapper.cpp": WRAPPER,
+        model + "k.kernel.cpp": KERNEL,
+        model + "w.wrapper_metadata.json": METADATA,
+        model + "k.kernel_metadata.json": METADATA,
+    }
+    small = {"archive_format": "pt2", "a/b": "hello" * 20}
+    stored = archive(small)
+    end = len(stored) - 22
+    save("archive", "package.pt2", archive(files))
+    save("archive", "package_deflated.pt2", archive(files, zipfile.ZIP_DEFLATED))
+    save("archive", "stored.zip", stored)
+    save("archive", "deflated.zip", archive(small, zipfile.ZIP_DEFLATED))
+    save("archive", "bzip2.zip", archive(small, zipfile.ZIP_BZIP2))
+    save("archive", "lzma.zip", archive(small, zipfile.ZIP_LZMA))
+    save("archive", "zip64.zip", zip64(stored))
+    save("archive", "empty.zip", archive({}))
+    save("archive", "up.zip", archive({"../../up": "x"}))
+    save("archive", "absolute.zip", archive({"a": "x"}, top="/"))
+    save("archive", "backslash.zip", archive({"a\\b": "x"}))
+    save("archive", "no_top.zip", archive(small, top=""))
+    save("archive", "count.zip", patched(stored, end + 10, "<H", 3))
+    save("archive", "directory_far.zip", patched(stored, end + 16, "<I", 2**32 - 2))
+    save("archive", "size_far.zip", patched(stored, end + 12, "<I", 2**32 - 2))
+    save("archive", "bomb.zip", patched(stored, stored.index(b"PK\x01\x02") + 24, "<I", 2**32 - 2))
+    for i in range(1, 4):
+        save("archive", f"cut_{i}.zip", stored[: len(stored) * i // 4])
+
+
+def make_manifest():
+    save("manifest", "metadata.json", METADATA)
+    save("manifest", "call_spec.json", SPEC)
+    save("manifest", "duplicate.json", '{"a": "1", "a": "2"}')
+    save("manifest", "deep.json", "[" * 100 + "]" * 100)
+    save("manifest", "deep_object.json", '{"a":' * 100)
+    save("manifest", "number.json", '{"AOTI_DEVICE_KEY": 1e999}')
+    save("manifest", "text.cpp", WRAPPER + "\0" + KERNEL)
+    save("manifest", "no_counts.cpp", WRAPPER[WRAPPER.index("inputs_info_"):])
+    save("manifest", "huge_counts.cpp", WRAPPER.replace("Base(2", "Base(99999999999999999999"))
+    save("manifest", "raw_string.cpp", ' in_spec_ = R"(a)" R"(b)" R"(c')
+
+
+if __name__ == "__main__":
+    make_elf()
+    make_archive()
+    make_manifest()
