@@ -236,7 +236,7 @@ class WrapperScanner {
     return cursor.at_end() ? value : std::nullopt;
   }
 
-  /// torch 2.9 to 2.13 state no whole shapes. There every symbol is bound where it is first seen, so
+  /// torch 2.9 and 2.11 state no whole shapes. There every symbol is bound where it is first seen, so
   /// an unbound dimension repeats a bound one; which one is only sure where a single one has its range.
   static void guess_symbols(InputText& input, const SymbolOfRange& symbols) {
     for (DimSpec& dim : input.dims) {

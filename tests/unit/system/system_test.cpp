@@ -99,7 +99,9 @@ TEST(SystemInfo, DescribesThisMachine) {
     EXPECT_FALSE(library.needed_for.empty());
   }
   EXPECT_EQ(info.libraries[0].version.empty(), info.libraries[0].path.empty());
-  if (onednn().is_open()) EXPECT_EQ(onednn_version().rfind("3.", 0), 0U);
+  if (onednn().is_open()) {
+    EXPECT_EQ(onednn_version().rfind("3.", 0), 0U);
+  }
   EXPECT_EQ(sleef().is_open(), !info.libraries[1].path.empty());
   EXPECT_EQ(libgomp().is_open(), !info.libraries[2].path.empty());
 }
