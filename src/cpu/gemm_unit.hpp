@@ -10,6 +10,8 @@
 #define EIGEN_MPL2_ONLY
 #include <Eigen/Core>
 
+#include <type_traits>
+
 namespace penstock::cpu {
 namespace {
 
@@ -61,17 +63,21 @@ void integer_gemm(const GemmCall& call) {
   const Map b(static_cast<const T*>(call.b.data), call.depth, call.columns, stride(call.b));
   MatrixMap<T, Eigen::RowMajor> c(static_cast<T*>(call.c), call.rows, call.columns,
                                   Eigen::OuterStride<>(call.c_stride));
+  // Narrow types are promoted to int, where overflow is undefined.
+  using Wide = std::conditional_t<(sizeof(T) < sizeof(std::uint32_t)), std::uint32_t, T>;
   // Through int64, as a negative double is no value of an unsigned type.
-  const T alpha = static_cast<T>(static_cast<std::int64_t>(call.alpha));
-  const T beta = static_cast<T>(static_cast<std::int64_t>(call.beta));
+  const auto alpha = static_cast<Wide>(static_cast<std::int64_t>(call.alpha));
+  const auto beta = static_cast<Wide>(static_cast<std::int64_t>(call.beta));
   for (std::int64_t row = 0; row < call.rows; ++row) {
+    auto line = c.row(row);
     if (beta == 0) {
-      c.row(row).setZero();
+      line.setZero();
     } else {
-      c.row(row) *= beta;
+      line = (line.template cast<Wide>() * beta).template cast<T>();
     }
     for (std::int64_t k = 0; k < call.depth; ++k) {
-      c.row(row) += static_cast<T>(alpha * a(row, k)) * b.row(k);
+      const Wide factor = alpha * static_cast<Wide>(a(row, k));
+      line = (line.template cast<Wide>() + factor * b.row(k).template cast<Wide>()).template cast<T>();
     }
   }
 }

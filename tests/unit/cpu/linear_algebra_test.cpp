@@ -7,10 +7,12 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
 #include <functional>
 #include <limits>
 #include <string>
+#include <thread>
 #include <vector>
 
 namespace penstock::cpu {
@@ -184,6 +186,32 @@ TEST_F(LinearAlgebra, WeightsGiveTheSameAnswerKeptOrNot) {
     ASSERT_EQ(c, expected) << round;
     ASSERT_LE(right->storage->derived.size(), 1U);
   }
+}
+
+TEST(LinearAlgebraSessions, ShareAWeight) {
+  constexpr std::int64_t kSize = 512;
+  auto weight = numbers(kSize * kSize);
+  auto a = numbers(8 * kSize);
+  const auto expected = product(a, weight, 8, kSize, kSize);
+  tensor::Storage* storage = tensor::borrow_storage(weight.data(), weight.size() * sizeof(float), {});
+  storage->constant = true;
+  std::array<std::vector<float>, 4> results;
+  std::vector<std::thread> threads;
+  for (auto& result : results) {
+    threads.emplace_back([&a, &result, storage] {
+      OpState own_state;
+      OpContext own{own_state, 1};
+      result.resize(8 * kSize);
+      const TensorObjectPtr right(
+          tensor::make_tensor(storage, {DType::Float32, Dims{kSize, kSize}, Dims{kSize, 1}, 0}));
+      const auto left = view(a, {8, kSize}, {kSize, 1});
+      for (int i = 0; i < 10; ++i) mm(own, *view(result, {8, kSize}, {kSize, 1}), *left, *right);
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  for (const auto& result : results) EXPECT_EQ(result, expected);
+  EXPECT_LE(storage->derived.size(), 1U);
+  storage->drop();
 }
 
 TEST_F(LinearAlgebra, PreparedOperationsAreBounded) {
