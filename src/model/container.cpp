@@ -100,14 +100,8 @@ std::pair<std::string, std::string> Container::call_spec() const {
   return {in != nullptr ? in : "", out != nullptr ? out : ""};
 }
 
-bool Container::run(AtenTensorHandle* inputs, AtenTensorHandle* outputs) const noexcept {
-  const Status status = run_(handle_, inputs, input_count_, outputs, output_count_, nullptr, nullptr);
-  if (status == 0) return true;
-  // A run that fails in its checks has not taken its inputs; one that fails later has, and nulled them.
-  for (std::size_t index = 0; index < input_count_; ++index) {
-    tensor::free_tensor(std::exchange(inputs[index], nullptr));
-  }
-  return false;
+bool Container::run(std::span<AtenTensorHandle> inputs, std::span<AtenTensorHandle> outputs) const noexcept {
+  return run_(handle_, inputs.data(), inputs.size(), outputs.data(), outputs.size(), nullptr, nullptr) == 0;
 }
 
 std::string Container::message(const shim::CallContext& context) const {

@@ -7,6 +7,7 @@
 #include <penstock/model.hpp>
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -34,9 +35,10 @@ class Container {
   [[nodiscard]] std::string call_spec_in() const { return call_spec().first; }
   [[nodiscard]] std::string call_spec_out() const { return call_spec().second; }
 
-  /// Runs once. Input handles are taken, on failure too; output handles are the caller's.
-  /// True on success; else see `error`. The context must be current.
-  [[nodiscard]] bool run(AtenTensorHandle* inputs, AtenTensorHandle* outputs) const noexcept;
+  /// Runs once. Input handles are taken, but where an input check refuses them: those are left as they
+  /// were. Output handles are the caller's. True on success; else see `error`. The context must be
+  /// current.
+  [[nodiscard]] bool run(std::span<AtenTensorHandle> inputs, std::span<AtenTensorHandle> outputs) const noexcept;
 
   /// What went wrong in the last call, as an Error that names the model.
   [[nodiscard]] Error error(const shim::CallContext& context) const;

@@ -7,6 +7,7 @@
 #include <map>
 #include <numeric>
 #include <optional>
+#include <random>
 
 namespace penstock::model {
 namespace {
@@ -61,34 +62,55 @@ class Probe {
 
   /// One call, and what the library said.
   CheckMessage call() {
-    shim::CallContext context;
-    context.purpose = shim::CallContext::Purpose::Probe;
-    const shim::ContextScope scope(context);
-    std::vector<AtenTensorHandle> handles(inputs_.size());
-    std::vector<AtenTensorHandle> outputs(container_.output_count());
-    for (std::size_t i = 0; i < inputs_.size(); ++i) handles[i] = make_handle(inputs_[i]);
-    const std::vector<AtenTensorHandle> given = handles;
-    const bool passed = container_.run(handles.data(), outputs.data());
-    layout_checked_ = layout_checked_ || context.last_dim_query != nullptr;
-    if (passed) {
-      // A model that only hands inputs on runs through; its outputs are our made-up tensors.
-      for (AtenTensorHandle output : outputs) tensor::free_tensor(output);
-      return {};
-    }
-    if (context.failure) return {};
-    CheckMessage message = read_check_message(container_.message(context));
+    Call made(*this, /*checks_are_on=*/true);
+    if (made.context.failure || made.passed) return {};
+    CheckMessage message = read_check_message(container_.message(made.context));
     if (message.kind == CheckMessage::Kind::Rank || message.kind == CheckMessage::Kind::Layout) {
-      const auto found = std::find(given.begin(), given.end(), context.last_dim_query);
-      if (found == given.end()) return {};
-      message.input = static_cast<std::size_t>(found - given.begin());
+      const auto found = std::find(made.given.begin(), made.given.end(), made.context.last_dim_query);
+      if (found == made.given.end()) return {};
+      message.input = static_cast<std::size_t>(found - made.given.begin());
     }
     return message;
+  }
+
+  /// True where the library looks at its inputs before it takes them, which only its checks do.
+  bool checks_are_on() {
+    const Call made(*this, /*checks_are_on=*/false);
+    return !made.passed && made.handles.front() != nullptr;
   }
 
   std::vector<Input>& inputs() { return inputs_; }
   [[nodiscard]] bool layout_checked() const { return layout_checked_; }
 
  private:
+  /// The library is told no address but those that its checks ask for and do not use.
+  struct Call {
+    Call(Probe& probe, bool checks_are_on) : handles(probe.inputs_.size()), outputs(probe.container_.output_count()) {
+      context.purpose = shim::CallContext::Purpose::Probe;
+      for (std::size_t i = 0; i < handles.size(); ++i) handles[i] = make_handle(probe.inputs_[i]);
+      given = handles;
+      if (checks_are_on) context.addressable_once.assign(given.begin(), given.end());
+      const shim::ContextScope scope(context);
+      passed = probe.container_.run(handles, outputs);
+      probe.layout_checked_ = probe.layout_checked_ || context.last_dim_query != nullptr;
+    }
+
+    ~Call() {
+      for (AtenTensorHandle handle : handles) tensor::free_tensor(handle);
+      // A model that only hands inputs on runs through; its outputs are our made-up tensors.
+      for (AtenTensorHandle output : outputs) tensor::free_tensor(output);
+    }
+
+    Call(const Call&) = delete;
+    Call& operator=(const Call&) = delete;
+
+    shim::CallContext context;
+    std::vector<AtenTensorHandle> handles;
+    std::vector<AtenTensorHandle> outputs;
+    std::vector<AtenTensorHandle> given;  ///< What `handles` were before the library took them.
+    bool passed = false;
+  };
+
   static AtenTensorHandle make_handle(const Input& input) {
     static std::byte nothing[64];
     tensor::Storage* storage =
@@ -159,19 +181,18 @@ void learn_checks(Probe& probe) {
 bool is_dynamic(const Dim& dim) { return !dim.fixed && !dim.derived; }
 
 /// Gives every dynamic dimension a size of its own, so that a layout check that expects another
-/// dimension's size gives itself away. `round` varies them.
-void choose_sizes(std::vector<Input>& inputs, std::int64_t round) {
-  std::int64_t next = 3 + round;
+/// dimension's size gives itself away. Scattered, and other ones for each round, so that no two are
+/// tied by chance in all rounds.
+void choose_sizes(std::vector<Input>& inputs, std::uint32_t round) {
+  constexpr std::int64_t kSpread = 4096;
+  std::minstd_rand scatter(round + 1);
   for (Input& input : inputs) {
     for (std::size_t i = 0; i < input.known_rank(); ++i) {
       Dim& dim = input.dims[i];
       if (!is_dynamic(dim)) continue;
       const std::int64_t min = std::max<std::int64_t>(dim.min.value_or(kAssumedMinimum), kAssumedMinimum);
-      const std::int64_t max = dim.max.value_or(kHuge);
-      // Steps of a prime keep sums and multiples of sizes apart where the range has room.
-      const std::int64_t wished = std::max(min, next);
-      dim.size = wished <= max ? wished : min + (next - min) % (max - min + 1);
-      next += 7 + round;
+      const std::int64_t room = std::clamp<std::int64_t>(dim.max.value_or(kHuge) - min + 1, 1, kSpread);
+      dim.size = min + static_cast<std::int64_t>(scatter()) % room;
     }
   }
 }
@@ -234,7 +255,7 @@ struct Round {
   bool passed = false;
 };
 
-Round run_round(Probe& probe, std::int64_t number) {
+Round run_round(Probe& probe, std::uint32_t number) {
   Round round;
   choose_sizes(probe.inputs(), number);
   for (const Input& input : probe.inputs()) {
@@ -246,34 +267,67 @@ Round run_round(Probe& probe, std::int64_t number) {
   return round;
 }
 
-/// Finds out which dimension, times and plus what, the told sizes follow: two rounds fix a line.
-bool derive_sizes(std::vector<Input>& inputs, const Round& first, const Round& second, int& symbols) {
-  for (const auto& [place, wanted] : first.wanted) {
-    const auto [at_input, at_dim] = place;
-    const auto again = second.wanted.find(place);
-    if (again == second.wanted.end()) return false;
-    bool found = false;
-    for (std::size_t i = 0; i < inputs.size() && !found; ++i) {
-      for (std::size_t d = 0; d < inputs[i].known_rank() && !found; ++d) {
-        Dim& source = inputs[i].dims[d];
-        if (first.wanted.contains({i, d}) || source.fixed) continue;
-        const std::int64_t step = second.chosen[i][d] - first.chosen[i][d];
-        const std::int64_t told = again->second - wanted;
-        if (step == 0 || told % step != 0 || told == 0) continue;
-        const std::int64_t scale = told / step;
-        const std::int64_t offset = wanted - scale * first.chosen[i][d];
-        // Small numbers only: another line through two points would be chance.
-        if (scale < 1 || scale > 64 || offset < -64 || offset > 64) continue;
-        if (source.symbol < 0) source.symbol = symbols++;
-        Dim& target = inputs[at_input].dims[at_dim];
-        target.derived = true;
-        target.symbol = source.symbol;
-        target.scale = scale;
-        target.offset = offset;
-        found = true;
+/// How one size follows from another.
+struct Line {
+  std::int64_t scale = 1;
+  std::int64_t offset = 0;
+};
+
+/// The line through what a dimension was in each round and what another one was told to be; nothing
+/// where there is none, or one that is too odd to be meant.
+std::optional<Line> find_line(std::span<const std::int64_t> from, std::span<const std::int64_t> to) {
+  constexpr std::int64_t kMost = 64;
+  std::size_t other = 1;
+  while (other < from.size() && from[other] == from[0]) ++other;
+  if (other == from.size()) return std::nullopt;
+  const std::int64_t step = from[other] - from[0];
+  const std::int64_t told = to[other] - to[0];
+  if (told % step != 0) return std::nullopt;
+  Line line;
+  line.scale = told / step;
+  line.offset = to[0] - line.scale * from[0];
+  if (line.scale < 1 || line.scale > kMost || line.offset < -kMost || line.offset > kMost) return std::nullopt;
+  for (std::size_t i = 0; i < from.size(); ++i) {
+    if (line.scale * from[i] + line.offset != to[i]) return std::nullopt;
+  }
+  return line;
+}
+
+/// Finds out, for each size that the library told, which free dimension it follows from and how.
+/// A plain equal size is taken before any other line. False where one is not understood.
+bool derive_sizes(std::vector<Input>& inputs, std::span<const Round> rounds, int& symbols) {
+  for (const auto& [place, unused] : rounds[0].wanted) {
+    std::vector<std::int64_t> told;
+    for (const Round& round : rounds) {
+      const auto [input, dim] = place;
+      const auto wanted = round.wanted.find(place);
+      // A round that had it right by chance told nothing.
+      told.push_back(wanted != round.wanted.end() ? wanted->second : round.chosen[input][dim]);
+    }
+    Dim* source = nullptr;
+    Line best;
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+      for (std::size_t d = 0; d < inputs[i].known_rank(); ++d) {
+        Dim& candidate = inputs[i].dims[d];
+        if (rounds[0].wanted.contains({i, d}) || candidate.fixed) continue;
+        std::vector<std::int64_t> sizes;
+        for (const Round& round : rounds) sizes.push_back(round.chosen[i][d]);
+        const auto line = find_line(sizes, told);
+        if (!line) continue;
+        const bool plain = line->scale == 1 && line->offset == 0;
+        if (source == nullptr || (plain && (best.scale != 1 || best.offset != 0))) {
+          source = &candidate;
+          best = *line;
+        }
       }
     }
-    if (!found) return false;
+    if (source == nullptr) return false;
+    if (source->symbol < 0) source->symbol = symbols++;
+    Dim& target = inputs[place.first].dims[place.second];
+    target.derived = true;
+    target.symbol = source->symbol;
+    target.scale = best.scale;
+    target.offset = best.offset;
   }
   return true;
 }
@@ -344,13 +398,18 @@ ProbedInputs probe_inputs(const Container& container) {
     return result;
   }
   Probe probe(container);
+  if (!probe.checks_are_on()) return result;
   learn_checks(probe);
   // Ranks that the messages so far do not show come out in the first try.
   if (run_round(probe, 0).passed) {
-    const Round first = run_round(probe, 0);
-    const Round second = run_round(probe, 4);
+    std::vector<Round> rounds;
+    bool passed = true;
+    for (std::uint32_t number = 0; number < 3; ++number) {
+      rounds.push_back(run_round(probe, number));
+      passed = passed && rounds.back().passed;
+    }
     int symbols = 0;
-    result.complete = first.passed && second.passed && derive_sizes(probe.inputs(), first, second, symbols);
+    result.complete = passed && derive_sizes(probe.inputs(), rounds, symbols);
     result.layout_checked = probe.layout_checked();
     if (result.layout_checked) number_free_sizes(probe.inputs(), symbols);
   }
@@ -362,8 +421,7 @@ ProbedInputs probe_inputs(const Container& container) {
 }
 
 bool takes_anything(const Container& container) {
-  Probe probe(container);
-  return container.input_count() == 0 || probe.call().kind == CheckMessage::Kind::Other;
+  return container.input_count() == 0 || !Probe(container).checks_are_on();
 }
 
 void add_text_hints(std::vector<InputRule>& rules, std::span<const TensorSpec> hints) {

@@ -13,6 +13,7 @@ namespace penstock::model {
 
 /// What the library's own checks accept.
 struct ProbedInputs {
+  /// One an input; none where the library has inputs but no checks to ask.
   std::vector<InputRule> rules;
   /// True where every check of the library was passed in the end, so that the rules refuse all that
   /// the checks refuse.

@@ -109,6 +109,12 @@ std::vector<TensorSpec> make_specs(std::span<const model::InputRule> rules, std:
 }
 
 void describe_inputs(Model::Impl& impl, model::ProbedInputs& probed, const ModelInfo& info) {
+  if (probed.rules.size() != impl.container->input_count()) {
+    base::fail(ErrorCode::Unsupported,
+               "{}: the library has no input checks, so what it takes cannot be told; compile it with torch 2.9 or "
+               "later",
+               impl.what);
+  }
   if (!probed.layout_checked) model::add_text_hints(probed.rules, info.input_hints);
   for (std::size_t i = 0; i < probed.rules.size(); ++i) {
     if (element_bytes(probed.rules[i].dtype) == 0) {

@@ -68,8 +68,9 @@ struct Session::Impl {
     context.threads = threads;
     make_inputs(loaded.rules, given);
     const shim::ContextScope scope(context);
-    if (!loaded.container->run(inputs.data(), outputs.data())) {
-      // A run that fails half-way may have handed out some outputs already.
+    if (!loaded.container->run(inputs, outputs)) {
+      // A run that fails in its checks has left the inputs, one that fails later may have made outputs.
+      for (AtenTensorHandle& input : inputs) tensor::free_tensor(std::exchange(input, nullptr));
       drop_results();
       throw loaded.container->error(context);
     }

@@ -8,6 +8,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace penstock::shim {
 
@@ -32,6 +33,9 @@ struct CallContext {
   std::optional<Failure> failure;
   std::string printed;                  ///< What the library wrote to std::cerr.
   const tensor::TensorObject* last_dim_query = nullptr;  ///< Probe: whose rank was asked for last.
+  /// Probe: tensors whose address may be asked for once more. Generated checks wrap each input, and the
+  /// wrapper asks; whoever asks again is about to work with the address.
+  std::vector<const tensor::TensorObject*> addressable_once;
 };
 
 /// The context of this thread's innermost call into a model library; null outside of one.

@@ -6,6 +6,7 @@
 #include "base/fail.hpp"
 
 #include <array>
+#include <vector>
 
 using penstock::ErrorCode;
 using penstock::base::fail;
@@ -29,8 +30,9 @@ std::size_t checked_dim(AtenTensorHandle tensor, std::int64_t dim) {
 extern "C" {
 
 AOTITorchError penstock_get_data_ptr(AtenTensorHandle tensor, void** ret) {
-  const auto* context = penstock::shim::current_context();
-  if (context != nullptr && context->purpose == penstock::shim::CallContext::Purpose::Probe) {
+  auto* context = penstock::shim::current_context();
+  if (context != nullptr && context->purpose == penstock::shim::CallContext::Purpose::Probe &&
+      std::erase(context->addressable_once, tensor) == 0) {
     return guarded([] { penstock::shim::refuse_while_probing(); });
   }
   *ret = tensor->data;
