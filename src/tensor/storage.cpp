@@ -4,28 +4,85 @@
 #include "base/fail.hpp"
 #include "tensor/free_list.hpp"
 
+#include <algorithm>
+#include <array>
+#include <bit>
 #include <cstdlib>
 #include <new>
+#include <optional>
 
 namespace penstock::tensor {
 namespace {
 
 constexpr std::size_t kAlignment = 64;
 
+// Small blocks are kept with their storage objects, as a run makes and frees the same few each time:
+// classes of 64 bytes to 64 KiB, doubling, so at most 1 MiB a thread. Not under the address sanitizer,
+// from which that would hide reads past a block's end.
+constexpr std::size_t kClasses = 11;
+constexpr std::size_t kLargestKept = kAlignment << (kClasses - 1);
+#if defined(__SANITIZE_ADDRESS__)
+constexpr bool kKeepsBlocks = false;
+#elif defined(__has_feature)
+constexpr bool kKeepsBlocks = !__has_feature(address_sanitizer);
+#else
+constexpr bool kKeepsBlocks = true;
+#endif
+
+using BlockList = FreeList<Storage, 8>;
+
 constinit thread_local FreeList<Storage, 128> unused_storages;
+constinit thread_local std::array<BlockList, kClasses> unused_blocks;
+
+/// The list for blocks of `bytes`; null where they are not kept.
+BlockList* block_list(std::size_t bytes) noexcept {
+  if (!kKeepsBlocks || bytes == 0 || bytes > kLargestKept) return nullptr;
+  return &unused_blocks[static_cast<std::size_t>(std::bit_width((bytes - 1) / kAlignment))];
+}
 
 struct ListCloser {
-  ~ListCloser() { unused_storages.close(); }
+  ~ListCloser() {
+    for (BlockList& list : unused_blocks) {
+      while (Storage* storage = list.take()) {
+        std::free(storage->data);
+        delete storage;
+      }
+      list.close();
+    }
+    unused_storages.close();
+  }
 };
 
-void open_list() noexcept {
+void open_lists() noexcept {
   static thread_local ListCloser closer;
   unused_storages.open();
+  for (BlockList& list : unused_blocks) list.open();
+}
+
+/// Makes an object from a pool as good as new.
+void reset(Storage& storage) noexcept {
+  storage.reset_references();
+  storage.constant = false;
+  storage.context = nullptr;
+}
+
+/// Bytes that a block for `bytes` really has: whole classes, so that it serves all of its class, and whole
+/// alignments, which aligned_alloc wants and vector loads of the last elements stay inside of.
+std::optional<std::size_t> block_bytes(std::size_t bytes) noexcept {
+  if (block_list(bytes) != nullptr) return std::max(std::bit_ceil(bytes), kAlignment);
+  const auto padded = base::checked_add(bytes, kAlignment - 1);
+  if (!padded) return std::nullopt;
+  return *padded & ~(kAlignment - 1);
 }
 
 void release_borrowed(Storage& storage) noexcept { give_storage_object(storage); }
 
 void release_host(Storage& storage) noexcept {
+  if (BlockList* const list = block_list(storage.bytes)) {
+    if (unused_storages.is_new()) open_lists();
+    if (!storage.derived.empty()) storage.derived.clear();
+    if (list->give(&storage)) return;
+  }
   std::free(storage.data);
   give_storage_object(storage);
 }
@@ -42,9 +99,7 @@ Storage* take_storage_object() {
     }
     return storage;
   }
-  storage->reset_references();
-  storage->constant = false;
-  storage->context = nullptr;
+  reset(*storage);
   return storage;
 }
 
@@ -54,18 +109,23 @@ void give_storage_object(Storage& storage) noexcept {
   storage.bytes = 0;
   if (unused_storages.give(&storage)) return;
   if (unused_storages.is_new()) {
-    open_list();
+    open_lists();
     if (unused_storages.give(&storage)) return;
   }
   delete &storage;
 }
 
 Storage* allocate_host_storage(std::size_t bytes) {
+  if (BlockList* const list = block_list(bytes)) {
+    if (Storage* const storage = list->take()) {
+      reset(*storage);
+      storage->bytes = bytes;
+      return storage;
+    }
+  }
   void* data = nullptr;
   if (bytes != 0) {
-    // aligned_alloc wants a multiple of the alignment; vector loads of the last elements then stay inside.
-    const auto padded = base::checked_add(bytes, kAlignment - 1);
-    if (padded) data = std::aligned_alloc(kAlignment, *padded & ~(kAlignment - 1));
+    if (const auto block = block_bytes(bytes)) data = std::aligned_alloc(kAlignment, *block);
     if (data == nullptr) {
       base::fail(ErrorCode::OutOfMemory, "out of memory: {} bytes of host memory for a tensor", bytes);
     }

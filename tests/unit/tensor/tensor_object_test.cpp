@@ -43,6 +43,23 @@ TEST(Storage, HostBytesAreAlignedAndMayBeNone) {
   empty->drop();
 }
 
+TEST(Storage, ReusedBlocksAreLargeEnough) {
+  for (int round = 0; round < 3; ++round) {
+    std::vector<Storage*> held;
+    for (const std::size_t bytes : {1U, 64U, 65U, 100U, 128U, 129U, 4000U, 65535U, 65536U, 65537U}) {
+      held.push_back(allocate_host_storage(bytes));
+      EXPECT_EQ(held.back()->bytes, bytes);
+      EXPECT_FALSE(held.back()->constant);
+      std::memset(held.back()->data, round, bytes);
+      held.back()->constant = true;
+    }
+    for (std::size_t i = 0; i < held.size(); ++i) {
+      for (std::size_t j = 0; j < i; ++j) EXPECT_NE(held[i]->data, held[j]->data);
+    }
+    for (Storage* storage : held) storage->drop();
+  }
+}
+
 TEST(Storage, SaysHowMuchCouldNotBeHad) {
   try {
     allocate_host_storage(SIZE_MAX);
