@@ -143,6 +143,11 @@ def check_prose(root, path, text, files):
         if PROSE_PATH.match(word) and not word.startswith(MADE) and looks_like_ours(root, path, word):
             if not exists(root, path.parent, word, files):
                 yield f"{path}: {word} does not exist"
+    for word, place in re.findall(r"`~?([\w:~]+)`[^`\n]{0,3}\(`([\w./-]+\.\w+)`", prose):
+        source = next((root / start / place for start in (path.parent, Path(), Path("include"), Path("src"))
+                       if (root / start / place).is_file()), None)
+        if source and not re.search(rf"\b{re.escape(word.split(':')[-1].lstrip('~'))}\b", source.read_text()):
+            yield f"{path}: there is no {word} in {place}"
     commands = set(re.findall(r"^  ([a-z-]+) ", (root / "dev").read_text(), flags=re.MULTILINE))
     for command in re.findall(r"\./dev ([a-z][\w-]*)", text):
         if command not in commands:

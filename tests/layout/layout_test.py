@@ -16,7 +16,7 @@ class LayoutTest(unittest.TestCase):
         self.root = Path(scratch.name)
         (self.root / "dev").write_text("  build          build\n  test           test\n")
         (self.root / "src/base").mkdir(parents=True)
-        (self.root / "src/base/fail.hpp").write_text("")
+        (self.root / "src/base/fail.hpp").write_text("void refuse();\n")
 
     def found(self, check, path, text):
         includes = layout.INCLUDE.findall(text)
@@ -65,7 +65,9 @@ class LayoutTest(unittest.TestCase):
         self.assertTrue(self.found(check, "a.md", "`src/base/gone.hpp`"))
         self.assertTrue(self.found(check, "a.md", "[it](gone.md)"))
         self.assertTrue(self.found(check, "a.md", "`./dev fly`"))
+        self.assertTrue(self.found(check, "a.md", "`fail` (`src/base/fail.hpp`)"))
         self.assertFalse(self.found(check, "a.md", "`src/base/fail.hpp` `base/fail.hpp` [it](dev) `./dev build`"))
+        self.assertFalse(self.found(check, "a.md", "`base::refuse` (`src/base/fail.hpp`)"))
         self.assertFalse(self.found(check, "a.md", "`text/plain` `build/release`"))
 
 
