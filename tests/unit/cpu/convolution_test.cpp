@@ -215,6 +215,17 @@ TEST_F(Convolution, RefusesWhatDoesNotGoTogether) {
   });
 }
 
+TEST(ConvolutionWithoutOnednn, IsRefusedWithHowToGetIt) {
+  if (onednn() != nullptr) GTEST_SKIP() << "oneDNN is installed; LinearAlgebra.WithoutOnednn runs this";
+  OpState state;
+  OpContext context{state, 1};
+  const auto out = make({1, 4, 3, 3});
+  expect_error(ErrorCode::Unsupported, "convolution needs oneDNN", [&] {
+    convolution(context, *out, *make({1, 3, 5, 5}), *make({4, 3, 3, 3}), nullptr, Geometry{}.spans());
+  });
+  expect_error(ErrorCode::Unsupported, "PENSTOCK_ONEDNN", [] { require_onednn("convolution"); });
+}
+
 TEST(ConvolutionShape, TellsChannelsLastAsPyTorchDoes) {
   EXPECT_TRUE(suggests_channels_last(Dims{2, 3, 4, 5}, Dims{60, 1, 15, 3}));
   EXPECT_FALSE(suggests_channels_last(Dims{2, 3, 4, 5}, Dims{60, 20, 5, 1}));
