@@ -77,12 +77,13 @@ def main():
     batch = torch.export.Dim("batch", min=1, max=1024)
     with torch.no_grad():
         program = torch.export.export(
-            model, (torch.from_numpy(heldout[:8]),), dynamic_shapes={"image": {0: batch}}
+            # As a keyword: the package keeps names of keyword arguments only.
+            model, (), {"image": torch.from_numpy(heldout[:8])}, dynamic_shapes={"image": {0: batch}}
         )
         package = torch._inductor.aoti_compile_and_package(
             program, package_path=str(HERE / "digits.pt2"), inductor_configs=PORTABLE
         )
-        logits = torch._inductor.aoti_load_package(package)(torch.from_numpy(heldout)).numpy()
+        logits = torch._inductor.aoti_load_package(package)(image=torch.from_numpy(heldout)).numpy()
 
     numpy.savez(HERE / "heldout.npz", image=heldout)
     numpy.save(HERE / "labels.npy", heldout_labels)
