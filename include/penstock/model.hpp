@@ -86,7 +86,8 @@ class PENSTOCK_API Model {
   [[nodiscard]] const std::string& call_spec_in() const noexcept;
   [[nodiscard]] const std::string& call_spec_out() const noexcept;
 
-  /// Threads that a run may use at most: what the library was compiled for. Host-only. Errors: none.
+  /// Threads that a run may use at most: what the library was compiled for, INT_MAX where it takes any
+  /// number. Host-only. Errors: none.
   [[nodiscard]] int max_threads() const noexcept;
 
   /// Implementation detail, for the library's own use.

@@ -14,7 +14,9 @@ namespace penstock {
 /// How a session runs.
 struct SessionOptions {
   /// Upper bound on the threads of a run, the caller's own counted. 0: as many as the library was
-  /// compiled for, but no more than this machine has. Never more than `Model::max_threads()`.
+  /// compiled for, but no more than this machine has. Never more than `Model::max_threads()`. A library
+  /// that divides its work among a fixed number of threads (max-autotune's matrix products) always gets
+  /// that number.
   int threads = 0;
 };
 
@@ -36,7 +38,8 @@ struct PrepareOptions {
 /// Lifetime: holds its model. Outputs may outlive it.
 class PENSTOCK_API Session {
  public:
-  /// Makes a session. Host-only. Errors: InvalidArgument for negative threads; OutOfMemory.
+  /// Makes a session. Host-only. Errors: InvalidArgument for negative threads, and for fewer than a
+  /// library needs that divides its work among a fixed number; OutOfMemory.
   explicit Session(Model model, const SessionOptions& options = {});
   ~Session();
   Session(Session&&) noexcept;

@@ -140,6 +140,7 @@ Model Model::load(const Package& package, const LoadOptions& options) {
   impl->device = options.device;
   impl->what = source.models.size() == 1 ? package.name() : fmt::format("{} ({})", package.name(), info.name);
   impl->max_threads = info.compiled_threads.value_or(1);
+  impl->exact_threads = source.manifest.models[index].exact_threads;
   require_loadable(info, options, impl->what);
 
   report(options, impl->what, {.stage = "reading", .done = 0, .total = info.library_bytes});

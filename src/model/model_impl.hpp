@@ -19,6 +19,7 @@ struct Model::Impl {
   std::string name;
   Device device;
   int max_threads = 1;
+  bool exact_threads = false;  ///< Runs must have `max_threads`, no fewer.
   // The container's code is in the library: it goes first.
   std::optional<model::LoadedLibrary> library;
   std::optional<model::Container> container;

@@ -21,6 +21,15 @@ int thread_bound(const Model& model, const SessionOptions& options) {
     base::fail(ErrorCode::InvalidArgument, "a session of {} threads; 0 means as many as the model can use",
                options.threads);
   }
+  const Model::Impl& loaded = *model.impl();
+  if (loaded.exact_threads) {
+    if (options.threads != 0 && options.threads < loaded.max_threads) {
+      base::fail(ErrorCode::InvalidArgument,
+                 "{}: a session of {} threads, but the library divides its work among exactly {}", loaded.what,
+                 options.threads, loaded.max_threads);
+    }
+    return loaded.max_threads;
+  }
   const int wanted = options.threads == 0 ? system::available_threads() : options.threads;
   return std::min(wanted, model.max_threads());
 }
@@ -66,11 +75,16 @@ struct Session::Impl {
     context.pool = &pool;
     context.operators = &operators;
     context.threads = threads;
+    context.exact_threads = loaded.exact_threads;
     make_inputs(loaded.rules, given);
     const shim::ContextScope scope(context);
     if (!loaded.container->run(inputs, outputs)) {
       // A run that fails in its checks has left the inputs, one that fails later may have made outputs.
       for (AtenTensorHandle& input : inputs) tensor::free_tensor(std::exchange(input, nullptr));
+      drop_results();
+      throw loaded.container->error(context);
+    }
+    if (context.failure) {
       drop_results();
       throw loaded.container->error(context);
     }
