@@ -32,16 +32,39 @@ Container::Container(const LoadedLibrary& library, const std::string& device, st
 
   shim::CallContext context;
   context.purpose = shim::CallContext::Purpose::Load;
+  const shim::WeightReferences references{context};
   const shim::ContextScope scope(context);
   constexpr std::size_t kModels = 1;
   require(create(&handle_, kModels, device.c_str(), nullptr), context);
   try {
     require(inputs(handle_, &input_count_), context);
     require(outputs(handle_, &output_count_), context);
+    mark_parameters(context.weights);
   } catch (...) {
     library_.find<Status(Handle)>("AOTInductorModelContainerDelete")(handle_);
     throw;
   }
+}
+
+void Container::mark_parameters(std::span<tensor::Storage* const> weights) const {
+  // ConstantType::Parameter. A buffer may be changed in place by a run: work derived from it goes stale.
+  constexpr std::int32_t kParameter = 1;
+  using Folded = Status(Handle, std::size_t, bool*);
+  auto* const count = library_.find<Status(Handle, std::size_t*)>("AOTInductorModelContainerGetNumConstants");
+  auto* const folded = library_.find<Folded>("AOTInductorModelContainerGetConstantFromFolded");
+  auto* const type = library_.find<Status(Handle, std::size_t, std::int32_t*)>("AOTInductorModelContainerGetConstantType");
+  std::size_t constants = 0;
+  if (count == nullptr || folded == nullptr || type == nullptr || count(handle_, &constants) != 0) return;
+  std::vector<bool> is_parameter;
+  for (std::size_t index = 0; index < constants; ++index) {
+    bool from_folded = false;
+    std::int32_t kind = 0;
+    if (folded(handle_, index, &from_folded) != 0 || type(handle_, index, &kind) != 0) return;
+    if (!from_folded) is_parameter.push_back(kind == kParameter);
+  }
+  // The library makes its weights in the order of their numbers; where it does not, none is known.
+  if (is_parameter.size() != weights.size()) return;
+  for (std::size_t index = 0; index < weights.size(); ++index) weights[index]->constant = is_parameter[index];
 }
 
 Container::~Container() {
@@ -59,6 +82,7 @@ void Container::fold_constants() {
   shim::CallContext context;
   context.purpose = shim::CallContext::Purpose::Load;
   context.operators = &operators;
+  const shim::WeightReferences references{context};
   const shim::ContextScope scope(context);
   require(fold(handle_, /*use_inactive=*/false, /*stream=*/nullptr, /*proxy_executor=*/nullptr), context);
 }

@@ -53,6 +53,7 @@ class Container {
 
   template <class Function>
   Function* required(std::string_view name) const;
+  void mark_parameters(std::span<tensor::Storage* const> weights) const;
   void require(Status status, const shim::CallContext& context) const;
   [[nodiscard]] std::pair<std::string, std::string> call_spec() const;
 

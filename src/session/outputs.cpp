@@ -62,7 +62,7 @@ Tensor keep(tensor::TensorObjectPtr result, const std::shared_ptr<Model::Impl>& 
     std::shared_ptr<Model::Impl> model;
   };
   const TensorView view = view_of(*result, model->what);
-  const bool is_weight = result->storage->constant;
+  const bool is_weight = result->storage->of_model;
   auto holder = std::make_shared<Holder>();
   holder->tensor = std::move(result);
   if (is_weight) holder->model = model;

@@ -22,7 +22,7 @@ struct Failure {
 /// no room for it, so it is found through the thread.
 struct CallContext {
   enum class Purpose {
-    Load,   ///< Tensors made from memory are weights, which do not change.
+    Load,   ///< Tensors made from memory are weights.
     Probe,  ///< Only the library's own input checks may run: any work is refused.
     Run,
   };
@@ -33,10 +33,18 @@ struct CallContext {
   bool exact_threads = false;           ///< A smaller team would leave work undone.
   std::optional<Failure> failure;
   std::string printed;                  ///< What the library wrote to std::cerr.
+  /// Load: the storages of weights in the order they were made, with a reference each.
+  std::vector<tensor::Storage*> weights;
   const tensor::TensorObject* last_dim_query = nullptr;  ///< Probe: whose rank was asked for last.
   /// Probe: tensors whose address may be asked for once more. Generated checks wrap each input, and the
   /// wrapper asks; whoever asks again is about to work with the address.
   std::vector<const tensor::TensorObject*> addressable_once;
+};
+
+/// Drops the references that a context holds.
+struct WeightReferences {
+  CallContext& context;
+  ~WeightReferences();
 };
 
 /// The context of this thread's innermost call into a model library; null outside of one.

@@ -42,12 +42,16 @@ TensorObjectPtr tensor_over(void* data, DType dtype, std::span<const std::int64_
          tensor::sizes_text(sizes), tensor::sizes_text(strides), offset);
   }
   tensor::Storage* storage = tensor::borrow_storage(data, *bytes, Device{});
-  const CallContext* context = shim::current_context();
-  storage->constant = context != nullptr && context->purpose == CallContext::Purpose::Load;
   struct Reference {
     tensor::Storage* storage;
     ~Reference() { storage->drop(); }
   } const reference{storage};
+  CallContext* context = shim::current_context();
+  if (context != nullptr && context->purpose == CallContext::Purpose::Load) {
+    storage->of_model = true;
+    context->weights.push_back(storage);
+    storage->retain();
+  }
   return TensorObjectPtr(tensor::make_tensor(
       storage, {.dtype = dtype, .sizes = sizes, .strides = strides, .storage_offset = offset}));
 }

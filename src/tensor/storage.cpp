@@ -63,6 +63,7 @@ void open_lists() noexcept {
 void reset(Storage& storage) noexcept {
   storage.reset_references();
   storage.constant = false;
+  storage.of_model = false;
   storage.context = nullptr;
 }
 

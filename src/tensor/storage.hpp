@@ -28,8 +28,11 @@ class Storage {
   void* data = nullptr;
   std::size_t bytes = 0;
   Device device;
-  /// True for a weight: its bytes do not change, so work derived from them is worth keeping.
+  /// True for a parameter of a model: its bytes do not change while this storage is used, so work
+  /// derived from them is worth keeping.
   bool constant = false;
+  /// True where the bytes are a model's, which has to stay for as long as they are used.
+  bool of_model = false;
   /// Gives the bytes and this object back to where they came from.
   Release release = nullptr;
   /// For the maker's use: the pool or owner that `release` returns to.
