@@ -1,0 +1,253 @@
+#include "cli_command.hpp"
+
+#include <penstock/io.hpp>
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+
+namespace penstock::e2e {
+namespace {
+
+std::string_view bytes(const Tensor& tensor) {
+  return {static_cast<const char*>(tensor.view().data()),
+          static_cast<std::size_t>(tensor.numel()) * element_bytes(tensor.dtype())};
+}
+
+/// Compares floats within `tolerance` and everything else by its bytes.
+void expect_close(const NamedTensors& got, const NamedTensors& expected, double tolerance) {
+  ASSERT_EQ(got.size(), expected.size());
+  for (std::size_t i = 0; i < got.size(); ++i) {
+    const Tensor& a = got[i].second;
+    const Tensor& b = expected[i].second;
+    EXPECT_EQ(got[i].first, expected[i].first);
+    ASSERT_EQ(to_string(a.view()), to_string(b.view())) << got[i].first;
+    if (a.dtype() != DType::Float32) {
+      EXPECT_EQ(bytes(a), bytes(b)) << got[i].first;
+      continue;
+    }
+    for (std::int64_t k = 0; k < a.numel(); ++k) {
+      ASSERT_NEAR(a.data_as<float>()[k], b.data_as<float>()[k], tolerance)
+          << got[i].first << " element " << k;
+    }
+  }
+}
+
+void expect_recorded_outputs(const std::string& name, double tolerance) {
+  const std::string outputs = scratch_file(name + ".out.safetensors");
+  const CommandResult result =
+      penstock_command({"run", package_file(name + ".pt2"), "--inputs",
+                        package_file(name + ".inputs.safetensors"), "--outputs", outputs});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(result.out, "");
+  EXPECT_EQ(result.err, "");
+  expect_close(read_tensors(outputs), read_tensors(package_file(name + ".outputs.safetensors")), tolerance);
+}
+
+TEST(CliRun, GivesLibtorchsOwnAnswers) {
+  for (const char* name : {"add", "mlp", "shared", "multi", "dtypes", "strided", "empty", "weights_out"}) {
+    SCOPED_TRACE(name);
+    expect_recorded_outputs(name, 1e-5);
+  }
+}
+
+TEST(CliRun, RunsTheModelThatIsNamed) {
+  const std::string outputs = scratch_file("second.safetensors");
+  const CommandResult result =
+      penstock_command({"run", package_file("two_models.pt2"), "--model", "second", "--inputs",
+                        package_file("two_models.inputs.safetensors"), "--outputs", outputs});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  expect_close(read_tensors(outputs), read_tensors(package_file("two_models.second.outputs.safetensors")),
+               1e-6);
+  const CommandResult none =
+      penstock_command({"run", package_file("two_models.pt2"), "--shapes", "arg0:4x8"});
+  EXPECT_EQ(none.exit_code, 3);
+  EXPECT_TRUE(contains(none.err, "first") && contains(none.err, "second")) << none.err;
+}
+
+TEST(CliRun, PrintsOutputsWithoutAFile) {
+  const CommandResult result =
+      penstock_command({"run", package_file("add.pt2"), "--inputs", package_file("add.inputs.safetensors")});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_TRUE(result.out.starts_with("out0  float32[8, 64]\n  [")) << result.out;
+  EXPECT_TRUE(contains(result.out, ", ...]\n  min ")) << result.out;
+  const CommandResult dtypes = penstock_command(
+      {"run", package_file("dtypes.pt2"), "--inputs", package_file("dtypes.inputs.safetensors")});
+  EXPECT_TRUE(contains(dtypes.out, "out9  bool[4, 6]\n  [")) << dtypes.out;
+  EXPECT_TRUE(contains(dtypes.out, "out3  bfloat16[4, 6]\n  [")) << dtypes.out;
+}
+
+TEST(CliRun, TakesKeywordsAndSingleFiles) {
+  const NamedTensors inputs = read_tensors(package_file("shared.inputs.safetensors"));
+  std::vector<std::string> arguments{"run", package_file("shared.pt2"), "--outputs", scratch_file("kw.npz")};
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    const std::string file = scratch_file(inputs[i].first + ".npy");
+    write_tensors(file, {inputs[i]});
+    arguments.insert(arguments.end(), {"--input", (i == 2 ? "scale" : inputs[i].first) + "=" + file});
+  }
+  const CommandResult result = penstock_command(arguments);
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  expect_close(read_tensors(scratch_file("kw.npz")), read_tensors(package_file("shared.outputs.safetensors")),
+               1e-6);
+}
+
+TEST(CliRun, MakesUpInputsFromShapes) {
+  const std::vector<std::string> arguments{"run", package_file("shared.pt2"), "--shapes",
+                                           "arg0:4x5,arg1:4x5,scale:scalar"};
+  const CommandResult first = penstock_command(arguments);
+  ASSERT_EQ(first.exit_code, 0) << first.err;
+  EXPECT_TRUE(contains(first.out, "out0  float32[4, 5]")) << first.out;
+  EXPECT_EQ(penstock_command(arguments).out, first.out);
+  std::vector<std::string> other = arguments;
+  other.insert(other.end(), {"--seed", "1"});
+  EXPECT_NE(penstock_command(other).out, first.out);
+  std::vector<std::string> typed = arguments;
+  typed.back() = "scale:,arg1:float32:4x5,arg0:float:4x5";
+  EXPECT_EQ(penstock_command(typed).out, first.out);
+}
+
+TEST(CliRun, MakesUpTheSameFloatsOnEveryMachine) {
+  // The first number of std::mt19937_64 seeded with 0 is 2947667278772165694: its upper 24 bits over 2^24.
+  const CommandResult result =
+      penstock_command({"run", package_file("shared.pt2"), "--shapes", "arg0:2x2,arg1:2x2,arg2:", "--outputs",
+                        scratch_file("seed.npz")});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const NamedTensors outputs = read_tensors(scratch_file("seed.npz"));
+  EXPECT_EQ(outputs.at(3).second.data_as<float>()[0],
+            static_cast<float>(2947667278772165694ULL >> 40) / 16777216.0f);
+}
+
+TEST(CliRun, MakesUpZerosForIntegersAndBooleans) {
+  std::string shapes;
+  for (int i = 0; i < 10; ++i) shapes += "arg" + std::to_string(i) + ":4x6,";
+  shapes.pop_back();
+  const CommandResult result = penstock_command({"run", package_file("dtypes.pt2"), "--shapes", shapes});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_TRUE(contains(result.out, "out8  int64[4, 6]\n  [1, 1, 1, ")) << result.out;
+  EXPECT_TRUE(contains(result.out, "out9  bool[4, 6]\n  [true, true, ")) << result.out;
+}
+
+TEST(CliRun, RefusesNamesThatAreUnknownMissingOrTwice) {
+  const std::string file = package_file("shared.pt2");
+  const std::pair<std::string, const char*> cases[] = {
+      {"arg0:4x5,arg1:4x5,size:", "no input is called \"size\""},
+      {"arg0:4x5,arg1:4x5", "nothing is given for arg2 (scale)"},
+      {"arg0:4x5,arg1:4x5,arg2:,scale:", "arg2 (scale) is given twice"},
+  };
+  for (const auto& [shapes, part] : cases) {
+    const CommandResult result = penstock_command({"run", file, "--shapes", shapes});
+    EXPECT_EQ(result.exit_code, 2) << result.err;
+    EXPECT_TRUE(contains(result.err, part)) << result.err;
+    EXPECT_TRUE(contains(result.err, "arg0") && contains(result.err, "arg2 (scale)")) << result.err;
+    EXPECT_TRUE(contains(result.err, "hint: penstock run --help")) << result.err;
+  }
+  EXPECT_EQ(penstock_command({"run", file}).exit_code, 2);
+}
+
+TEST(CliRun, RefusesShapesThatCannotBeUnderstood) {
+  for (const char* shapes : {"arg0", "arg0:2x", "arg0:axb", "arg0:-1", "arg0:int7:2", "arg0:int64:2:3", ":2",
+                             "", "arg0:99999999999999999999", "arg0:9223372036854775807x2,arg1:2"}) {
+    const CommandResult result = penstock_command({"run", package_file("add.pt2"), "--shapes", shapes});
+    EXPECT_EQ(result.exit_code, 2) << shapes << result.err;
+    EXPECT_TRUE(contains(result.err, "--shapes")) << shapes << result.err;
+  }
+}
+
+TEST(CliRun, SaysWhatIsWrongWithAnInput) {
+  const CommandResult sizes =
+      penstock_command({"run", package_file("add.pt2"), "--shapes", "arg0:8x64,arg1:8x65"});
+  EXPECT_EQ(sizes.exit_code, 1);
+  EXPECT_TRUE(contains(sizes.err, "arg1") && contains(sizes.err, "65")) << sizes.err;
+  const CommandResult dtype =
+      penstock_command({"run", package_file("add.pt2"), "--shapes", "arg0:8x64,arg1:int64:8x64"});
+  EXPECT_EQ(dtype.exit_code, 1);
+  EXPECT_TRUE(contains(dtype.err, "int64")) << dtype.err;
+}
+
+TEST(CliRun, ReportsARunThatFails) {
+  const CommandResult result = penstock_command(
+      {"run", package_file("fails.pt2"), "--inputs", package_file("fails.bad.inputs.safetensors")});
+  EXPECT_EQ(result.exit_code, 1) << result.err;
+  EXPECT_TRUE(result.err.starts_with("penstock: error: ")) << result.err;
+  EXPECT_EQ(result.out, "");
+}
+
+TEST(CliRun, RefusesPackagesWithTheirOwnExitCode) {
+  const CommandResult missing =
+      penstock_command({"run", package_file("missing_ops.pt2"), "--shapes", "arg0:6x10"});
+  EXPECT_EQ(missing.exit_code, 3);
+  EXPECT_TRUE(contains(missing.err, "aoti_torch_cpu_cumsum") && contains(missing.err, "aoti_torch_cpu_topk"))
+      << missing.err;
+  EXPECT_TRUE(contains(missing.err, "hint: penstock inspect")) << missing.err;
+  const CommandResult cuda =
+      penstock_command({"run", package_file("cuda_meta.pt2"), "--shapes", "arg0:8x64,arg1:8x64"});
+  EXPECT_EQ(cuda.exit_code, 3) << cuda.err;
+}
+
+TEST(CliRun, ChecksTheDigest) {
+  const std::vector<std::string> run{"run", package_file("add.pt2"), "--shapes", "arg0:8x64,arg1:8x64",
+                                     "--sha256"};
+  std::vector<std::string> other = run;
+  other.push_back(std::string(64, '0'));
+  EXPECT_EQ(penstock_command(other).exit_code, 3);
+  std::vector<std::string> malformed = run;
+  malformed.push_back("abc");
+  const CommandResult result = penstock_command(malformed);
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_TRUE(contains(result.err, "64 hexadecimal digits")) << result.err;
+}
+
+TEST(CliRun, SaysWhichInputFileIsBad) {
+  const std::string bad = scratch_file("bad.npz");
+  write_text(bad, "not an archive of arrays");
+  for (const std::string& file : {bad, scratch_file("none.npz")}) {
+    const CommandResult result = penstock_command({"run", package_file("add.pt2"), "--inputs", file});
+    EXPECT_EQ(result.exit_code, 1) << result.err;
+    EXPECT_TRUE(contains(result.err, file)) << result.err;
+  }
+  const CommandResult form = penstock_command({"run", package_file("add.pt2"), "--input", "arg0"});
+  EXPECT_EQ(form.exit_code, 2);
+}
+
+TEST(CliRun, RefusesOutputsThatNumpyCannotHold) {
+  const CommandResult result =
+      penstock_command({"run", package_file("dtypes.pt2"), "--inputs",
+                        package_file("dtypes.inputs.safetensors"), "--outputs", scratch_file("dtypes.npz")});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_TRUE(contains(result.err, "bfloat16") && contains(result.err, ".safetensors")) << result.err;
+  EXPECT_FALSE(std::filesystem::exists(scratch_file("dtypes.npz")));
+}
+
+TEST(CliRun, ReadsTheDigits) {
+  const CommandResult result =
+      penstock_command({"run", digits_file("digits.pt2"), "--inputs", digits_file("heldout.npz"),
+                        "--ascii-image", "image", "--labels", digits_file("labels.txt"), "--top-k", "1",
+                        "--accuracy-against", digits_file("labels.npy")});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_TRUE(contains(result.out, "██") && contains(result.out, "read ")) << result.out;
+  EXPECT_TRUE(contains(result.out, "accuracy  ") && contains(result.out, " of 360 (9")) << result.out;
+}
+
+TEST(CliRun, RanksClasses) {
+  const std::vector<std::string> run{"run", digits_file("digits.pt2"), "--inputs",
+                                     digits_file("heldout.npz")};
+  std::vector<std::string> top = run;
+  top.insert(top.end(), {"--top-k", "3"});
+  const CommandResult result = penstock_command(top);
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_TRUE(result.out.starts_with("out0  float32[360, 10], the best 3 of each row\n  row   0   "))
+      << result.out;
+  const std::string labels = scratch_file("labels.txt");
+  write_text(labels, "one\ntwo\n");
+  top.insert(top.end(), {"--labels", labels});
+  const CommandResult wrong = penstock_command(top);
+  EXPECT_EQ(wrong.exit_code, 2);
+  EXPECT_TRUE(contains(wrong.err, "2 labels") && contains(wrong.err, "10 classes")) << wrong.err;
+  std::vector<std::string> alone = run;
+  alone.insert(alone.end(), {"--labels", digits_file("labels.txt")});
+  EXPECT_EQ(penstock_command(alone).exit_code, 2);
+}
+
+}  // namespace
+}  // namespace penstock::e2e
