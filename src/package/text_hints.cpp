@@ -166,7 +166,12 @@ class WrapperScanner {
     DimSpec& dim = inputs_[place->input].dims[place->dim];
     const bool is_least = cursor.take("<");
     if (!is_least && !cursor.take(">")) return;
-    if (const auto value = cursor.take_integer()) (is_least ? dim.min : dim.max) = *value;
+    // PyTorch writes a least size of 2 for every dynamic dimension, whatever was exported: it says
+    // nothing (docs/design/0006-input-checks.md).
+    constexpr std::int64_t kAssumedLeast = 2;
+    const auto value = cursor.take_integer();
+    if (value && is_least && *value != kAssumedLeast) dim.min = *value;
+    if (value && !is_least) dim.max = *value;
   }
 
   /// "s17 = arg0_1_size[0];", "s77 = s17;"
