@@ -4,8 +4,7 @@
 
 #include <gtest/gtest.h>
 
-#include <cmath>
-#include <cstring>
+#include <algorithm>
 
 namespace penstock::e2e {
 namespace {
@@ -15,8 +14,11 @@ std::string_view bytes(const Tensor& tensor) {
           static_cast<std::size_t>(tensor.numel()) * element_bytes(tensor.dtype())};
 }
 
-/// Compares floats within `tolerance` and everything else by its bytes.
-void expect_close(const NamedTensors& got, const NamedTensors& expected, double tolerance) {
+/// Compares by name: floats within `tolerance` and everything else by its bytes.
+void expect_close(NamedTensors got, NamedTensors expected, double tolerance) {
+  const auto by_name = [](const auto& a, const auto& b) { return a.first < b.first; };
+  std::sort(got.begin(), got.end(), by_name);
+  std::sort(expected.begin(), expected.end(), by_name);
   ASSERT_EQ(got.size(), expected.size());
   for (std::size_t i = 0; i < got.size(); ++i) {
     const Tensor& a = got[i].second;
