@@ -72,7 +72,7 @@ def test_commands(options):
             for line in text.replace("\\\n", " ").splitlines():
                 if line.startswith(CLI + " "):
                     # What a command writes goes to /tmp in the pages, and elsewhere here.
-                    line = line.replace(CLI, program, 1).replace("/tmp/", scratch + os.sep)
+                    line = line.replace("/tmp/", scratch + os.sep).replace(CLI, program, 1)
                     run(["sh", "-c", line], f"{page}: {line}")
                     count += 1
     print(f"{count} commands")
