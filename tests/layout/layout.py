@@ -33,7 +33,7 @@ VENDORS = {
     r"CLI/": {"cli"},
     r"gtest/|gmock/": {"tests"},
     r"benchmark/": {"benchmarks"},
-    r"(torch|ATen|c10)/": {"benchmarks"},
+    r"(torch|ATen|c10)/": {"benchmarks", "tests/isolation"},
 }
 
 PUBLIC_LINES = 250
@@ -55,7 +55,8 @@ def tracked(root):
     else:  # an unpacked archive
         paths = [path.relative_to(root) for path in root.rglob("*") if path.is_file()]
         paths = [path for path in paths if path.parts[0] not in ("build", ".git")]
-    return sorted(path for path in set(paths) if (root / path).is_file())
+    # Seeds of fuzz targets may be anything.
+    return sorted(path for path in set(paths) if (root / path).is_file() and "corpus" not in path.parts)
 
 
 def is_within(path, folder):
