@@ -71,17 +71,22 @@ int register_thread_exit(void (*destructor)(void*), void* object, void* library)
 
 void run_thread_exits(const void* begin, const void* end) noexcept {
   const std::lock_guard lock(registry().mutex);
-  // By index: a destructor may register another exit, or a list.
-  for (std::size_t i = 0; i < registry().lists.size(); ++i) {
-    std::vector<ThreadExit>& exits = registry().lists[i]->exits;
-    for (std::size_t k = exits.size(); k-- > 0;) {
-      if (k >= exits.size() || !lies_in(exits[k].library, begin, end)) continue;
-      const ThreadExit exit = exits[k];
-      exits.erase(exits.begin() + static_cast<std::ptrdiff_t>(k));
-      exit.destructor(exit.object);
+  const auto is_of_library = [&](const ThreadExit& exit) { return lies_in(exit.library, begin, end); };
+  // A destructor may register another exit, or a list: so all are looked at again until none is left.
+  for (bool found = true; found;) {
+    found = false;
+    for (std::size_t i = 0; i < registry().lists.size(); ++i) {
+      std::vector<ThreadExit>& exits = registry().lists[i]->exits;
+      for (auto last = std::find_if(exits.rbegin(), exits.rend(), is_of_library); last != exits.rend();
+           last = std::find_if(exits.rbegin(), exits.rend(), is_of_library)) {
+        const ThreadExit exit = *last;
+        exits.erase(std::next(last).base());
+        exit.destructor(exit.object);
+        found = true;
+      }
+      // A thread that lives on should not hold room for libraries that are gone.
+      if (exits.empty()) std::vector<ThreadExit>().swap(exits);
     }
-    // A thread that lives on should not hold room for libraries that are gone.
-    if (exits.empty()) std::vector<ThreadExit>().swap(exits);
   }
 }
 
