@@ -26,8 +26,12 @@ InputRules::InputRules(std::vector<InputRule> rules, std::vector<TensorSpec> spe
   for (InputRule& rule : rules_) {
     for (DimRule& dim : rule.dims) {
       // More different sizes than anyone has seen in a model: those are left to the generated checks.
-      if (dim.symbol >= static_cast<int>(kMostSymbols)) dim.symbol = -1;
+      if (dim.symbol >= static_cast<int>(kMostSymbols)) {
+        dim.symbol = -1;
+        checks_all_ = false;
+      }
       symbol_count_ = std::max(symbol_count_, static_cast<std::size_t>(dim.symbol + 1));
+      has_scaled_sizes_ = has_scaled_sizes_ || (dim.symbol >= 0 && !dim.is_plain());
     }
   }
 }
@@ -43,6 +47,9 @@ void InputRules::check(std::span<const TensorView> inputs) const {
   const std::span<std::int64_t> symbols(values.data(), symbol_count_);
   std::fill(symbols.begin(), symbols.end(), kUnknown);
   for (std::size_t index = 0; index < inputs.size(); ++index) check_one(index, inputs[index], symbols);
+  if (!has_scaled_sizes_) return;
+  // Last, as a size may follow from one of an input that comes later.
+  for (std::size_t index = 0; index < inputs.size(); ++index) check_scaled_sizes(index, inputs[index], symbols);
 }
 
 void InputRules::check_one(std::size_t index, const TensorView& view, std::span<std::int64_t> symbols) const {
@@ -88,18 +95,29 @@ void InputRules::check_sizes(std::size_t index, const TensorView& view, std::spa
     if (size < accepted.min || size > accepted.max) {
       refuse(index, view, fmt::format("dimension {} is {}, the model takes {}", dim, size, range_text(accepted)));
     }
-    if (accepted.symbol < 0) continue;
+    if (accepted.symbol < 0 || !accepted.is_plain()) continue;
     std::int64_t& symbol = symbols[static_cast<std::size_t>(accepted.symbol)];
-    if (symbol == kUnknown && accepted.scale == 1 && accepted.offset == 0) {
+    if (symbol == kUnknown) {
       symbol = size;
-    } else if (symbol != kUnknown) {
-      const auto scaled = base::checked_mul(accepted.scale, symbol);
-      const auto wanted = scaled ? base::checked_add(*scaled, accepted.offset) : std::nullopt;
-      if (!wanted || size != *wanted) {
-        refuse(index, view, fmt::format("dimension {} is {}, but the sizes of the inputs before it make it {}", dim,
-                                        size, wanted ? fmt::to_string(*wanted) : "impossible"));
-      }
+    } else if (symbol != size) {
+      refuse(index, view, fmt::format("dimension {} is {}, but the sizes before it make it {}", dim, size, symbol));
     }
+  }
+}
+
+void InputRules::check_scaled_sizes(std::size_t index, const TensorView& view,
+                                    std::span<const std::int64_t> symbols) const {
+  const InputRule& rule = rules_[index];
+  for (std::size_t dim = 0; dim < rule.dims.size(); ++dim) {
+    const DimRule& accepted = rule.dims[dim];
+    if (accepted.symbol < 0 || accepted.is_plain()) continue;
+    const std::int64_t symbol = symbols[static_cast<std::size_t>(accepted.symbol)];
+    const auto scaled = base::checked_mul(accepted.scale, symbol);
+    const auto wanted = scaled ? base::checked_add(*scaled, accepted.offset) : std::nullopt;
+    const std::int64_t size = view.sizes()[dim];
+    if (symbol != kUnknown && wanted && size == *wanted) continue;
+    refuse(index, view, fmt::format("dimension {} is {}, but the other sizes make it {}", dim, size,
+                                    wanted ? fmt::to_string(*wanted) : "impossible"));
   }
 }
 
@@ -137,7 +155,7 @@ std::vector<std::vector<std::int64_t>> InputRules::smallest_sizes() const {
   symbols.fill(1);
   for (const InputRule& rule : rules_) {
     for (const DimRule& dim : rule.dims) {
-      if (dim.symbol < 0 || dim.scale != 1 || dim.offset != 0) continue;
+      if (dim.symbol < 0 || !dim.is_plain()) continue;
       std::int64_t& symbol = symbols[static_cast<std::size_t>(dim.symbol)];
       symbol = std::max(symbol, dim.min);
     }

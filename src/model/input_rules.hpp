@@ -26,6 +26,8 @@ struct DimRule {
   bool follows_some = false;
 
   [[nodiscard]] bool is_fixed() const noexcept { return min == max; }
+  /// True where it is the very size that its symbol stands for.
+  [[nodiscard]] bool is_plain() const noexcept { return scale == 1 && offset == 0; }
 };
 
 /// What one input must be.
@@ -48,6 +50,9 @@ class InputRules {
   /// Errors: InvalidArgument names the input, what was given, and what is accepted.
   void check(std::span<const TensorView> inputs) const;
 
+  /// False where there were more sizes than are checked for going together.
+  [[nodiscard]] bool checks_all() const noexcept { return checks_all_; }
+
   /// The strides that the model may be told for an input that passed: those it was compiled for, in
   /// the dimensions of size 1 too, where they mean nothing.
   void compiled_strides(std::size_t input, const TensorView& view, std::span<std::int64_t> strides) const noexcept;
@@ -58,6 +63,7 @@ class InputRules {
  private:
   void check_one(std::size_t index, const TensorView& view, std::span<std::int64_t> symbols) const;
   void check_sizes(std::size_t index, const TensorView& view, std::span<std::int64_t> symbols) const;
+  void check_scaled_sizes(std::size_t index, const TensorView& view, std::span<const std::int64_t> symbols) const;
   void check_followers(std::size_t index, const TensorView& view, std::span<const std::int64_t> symbols) const;
   [[noreturn]] void refuse(std::size_t index, const TensorView& view, const std::string& reason) const;
 
@@ -65,6 +71,8 @@ class InputRules {
   std::vector<TensorSpec> specs_;
   std::string what_;
   std::size_t symbol_count_ = 0;
+  bool has_scaled_sizes_ = false;
+  bool checks_all_ = true;
 };
 
 }  // namespace penstock::model

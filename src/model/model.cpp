@@ -160,7 +160,7 @@ Model Model::load(const Package& package, const LoadOptions& options) {
   model::ProbedInputs probed = model::probe_inputs(*impl->container);
   const bool complete = probed.complete;
   describe_inputs(*impl, probed, info);
-  settle_checks(*impl, elf, options.generated_checks, complete);
+  settle_checks(*impl, elf, options.generated_checks, complete && impl->rules.checks_all());
   report(options, impl->what, {.stage = "ready", .done = info.library_bytes, .total = info.library_bytes});
   return Model(std::move(impl));
 }
