@@ -1,5 +1,7 @@
 #include "shim/thread_exit.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <functional>
 #include <iterator>
@@ -52,6 +54,20 @@ struct ThreadList {
   ThreadList& operator=(const ThreadList&) = delete;
 };
 
+/// The list of the running thread. The main thread's is left as it is when the thread ends: the objects
+/// of static storage that are destroyed after that may hold models, whose libraries go on using their
+/// thread-local objects until they are unloaded.
+struct ListOwner {
+  ThreadList* list = new ThreadList;
+
+  ListOwner() = default;
+  ~ListOwner() {
+    if (::gettid() != ::getpid()) delete list;
+  }
+  ListOwner(const ListOwner&) = delete;
+  ListOwner& operator=(const ListOwner&) = delete;
+};
+
 bool lies_in(const void* address, const void* begin, const void* end) {
   return !std::less<>{}(address, begin) && std::less<>{}(address, end);
 }
@@ -60,9 +76,9 @@ bool lies_in(const void* address, const void* begin, const void* end) {
 
 int register_thread_exit(void (*destructor)(void*), void* object, void* library) noexcept {
   try {
-    thread_local ThreadList list;
+    thread_local const ListOwner owner;
     const std::lock_guard lock(registry().mutex);
-    list.exits.push_back({destructor, object, library});
+    owner.list->exits.push_back({destructor, object, library});
     return 0;
   } catch (...) {
     return -1;
