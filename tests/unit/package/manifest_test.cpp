@@ -60,7 +60,7 @@ TEST(Manifest, ReadsAModelOfEachTorchVersion) {
     EXPECT_TRUE(has(model.info.needs.instruction_sets, "AVX2"));
     ASSERT_EQ(model.info.input_hints.size(), 1U);
     EXPECT_EQ(model.info.input_hints[0].name, "arg0");
-    EXPECT_EQ(to_string(model.info.input_hints[0].dims), "2..64 s31, 64");
+    EXPECT_EQ(to_string(model.info.input_hints[0].dims), "0..64 s31, 64");
   }
 }
 
@@ -71,8 +71,8 @@ TEST(Manifest, NamesKeywordsAndSharedSizesOfEachTorchVersion) {
     ASSERT_EQ(info.input_hints.size(), 3U);
     EXPECT_EQ(info.input_hints[0].keyword, "");
     EXPECT_EQ(info.input_hints[2].keyword, "scale");
-    EXPECT_EQ(to_string(info.input_hints[0].dims), "2..64 s17, 2..128 s27");
-    EXPECT_EQ(to_string(info.input_hints[1].dims), "2..64 s17, 2..128 s27");
+    EXPECT_EQ(to_string(info.input_hints[0].dims), "0..64 s17, 0..128 s27");
+    EXPECT_EQ(to_string(info.input_hints[1].dims), "0..64 s17, 0..128 s27");
     EXPECT_EQ(info.input_hints[0].strides, (std::vector<std::int64_t>{-1, 1}));
     EXPECT_TRUE(info.input_hints[2].dims.empty());
     EXPECT_NE(info.call_spec_out.find("builtins.dict"), std::string::npos);
