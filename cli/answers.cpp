@@ -12,10 +12,10 @@
 #include <cerrno>
 #include <cmath>
 #include <cstdio>
-#include <cstring>
 #include <iterator>
 #include <memory>
 #include <numeric>
+#include <system_error>
 
 namespace penstock::cli {
 
@@ -59,7 +59,8 @@ std::vector<std::string> read_labels(const std::filesystem::path& path) {
   };
   const std::unique_ptr<std::FILE, Close> file(std::fopen(path.c_str(), "re"));
   if (file == nullptr) {
-    throw std::runtime_error(fmt::format("{}: cannot be opened: {}", path.string(), std::strerror(errno)));
+    throw std::runtime_error(
+        fmt::format("{}: cannot be opened: {}", path.string(), std::generic_category().message(errno)));
   }
   std::vector<std::string> labels;
   std::string line;

@@ -17,6 +17,7 @@
 #include <latch>
 #include <memory>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -95,25 +96,36 @@ std::vector<std::vector<Sample>> run_sessions(std::vector<Session>& sessions,
   std::vector<std::exception_ptr> errors(sessions.size());
   std::latch ready(static_cast<std::ptrdiff_t>(sessions.size()));
   std::atomic<bool> stop{false};
+  const auto note_error = [&](std::size_t i) {
+    errors[i] = std::current_exception();
+    stop = true;
+  };
+  const auto work = [&](std::size_t i) {
+    try {
+      samples[i].reserve(std::size_t{1} << 16);
+      warm_up(sessions[i], inputs, command.warm_up_ms);
+    } catch (...) {
+      note_error(i);
+    }
+    ready.arrive_and_wait();
+    if (stop) return;
+    try {
+      run_timed(sessions[i], inputs, goal, stop, samples[i]);
+    } catch (...) {
+      note_error(i);
+    }
+  };
   std::vector<std::thread> threads;
+  threads.reserve(sessions.size());
   for (std::size_t i = 0; i < sessions.size(); ++i) {
-    threads.emplace_back([&, i] {
-      try {
-        samples[i].reserve(std::size_t{1} << 16);
-        warm_up(sessions[i], inputs, command.warm_up_ms);
-      } catch (...) {
-        errors[i] = std::current_exception();
-        stop = true;
-      }
-      ready.arrive_and_wait();
-      if (stop) return;
-      try {
-        run_timed(sessions[i], inputs, goal, stop, samples[i]);
-      } catch (...) {
-        errors[i] = std::current_exception();
-        stop = true;
-      }
-    });
+    try {
+      threads.emplace_back(work, i);
+    } catch (const std::system_error&) {
+      // No thread to be had: those that wait for this one and the next ones must not wait forever.
+      note_error(i);
+      ready.count_down(static_cast<std::ptrdiff_t>(sessions.size() - i));
+      break;
+    }
   }
   for (std::thread& thread : threads) thread.join();
   for (const std::exception_ptr& error : errors) {
@@ -139,6 +151,7 @@ Report measure(const BenchCommand& command) {
     report.inputs.push_back(fmt::format("{} {}", input_names(model.inputs()[i]), to_string(views[i])));
   }
   std::vector<Session> sessions;
+  sessions.reserve(static_cast<std::size_t>(command.sessions));
   for (int i = 0; i < command.sessions; ++i)
     sessions.emplace_back(model, SessionOptions{.threads = command.threads});
   report.threads = sessions[0].threads();
@@ -155,9 +168,9 @@ std::string page(const BenchCommand& command, const Report& report, const Summar
   const auto line = [&](std::string_view label, std::string_view value) {
     fmt::format_to(std::back_inserter(out), "  {:<14}{}\n", label, printable(value));
   };
-  line("model",
-       fmt::format("{} on {}, {} session{}, {} thread{} each", report.model, report.device, command.sessions,
-                   command.sessions == 1 ? "" : "s", report.threads, report.threads == 1 ? "" : "s"));
+  line("model", fmt::format("\"{}\" on {}, {} session{}, {} thread{} each", report.model, report.device,
+                            command.sessions, command.sessions == 1 ? "" : "s", report.threads,
+                            report.threads == 1 ? "" : "s"));
   for (std::size_t i = 0; i < report.inputs.size(); ++i) line(i == 0 ? "inputs" : "", report.inputs[i]);
   line("load", time_text(static_cast<double>(report.load_ns)));
   line("first run", time_text(static_cast<double>(report.first_run_ns)));
@@ -217,7 +230,7 @@ void add_measuring_options(CLI::App& app, BenchCommand& command) {
   const std::string group = "Measuring (trtexec's spellings are taken too)";
   app.add_option("--warm-up,--warmUp", command.warm_up_ms, "Run this long before timing (default 200)")
       ->type_name("MS")
-      ->check(CLI::NonNegativeNumber)
+      ->check(CLI::NonNegativeNumber.description(""))
       ->group(group);
   app.add_option_function<double>(
          "--duration",
@@ -227,22 +240,22 @@ void add_measuring_options(CLI::App& app, BenchCommand& command) {
          },
          "Time at least this long (default 3, or 0 with --iterations)")
       ->type_name("S")
-      ->check(CLI::NonNegativeNumber)
+      ->check(CLI::NonNegativeNumber.description(""))
       ->group(group);
   app.add_option("--iterations", command.iterations,
                  "Time at least this many runs of each session (default 10)")
       ->type_name("N")
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::PositiveNumber.description(""))
       ->group(group);
   app.add_option("--sessions,--infStreams,--streams", command.sessions,
                  "Sessions that run at the same time, each on a thread of its own (default 1)")
       ->type_name("N")
-      ->check(CLI::Range(1, 1024))
+      ->check(CLI::Range(1, 1024).description(""))
       ->group(group);
   app.add_option("--threads", command.threads,
                  "Threads that each session uses at most (default: as compiled)")
       ->type_name("N")
-      ->check(CLI::NonNegativeNumber)
+      ->check(CLI::NonNegativeNumber.description(""))
       ->group(group);
   app.add_option("--percentile", command.percentiles, "Percentiles of the latency (default 50,90,99)")
       ->type_name("P,P,...")

@@ -138,8 +138,8 @@ void add_input_options(CLI::App& app, InputOptions& options) {
       ->allow_extra_args(false)
       ->group("Inputs");
   app.add_option("--shapes", options.shapes,
-                 "Made-up inputs: NAME:2x3, NAME:int64:2x3 or NAME:scalar, separated by commas. "
-                 "Floats are uniform in [0, 1), integers 0, booleans false")
+                 "Made-up inputs: NAME:2x3, NAME:int64:2x3 or NAME:scalar, separated by commas;\n"
+                 "floats are uniform in [0, 1), integers 0, booleans false")
       ->type_name("NAME:SIZES")
       ->allow_extra_args(false)
       ->group("Inputs");

@@ -110,7 +110,7 @@ void add_model(std::string& out, const ModelInfo& info, bool verbose) {
   section.line("libraries", fmt::format("{}", fmt::join(needs.libraries, "  ")));
   if (verbose) {
     std::vector<std::string> metadata;
-    for (const auto& [key, value] : info.metadata) metadata.push_back(key + " = " + value);
+    for (const auto& [key, value] : info.metadata) metadata.push_back(fmt::format("{} = {}", key, value));
     section.lines("metadata", metadata);
   }
   section.line("can run here", info.obstacles.empty() ? "yes" : "no");

@@ -38,17 +38,27 @@ constexpr const char* kExamples =
     "Exit codes: 0 done, 1 the run failed, 2 usage, 3 the package was refused.\n"
     "penstock COMMAND --help tells the options of a command.";
 
+std::string command_names() {
+  std::string names;
+  for (const Command& command : kCommands)
+    names += fmt::format("{}{}", names.empty() ? "" : ", ", command.name);
+  return names;
+}
+
 int dispatch(int argc, char** argv) {
+  if (argc < 2) throw UsageError(fmt::format("no command is given; there are {}", command_names()));
   CLI::App app("Runs compiled PyTorch models (.pt2 of AOTInductor) without libtorch.", "penstock");
   app.set_help_flag("-h,--help", "Print this help and exit");
   app.set_version_flag("--version", fmt::format("penstock {}", version()), "Print the version and exit");
   app.footer(kExamples);
-  app.require_subcommand(1);
   Action action;
   for (const Command& command : kCommands) {
     CLI::App* sub = app.add_subcommand(command.name, command.description);
     // Only the command that is run has its options made: a start of the process takes less that way.
     if (argc > 1 && std::string_view(argv[1]) == command.name) action = command.add(*sub);
+  }
+  if (!action && argv[1][0] != '-') {
+    throw UsageError(fmt::format("\"{}\" is no command; there are {}", argv[1], command_names()));
   }
   try {
     app.parse(argc, argv);
@@ -56,6 +66,7 @@ int dispatch(int argc, char** argv) {
     if (error.get_exit_code() == 0) return app.exit(error);
     throw UsageError(error.what());
   }
+  // Reached without an action where an option stands before the command.
   if (!action) throw UsageError("options go behind the command");
   return action();
 }

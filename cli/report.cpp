@@ -10,13 +10,14 @@
 #include <cctype>
 #include <cerrno>
 #include <cstdio>
-#include <cstring>
+#include <system_error>
 
 namespace penstock::cli {
 
 void write_out(std::string_view text) {
   if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) {
-    throw std::runtime_error(fmt::format("cannot write to the output: {}", std::strerror(errno)));
+    throw std::runtime_error(
+        fmt::format("cannot write to the output: {}", std::generic_category().message(errno)));
   }
 }
 

@@ -149,7 +149,7 @@ void add_ranking_options(CLI::App& app, RunCommand& command) {
   const std::string group = "Classifiers (out0 is scores, one row an input)";
   app.add_option("--top-k", command.top_k, "Print the best K classes of each row")
       ->type_name("K")
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::PositiveNumber.description(""))
       ->group(group);
   app.add_option("--labels", command.labels_file, "Names of the classes, one a line")
       ->type_name("FILE")
@@ -177,7 +177,7 @@ Action add_run(CLI::App& app) {
   app.add_option("--threads", command->threads,
                  "Threads to use at most (default: what the package was compiled for)")
       ->type_name("N")
-      ->check(CLI::NonNegativeNumber);
+      ->check(CLI::NonNegativeNumber.description(""));
   app.add_option("--sha256", command->choice.sha256, "Digest that the file must have")->type_name("HEX");
   app.add_option("--outputs", command->outputs_file, "Write the outputs to a .npz, .safetensors or .npy file")
       ->type_name("FILE");

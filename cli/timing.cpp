@@ -6,9 +6,9 @@
 #include <cerrno>
 #include <cmath>
 #include <cstdio>
-#include <cstring>
 #include <memory>
 #include <stdexcept>
+#include <system_error>
 
 namespace penstock::cli {
 namespace {
@@ -53,7 +53,8 @@ Summary summarize(const std::vector<std::vector<Sample>>& samples, const std::ve
 
 void export_times(const std::filesystem::path& path, const std::vector<std::vector<Sample>>& samples) {
   const auto fail = [&] {
-    throw std::runtime_error(fmt::format("{}: cannot be written: {}", path.string(), std::strerror(errno)));
+    throw std::runtime_error(
+        fmt::format("{}: cannot be written: {}", path.string(), std::generic_category().message(errno)));
   };
   struct Close {
     void operator()(std::FILE* file) const noexcept { std::fclose(file); }

@@ -8,13 +8,14 @@
 #include <atomic>
 #include <cerrno>
 #include <cstdio>
-#include <cstring>
+#include <system_error>
 
 namespace penstock::io {
 namespace {
 
 [[noreturn]] void fail_write(const std::filesystem::path& path, int error) {
-  base::fail(ErrorCode::InvalidArgument, "{}: cannot be written: {}", path.string(), std::strerror(error));
+  base::fail(ErrorCode::InvalidArgument, "{}: cannot be written: {}", path.string(),
+             std::generic_category().message(error));
 }
 
 }  // namespace

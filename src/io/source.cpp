@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <system_error>
 
 namespace penstock::io {
 
@@ -21,11 +22,12 @@ Source Source::open(const std::filesystem::path& path) {
     const int error = errno;
     const ErrorCode code =
         error == ENOENT || error == ENOTDIR ? ErrorCode::NotFound : ErrorCode::InvalidArgument;
-    base::fail(code, "{}: cannot be opened: {}", source.name_, std::strerror(error));
+    base::fail(code, "{}: cannot be opened: {}", source.name_, std::generic_category().message(error));
   }
   struct stat status {};
   if (::fstat(source.fd_.get(), &status) != 0) {
-    base::fail(ErrorCode::InvalidArgument, "{}: cannot be read: {}", source.name_, std::strerror(errno));
+    base::fail(ErrorCode::InvalidArgument, "{}: cannot be read: {}", source.name_,
+               std::generic_category().message(errno));
   }
   if (!S_ISREG(status.st_mode)) {
     base::fail(ErrorCode::InvalidArgument,
@@ -56,7 +58,8 @@ void Source::read(std::uint64_t offset, std::span<std::byte> destination) const 
     const std::size_t step = std::min<std::size_t>(destination.size(), std::size_t{1} << 30);
     const ssize_t got = ::pread(fd_.get(), destination.data(), step, static_cast<off_t>(offset));
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) base::fail(ErrorCode::Corrupt, "{}: cannot be read: {}", name_, std::strerror(errno));
+    if (got < 0)
+      base::fail(ErrorCode::Corrupt, "{}: cannot be read: {}", name_, std::generic_category().message(errno));
     if (got == 0) base::fail(ErrorCode::Corrupt, "{}: became shorter while it was read", name_);
     destination = destination.subspan(static_cast<std::size_t>(got));
     offset += static_cast<std::uint64_t>(got);
