@@ -24,9 +24,10 @@ TEST(SessionRun, RefusesAnotherCountOfInputs) {
 
 TEST(SessionRun, RefusesAnotherDtype) {
   const Tensor x = Tensor::empty(DType::Float64, {8, 64});
-  expect_refused(ErrorCode::InvalidArgument,
-                 {"mlp.pt2", "arg0", "float64[8, 64]", "float32[0..64, 64]", "its dtype is float64, not float32"},
-                 [&] { run_mlp(x.view()); });
+  expect_refused(
+      ErrorCode::InvalidArgument,
+      {"mlp.pt2", "arg0", "float64[8, 64]", "float32[0..64, 64]", "its dtype is float64, not float32"},
+      [&] { run_mlp(x.view()); });
 }
 
 TEST(SessionRun, RefusesAnotherRank) {
@@ -34,12 +35,14 @@ TEST(SessionRun, RefusesAnotherRank) {
   expect_refused(ErrorCode::InvalidArgument, {"arg0", "float32[0..64, 64]", "it has 3 dimensions, not 2"},
                  [&] { run_mlp(x.view()); });
   const Tensor scalar = ramp({});
-  expect_refused(ErrorCode::InvalidArgument, {"arg0", "it has 0 dimensions, not 2"}, [&] { run_mlp(scalar.view()); });
+  expect_refused(ErrorCode::InvalidArgument, {"arg0", "it has 0 dimensions, not 2"},
+                 [&] { run_mlp(scalar.view()); });
 }
 
 TEST(SessionRun, RefusesAnotherFixedSize) {
   const Tensor x = ramp({8, 63});
-  expect_refused(ErrorCode::InvalidArgument, {"arg0", "float32[8, 63]", "dimension 1 is 63, the model takes 64"},
+  expect_refused(ErrorCode::InvalidArgument,
+                 {"arg0", "float32[8, 63]", "dimension 1 is 63, the model takes 64"},
                  [&] { run_mlp(x.view()); });
 }
 
@@ -59,7 +62,8 @@ TEST(SessionRun, RefusesStridesThatTheModelWasNotCompiledFor) {
   const std::array<std::int64_t, 2> sizes{8, 64};
   const std::array<std::int64_t, 2> strides{1, 64};
   const TensorView transposed(x.view().data(), DType::Float32, sizes, strides, 0);
-  expect_refused(ErrorCode::InvalidArgument, {"arg0", "its strides are [1, 64]", "compiled for [64, 1]", "copy_of"},
+  expect_refused(ErrorCode::InvalidArgument,
+                 {"arg0", "its strides are [1, 64]", "compiled for [64, 1]", "copy_of"},
                  [&] { run_mlp(transposed); });
 }
 
@@ -67,8 +71,9 @@ TEST(SessionRun, RefusesARowMajorTensorWhereTheModelWasCompiledForAnotherLayout)
   Session session(load_model("strided"));
   const Tensor x = ramp({5, 6});
   const TensorView input = x.view();
-  expect_refused(ErrorCode::InvalidArgument, {"arg0", "its strides are [6, 1]", "compiled for [1, 5]"},
-                 [&] { session.run({&input, 1}); });
+  expect_refused(ErrorCode::InvalidArgument, {"arg0", "its strides are [6, 1]", "compiled for [1, 5]"}, [&] {
+    session.run({&input, 1});
+  });
 }
 
 TEST(SessionRun, TakesAnyStrideWhereTheSizeIsOne) {
@@ -82,14 +87,18 @@ TEST(SessionRun, IsGivenNoViewThatReachesPastItsStorage) {
   const Tensor x = ramp({8, 64});
   const std::array<std::int64_t, 2> sizes{8, 64};
   const std::array<std::int64_t, 2> strides{64, 1};
-  const auto view = [&](std::size_t bytes) { return TensorView(x.view().data(), DType::Float32, sizes, strides, bytes); };
-  expect_refused(ErrorCode::InvalidArgument, {"[8, 64]", "needs 2048 bytes", "has 2047"}, [&] { view(2047); });
+  const auto view = [&](std::size_t bytes) {
+    return TensorView(x.view().data(), DType::Float32, sizes, strides, bytes);
+  };
+  expect_refused(ErrorCode::InvalidArgument, {"[8, 64]", "needs 2048 bytes", "has 2047"},
+                 [&] { view(2047); });
   EXPECT_NO_THROW(run_mlp(view(2048)));
 }
 
 TEST(SessionRun, RefusesANullAddress) {
-  expect_refused(ErrorCode::InvalidArgument, {"arg0", "its address is null"},
-                 [&] { run_mlp(TensorView(nullptr, DType::Float32, {8, 64})); });
+  expect_refused(ErrorCode::InvalidArgument, {"arg0", "its address is null"}, [&] {
+    run_mlp(TensorView(nullptr, DType::Float32, {8, 64}));
+  });
 }
 
 TEST(SessionRun, TakesANullAddressOfNoElements) {
@@ -99,8 +108,9 @@ TEST(SessionRun, TakesANullAddressOfNoElements) {
 TEST(SessionRun, RefusesAnAddressThatIsNotAligned) {
   const Tensor x = ramp({9, 64});
   auto* const address = static_cast<std::byte*>(x.view().data()) + 2;
-  expect_refused(ErrorCode::InvalidArgument, {"arg0", "not aligned"},
-                 [&] { run_mlp(TensorView(address, DType::Float32, {8, 64})); });
+  expect_refused(ErrorCode::InvalidArgument, {"arg0", "not aligned"}, [&] {
+    run_mlp(TensorView(address, DType::Float32, {8, 64}));
+  });
 }
 
 TEST(SessionRun, TakesAnAddressThatIsAlignedToItsDtypeOnly) {
@@ -116,8 +126,9 @@ TEST(SessionRun, TakesAnAddressThatIsAlignedToItsDtypeOnly) {
 TEST(SessionRun, RefusesADeviceThatIsNotTheModels) {
   const Tensor x = ramp({8, 64});
   const Device cuda{DeviceType::Cuda, 0};
-  expect_refused(ErrorCode::InvalidArgument, {"arg0", "it is on cuda:0, the model on cpu"},
-                 [&] { run_mlp(TensorView(x.view().data(), DType::Float32, {8, 64}, cuda)); });
+  expect_refused(ErrorCode::InvalidArgument, {"arg0", "it is on cuda:0, the model on cpu"}, [&] {
+    run_mlp(TensorView(x.view().data(), DType::Float32, {8, 64}, cuda));
+  });
 }
 
 TEST(SessionRun, NamesTheKeywordOfAnInput) {
@@ -140,7 +151,8 @@ TEST(SessionRun, GoesOnAfterARefusal) {
 /// A library that does not check by itself which sizes go together must not be trusted to.
 class SharedSizes : public ::testing::TestWithParam<const char*> {
  protected:
-  void refuses(std::initializer_list<std::int64_t> x, std::initializer_list<std::int64_t> y, const std::string& part) {
+  void refuses(std::initializer_list<std::int64_t> x, std::initializer_list<std::int64_t> y,
+               const std::string& part) {
     LoadOptions options;
     for (const auto checks : {GeneratedChecks::Auto, GeneratedChecks::Off}) {
       options.generated_checks = checks;
@@ -189,7 +201,8 @@ TEST(SessionPrepare, TakesSizesThatTheModelTakes) {
 }
 
 TEST(SessionPrepare, PreparesEveryPackageByItself) {
-  for (const char* name : {"add", "mlp", "shared", "multi", "conv", "dtypes", "empty", "strided", "inplace", "fails"}) {
+  for (const char* name :
+       {"add", "mlp", "shared", "multi", "conv", "dtypes", "empty", "strided", "inplace", "fails"}) {
     SCOPED_TRACE(name);
     Session session(load_model(name));
     EXPECT_NO_THROW(session.prepare());
@@ -199,10 +212,12 @@ TEST(SessionPrepare, PreparesEveryPackageByItself) {
 
 TEST(SessionPrepare, RefusesShapesThatTheModelDoesNotTake) {
   Session session(load_model("mlp"));
-  expect_refused(ErrorCode::InvalidArgument, {"takes 1 inputs, 2 shapes were given"},
-                 [&] { session.prepare({.shapes = {{8, 64}, {8, 64}}}); });
-  expect_refused(ErrorCode::InvalidArgument, {"arg0", "dimension 0 is 65"},
-                 [&] { session.prepare({.shapes = {{65, 64}}}); });
+  expect_refused(ErrorCode::InvalidArgument, {"takes 1 inputs, 2 shapes were given"}, [&] {
+    session.prepare({.shapes = {{8, 64}, {8, 64}}});
+  });
+  expect_refused(ErrorCode::InvalidArgument, {"arg0", "dimension 0 is 65"}, [&] {
+    session.prepare({.shapes = {{65, 64}}});
+  });
   expect_refused(ErrorCode::InvalidArgument, {"arg0", "1 dimensions, not 2"},
                  [&] { session.prepare({.shapes = {{64}}}); });
   expect_refused(ErrorCode::InvalidArgument, {}, [&] { session.prepare({.shapes = {{-1, 64}}}); });
@@ -229,6 +244,48 @@ TEST(ModelInputs, SayWhatIsAccepted) {
   EXPECT_NE(shared.call_spec_out().find(R"(\"b\")"), std::string::npos);
   EXPECT_EQ(std::vector<std::string>(shared.output_names().begin(), shared.output_names().end()),
             (std::vector<std::string>{"out0", "out1", "out2", "out3"}));
+}
+
+std::vector<std::string> specs_of(std::string_view name, std::string_view torch = "2.15") {
+  const Model model = load_model(name, torch);
+  std::vector<std::string> specs;
+  for (const TensorSpec& spec : model.inputs()) specs.push_back(to_string(spec));
+  return specs;
+}
+
+TEST(ModelInputs, AreFoundForEveryKindOfModel) {
+  using Specs = std::vector<std::string>;
+  for (const char* torch : {"2.9", "2.11", "2.13", "2.15"}) {
+    SCOPED_TRACE(torch);
+    EXPECT_EQ(specs_of("add", torch), (Specs{"float32[8, 64]", "float32[8, 64]"}));
+    EXPECT_EQ(specs_of("mlp", torch), (Specs{"float32[0..64, 64]"}));
+    EXPECT_EQ(specs_of("shared", torch),
+              (Specs{"float32[0..64, 0..128]", "float32[0..64, 0..128]", "float32[]"}));
+  }
+  EXPECT_EQ(specs_of("conv"), (Specs{"float32[0..8, 3, 16, 16]"}));
+  EXPECT_EQ(specs_of("multi"), Specs(4, "float32[3, 4]"));
+  EXPECT_EQ(specs_of("matmuls64"),
+            (Specs{"float64[0..64, 12]", "float64[12, 7]", "float64[0..64, 7]", "float64[0..16, 4, 6]",
+                   "float64[0..16, 6, 8]", "float64[0..16, 4, 8]"}));
+  EXPECT_EQ(specs_of("dtypes"),
+            (Specs{"float32[4, 6]", "float64[4, 6]", "float16[4, 6]", "bfloat16[4, 6]", "int8[4, 6]",
+                   "uint8[4, 6]", "int16[4, 6]", "int32[4, 6]", "int64[4, 6]", "bool[4, 6]"}));
+  EXPECT_EQ(specs_of("empty"), (Specs{"float32[0..16, 4]"}));
+  EXPECT_EQ(specs_of("fails"), (Specs{"float32[6, 8]", "int64[3]"}));
+  const Model strided = load_model("strided");
+  EXPECT_EQ(strided.inputs()[0].strides, (std::vector<std::int64_t>{1, 5}));
+}
+
+TEST(ModelInputs, ShareASymbolWhereTheirSizesMustBeEqual) {
+  const Model model = load_model("matmuls");
+  const auto symbol = [&](std::size_t input) { return model.inputs()[input].dims[0].symbol; };
+  EXPECT_FALSE(symbol(0).empty());
+  EXPECT_EQ(symbol(0), symbol(2));
+  EXPECT_FALSE(symbol(3).empty());
+  EXPECT_EQ(symbol(3), symbol(4));
+  EXPECT_EQ(symbol(3), symbol(5));
+  EXPECT_NE(symbol(0), symbol(3));
+  EXPECT_TRUE(symbol(1).empty());
 }
 
 TEST(ModelConstants, AreThoseOfTheModule) {

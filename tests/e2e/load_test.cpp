@@ -71,10 +71,12 @@ TEST_P(Checks, OfTheLibraryRefuseOneRowWhereTheyAreOn) {
   Session session(load_with(GeneratedChecks::On, "mlp", GetParam()));
   const Tensor one = ramp({1, 64});
   const TensorView input = one.view();
-  expect_refused(ErrorCode::InvalidArgument, {"mlp.pt2", "input_handles[0]", "too small"},
-                 [&] { session.run({&input, 1}); });
+  expect_refused(ErrorCode::InvalidArgument, {"mlp.pt2", "input_handles[0]", "too small"}, [&] {
+    session.run({&input, 1});
+  });
   // And nothing else.
-  expect_same(session.run(views_of(recorded("mlp", "inputs", GetParam()))), recorded("mlp", "outputs", GetParam()));
+  expect_same(session.run(views_of(recorded("mlp", "inputs", GetParam()))),
+              recorded("mlp", "outputs", GetParam()));
 }
 
 TEST_P(Checks, OfTheLibraryAreSilentWhereTheyAreOff) {
@@ -91,8 +93,9 @@ TEST_P(Checks, OfOursStayWhateverTheOption) {
     Session session(load_with(checks, "mlp", GetParam()));
     const Tensor wide = ramp({8, 65});
     const TensorView input = wide.view();
-    expect_refused(ErrorCode::InvalidArgument, {"arg0", "dimension 1 is 65, the model takes 64"},
-                   [&] { session.run({&input, 1}); });
+    expect_refused(ErrorCode::InvalidArgument, {"arg0", "dimension 1 is 65, the model takes 64"}, [&] {
+      session.run({&input, 1});
+    });
   }
 }
 
@@ -100,6 +103,18 @@ TEST_P(Checks, DoNotChangeWhatIsDeclared) {
   const std::string wanted = to_string(load_with(GeneratedChecks::On, "shared", GetParam()).inputs()[1]);
   EXPECT_EQ(to_string(load_with(GeneratedChecks::Off, "shared", GetParam()).inputs()[1]), wanted);
   EXPECT_EQ(to_string(load_with(GeneratedChecks::Auto, "shared", GetParam()).inputs()[1]), wanted);
+}
+
+TEST_P(Checks, OfTheLibraryLeaveNothingWhereTheyRefuse) {
+  // Inputs are handed to the library, which gives back what it refuses.
+  Session session(load_with(GeneratedChecks::On, "mlp", GetParam()));
+  const Tensor one = ramp({1, 64});
+  const TensorView input = one.view();
+  const auto refuse = [&] { EXPECT_THROW(session.run({&input, 1}), Error); };
+  for (int warm_up = 0; warm_up < 5; ++warm_up) refuse();
+  const Holdings before = Holdings::now();
+  for (int time = 0; time < 100; ++time) refuse();
+  expect_no_growth(before, 4096);
 }
 
 INSTANTIATE_TEST_SUITE_P(Torch, Checks, ::testing::Values("2.9", "2.11", "2.13", "2.15"),
@@ -120,7 +135,8 @@ TEST(FailedRun, NamesTheModelsOwnWordsAndTheSessionGoesOn) {
   const std::vector<Tensor> good = recorded("fails", "inputs");
   const std::vector<Tensor> bad = recorded("fails.bad", "inputs");
   const auto fail_once = [&] {
-    expect_refused(ErrorCode::Internal, {"fails.pt2", "index out of bounds"}, [&] { session.run(views_of(bad)); });
+    expect_refused(ErrorCode::Internal, {"fails.pt2", "index out of bounds"},
+                   [&] { session.run(views_of(bad)); });
   };
   for (int warm_up = 0; warm_up < 5; ++warm_up) {
     fail_once();

@@ -7,7 +7,9 @@
 namespace penstock::testing {
 namespace {
 
-std::vector<TensorView> add_inputs(const std::vector<Tensor>& recorded_inputs) { return views_of(recorded_inputs); }
+std::vector<TensorView> add_inputs(const std::vector<Tensor>& recorded_inputs) {
+  return views_of(recorded_inputs);
+}
 
 TEST(SessionOutputs, GoToTheViewsThatAreGiven) {
   Session session(load_model("add"));
@@ -36,7 +38,9 @@ TEST(SessionOutputs, AreRefusedInViewsThatCannotTakeThem) {
   Session session(load_model("add"));
   const std::vector<Tensor> inputs = recorded("add", "inputs");
   const auto refused = [&](const TensorView& view, const std::vector<std::string>& parts) {
-    expect_refused(ErrorCode::InvalidArgument, parts, [&] { session.run(add_inputs(inputs), {.outputs = {&view, 1}}); });
+    expect_refused(ErrorCode::InvalidArgument, parts, [&] {
+      session.run(add_inputs(inputs), {.outputs = {&view, 1}});
+    });
   };
   const Tensor other = Tensor::empty(DType::Float64, {8, 64});
   refused(other.view(), {"out0", "float64[8, 64]", "float32[8, 64]"});
@@ -45,9 +49,11 @@ TEST(SessionOutputs, AreRefusedInViewsThatCannotTakeThem) {
   const Tensor flat = ramp({512});
   refused(flat.view(), {"out0", "float32[512]"});
   refused(inputs[1].view(), {"out0", "overlaps input arg1"});
-  refused(TensorView(inputs[0].data_as<float>() + 511, DType::Float32, {8, 64}), {"out0", "overlaps input arg0"});
+  refused(TensorView(inputs[0].data_as<float>() + 511, DType::Float32, {8, 64}),
+          {"out0", "overlaps input arg0"});
   refused(TensorView(nullptr, DType::Float32, {8, 64}), {"out0", "null address"});
-  refused(TensorView(other.view().data(), DType::Float32, {8, 64}, Device{DeviceType::Cuda, 0}), {"out0", "cuda:0"});
+  refused(TensorView(other.view().data(), DType::Float32, {8, 64}, Device{DeviceType::Cuda, 0}),
+          {"out0", "cuda:0"});
 
   const std::vector<TensorView> two{other.view(), narrow.view()};
   expect_refused(ErrorCode::InvalidArgument, {"has 1 outputs, views for 2 were given"},
@@ -60,10 +66,9 @@ TEST(SessionOutputs, AreRefusedInViewsThatOverlapEachOther) {
   const std::vector<Tensor> inputs = recorded("matmuls", "inputs");
   const Tensor memory = ramp({4096});
   float* const data = memory.data_as<float>();
-  const std::vector<TensorView> targets{TensorView(data, DType::Float32, {5, 7}),
-                                        TensorView(data + 34, DType::Float32, {5, 7}),
-                                        TensorView(data + 1024, DType::Float32, {3, 4, 8}),
-                                        TensorView(data + 2048, DType::Float32, {3, 4, 8})};
+  const std::vector<TensorView> targets{
+      TensorView(data, DType::Float32, {5, 7}), TensorView(data + 34, DType::Float32, {5, 7}),
+      TensorView(data + 1024, DType::Float32, {3, 4, 8}), TensorView(data + 2048, DType::Float32, {3, 4, 8})};
   expect_refused(ErrorCode::InvalidArgument, {"out0 and out1 overlap"},
                  [&] { session.run(views_of(inputs), {.outputs = targets}); });
 }
@@ -164,7 +169,8 @@ TEST(SessionRunBorrowed, IsRefusedLikeRun) {
   const Tensor bad = ramp({65, 64});
   const TensorView view = bad.view();
   expect_refused(ErrorCode::InvalidArgument, {"arg0"}, [&] { session.run_borrowed({&view, 1}); });
-  expect_same(session.run_borrowed(views_of(recorded("mlp", "inputs"))), views_of(recorded("mlp", "outputs")));
+  expect_same(session.run_borrowed(views_of(recorded("mlp", "inputs"))),
+              views_of(recorded("mlp", "outputs")));
 }
 
 TEST(Session, RunsAfterItWasMoved) {

@@ -66,7 +66,8 @@ TEST(ParallelSessions, OfOneModelFailAndAnswerSideBySide) {
         const std::vector<Tensor> results = session.run(views_of(thread % 2 == 0 ? good : bad));
         if (thread % 2 != 0 || !same_bytes(results[0].view(), expected[0].view())) wrong.fetch_add(1);
       } catch (const Error& error) {
-        if (thread % 2 == 0 || std::string_view(error.what()).find("index out of bounds") == std::string_view::npos) {
+        if (thread % 2 == 0 ||
+            std::string_view(error.what()).find("index out of bounds") == std::string_view::npos) {
           wrong.fetch_add(1);
         }
       }
@@ -115,7 +116,8 @@ TEST_P(CompiledThreads, AreAnUpperBoundOfTheSessions) {
   for (const int wanted : {8, 2, 1}) {
     Session session(model, {.threads = wanted});
     EXPECT_EQ(session.threads(), std::min(wanted, 2));
-    for (int run = 0; run < 20; ++run) expect_same(session.run(views_of(inputs)), recorded(GetParam(), "outputs"));
+    for (int run = 0; run < 20; ++run)
+      expect_same(session.run(views_of(inputs)), recorded(GetParam(), "outputs"));
   }
   EXPECT_LE(Session(model).threads(), 2);
   EXPECT_GE(Session(model).threads(), 1);

@@ -30,7 +30,8 @@ TEST(ModelLoad, RefusesAPackageThatWasCompiledForCuda) {
 TEST(ModelLoad, RefusesADeviceThatThisBuildDoesNotHave) {
   LoadOptions options;
   options.device = Device{DeviceType::Cuda, 0};
-  expect_refused(ErrorCode::Unsupported, {"add.pt2", "CUDA"}, [&] { Model::load(open_package("add"), options); });
+  expect_refused(ErrorCode::Unsupported, {"add.pt2", "CUDA"},
+                 [&] { Model::load(open_package("add"), options); });
 }
 
 TEST(ModelLoad, RefusesWeightsThatLieBesideTheLibrary) {
@@ -43,7 +44,8 @@ TEST(ModelLoad, RefusesWeightsThatLieBesideTheLibrary) {
 TEST(ModelLoad, RefusesInstructionsThatThisMachineLacks) {
   const Package package = open_package("native");
   if (package.model().obstacles.empty()) GTEST_SKIP() << "needs a machine without AVX-512";
-  expect_refused(ErrorCode::Incompatible, {"native.pt2", "AVX512", "x86-64-v3"}, [&] { Model::load(package); });
+  expect_refused(ErrorCode::Incompatible, {"native.pt2", "AVX512", "x86-64-v3"},
+                 [&] { Model::load(package); });
 }
 
 TEST(ModelLoad, NamesTheModelsThatThereAre) {
@@ -54,14 +56,17 @@ TEST(ModelLoad, NamesTheModelsThatThereAre) {
                  [&] { Model::load(pair, options); });
   expect_refused(ErrorCode::NotFound, {"first, second"}, [&] { Model::load(pair); });
   options.model = "mode";
-  expect_refused(ErrorCode::NotFound, {"\"mode\"", "model"}, [&] { Model::load(open_package("add"), options); });
+  expect_refused(ErrorCode::NotFound, {"\"mode\"", "model"},
+                 [&] { Model::load(open_package("add"), options); });
 }
 
 TEST(ModelLoad, RefusesALibraryThatIsDamaged) {
   // A byte of the library's first page, after which the archive's checksum does not hold any more.
   std::vector<std::byte> bytes = file_bytes(package_path("add"));
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  const std::size_t library = text.find("\x7f" "ELF");
+  const std::size_t library = text.find(
+      "\x7f"
+      "ELF");
   ASSERT_NE(library, std::string_view::npos);
   bytes[library + 4096] ^= std::byte{1};
   expect_refused(ErrorCode::Corrupt, {"damaged"},
@@ -95,21 +100,25 @@ TEST(PackageDigest, IsCompared) {
   ASSERT_EQ(digest.size(), 64u);
   EXPECT_NO_THROW(Package::open(path, {.sha256 = digest}));
   std::string upper = digest;
-  std::transform(upper.begin(), upper.end(), upper.begin(), [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+  std::transform(upper.begin(), upper.end(), upper.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
   EXPECT_NO_THROW(Package::open(path, {.sha256 = upper}));
   const std::vector<std::byte> bytes = file_bytes(path);
   EXPECT_NO_THROW(Package::open_memory(bytes, nullptr, "bytes", {.sha256 = digest}));
 
   digest[0] = digest[0] == '0' ? '1' : '0';
-  expect_refused(ErrorCode::InvalidArgument, {"add.pt2", digest}, [&] { Package::open(path, {.sha256 = digest}); });
+  expect_refused(ErrorCode::InvalidArgument, {"add.pt2", digest},
+                 [&] { Package::open(path, {.sha256 = digest}); });
   expect_refused(ErrorCode::InvalidArgument, {"bytes", digest},
                  [&] { Package::open_memory(bytes, nullptr, "bytes", {.sha256 = digest}); });
 }
 
 TEST(PackageDigest, IsRefusedWhereItIsNone) {
   const std::filesystem::path path = package_path("add");
-  for (const std::string& text : {std::string("abc"), std::string(63, 'a'), std::string(65, 'a'), std::string(64, 'g')}) {
-    expect_refused(ErrorCode::InvalidArgument, {"64 hexadecimal digits"}, [&] { Package::open(path, {.sha256 = text}); });
+  for (const std::string& text :
+       {std::string("abc"), std::string(63, 'a'), std::string(65, 'a'), std::string(64, 'g')}) {
+    expect_refused(ErrorCode::InvalidArgument, {"64 hexadecimal digits"},
+                   [&] { Package::open(path, {.sha256 = text}); });
   }
 }
 

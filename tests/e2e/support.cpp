@@ -94,7 +94,8 @@ Tensor with_strides(const Tensor& source, const std::string& text) {
       rest /= source.sizes()[dim];
     }
     std::memcpy(static_cast<std::byte*>(target.data()) + static_cast<std::size_t>(offset) * bytes,
-                static_cast<const std::byte*>(source.view().data()) + static_cast<std::size_t>(i) * bytes, bytes);
+                static_cast<const std::byte*>(source.view().data()) + static_cast<std::size_t>(i) * bytes,
+                bytes);
   }
   return Tensor::adopt(target, std::make_shared<Tensor>(memory));
 }
@@ -113,9 +114,13 @@ std::filesystem::path package_path(std::string_view name, std::string_view torch
          (std::string(name) + ".pt2");
 }
 
-Package open_package(std::string_view name, std::string_view torch) { return Package::open(package_path(name, torch)); }
+Package open_package(std::string_view name, std::string_view torch) {
+  return Package::open(package_path(name, torch));
+}
 
-Model load_model(std::string_view name, std::string_view torch) { return Model::load(open_package(name, torch)); }
+Model load_model(std::string_view name, std::string_view torch) {
+  return Model::load(open_package(name, torch));
+}
 
 std::vector<Tensor> recorded(std::string_view name, std::string_view part, std::string_view torch) {
   const std::filesystem::path path =
@@ -123,7 +128,8 @@ std::vector<Tensor> recorded(std::string_view name, std::string_view part, std::
   const nlohmann::json metadata = metadata_of(path);
   NamedTensors tensors = read_tensors(path);
   const auto number = [](const auto& entry) { return std::stoi(entry.first.substr(3)); };
-  std::sort(tensors.begin(), tensors.end(), [&](const auto& a, const auto& b) { return number(a) < number(b); });
+  std::sort(tensors.begin(), tensors.end(),
+            [&](const auto& a, const auto& b) { return number(a) < number(b); });
   std::vector<Tensor> result;
   for (const auto& [key, tensor] : tensors) {
     const std::string strides = metadata.value(key + ".strides", "");
@@ -148,12 +154,15 @@ std::vector<double> numbers(const TensorView& view) {
       offset += rest % view.sizes()[dim] * view.strides()[dim];
       rest /= view.sizes()[dim];
     }
-    result.push_back(element(data + static_cast<std::size_t>(offset) * element_bytes(view.dtype()), view.dtype()));
+    result.push_back(
+        element(data + static_cast<std::size_t>(offset) * element_bytes(view.dtype()), view.dtype()));
   }
   return result;
 }
 
-std::vector<std::int64_t> sizes_of(const TensorView& view) { return {view.sizes().begin(), view.sizes().end()}; }
+std::vector<std::int64_t> sizes_of(const TensorView& view) {
+  return {view.sizes().begin(), view.sizes().end()};
+}
 
 void expect_same(std::span<const TensorView> given, std::span<const TensorView> expected) {
   ASSERT_EQ(given.size(), expected.size());
@@ -181,7 +190,8 @@ Tensor ramp(std::initializer_list<std::int64_t> sizes, float start) {
   return tensor;
 }
 
-void expect_refused(ErrorCode code, const std::vector<std::string>& parts, const std::function<void()>& work) {
+void expect_refused(ErrorCode code, const std::vector<std::string>& parts,
+                    const std::function<void()>& work) {
   try {
     work();
     ADD_FAILURE() << "was accepted, but should be refused";

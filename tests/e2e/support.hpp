@@ -60,7 +60,7 @@ struct Holdings {
   std::size_t mappings = 0;          ///< Lines of /proc/self/maps.
   std::size_t library_mappings = 0;  ///< Those of model libraries.
   std::size_t descriptors = 0;
-  std::size_t heap_bytes = 0;        ///< In use, by malloc's own account; 0 under sanitizers.
+  std::size_t heap_bytes = 0;  ///< In use, by malloc's own account; 0 under sanitizers.
 
   static Holdings now();
 };

@@ -18,7 +18,8 @@ namespace {
 /// With libtorch: `add` takes two tensors of 8x64, `mlp` one.
 std::string torch_disagreement(const std::string& stem) {
   torch::inductor::AOTIModelPackageLoader loader(stem + ".pt2");
-  std::vector<std::vector<float>> numbers = penstock::isolation::recorded_numbers(stem + ".inputs.safetensors");
+  std::vector<std::vector<float>> numbers =
+      penstock::isolation::recorded_numbers(stem + ".inputs.safetensors");
   std::vector<at::Tensor> inputs;
   for (std::vector<float>& input : numbers) inputs.push_back(at::from_blob(input.data(), {8, 64}));
   const std::vector<at::Tensor> outputs = loader.run(inputs);

@@ -9,7 +9,8 @@
 #include <string>
 
 int main(int argc, char** argv) {
-  for (const char* name : {"aoti_torch_get_sizes", "GOMP_parallel", "Sleef_expf8_u10", "AOTInductorModelContainerRun"}) {
+  for (const char* name :
+       {"aoti_torch_get_sizes", "GOMP_parallel", "Sleef_expf8_u10", "AOTInductorModelContainerRun"}) {
     if (::dlsym(RTLD_DEFAULT, name) == nullptr) {
       std::printf("the decoy of %s is not there, so this test would show nothing\n", name);
       return 2;

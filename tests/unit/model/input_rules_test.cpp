@@ -15,11 +15,14 @@ using Sizes = std::vector<std::int64_t>;
 
 alignas(64) std::array<std::byte, 65536> memory;
 
-TensorView view(const Sizes& sizes, const Sizes& strides, DType dtype = DType::Float32, std::size_t bytes = 0) {
+TensorView view(const Sizes& sizes, const Sizes& strides, DType dtype = DType::Float32,
+                std::size_t bytes = 0) {
   return TensorView(memory.data(), dtype, sizes, strides, bytes);
 }
 
-TensorView view(const Sizes& sizes, DType dtype = DType::Float32) { return TensorView(memory.data(), dtype, sizes); }
+TensorView view(const Sizes& sizes, DType dtype = DType::Float32) {
+  return TensorView(memory.data(), dtype, sizes);
+}
 
 InputRule row_major(std::vector<DimRule> dims, DType dtype = DType::Float32) {
   InputRule rule;
@@ -59,7 +62,8 @@ void expect_refused(const InputRules& rules, const std::vector<TensorView>& inpu
     EXPECT_EQ(error.code(), ErrorCode::InvalidArgument);
     EXPECT_TRUE(std::string_view(error.what()).starts_with("model.pt2")) << error.what();
     for (const std::string& part : parts) {
-      EXPECT_NE(std::string(error.what()).find(part), std::string::npos) << "no \"" << part << "\" in: " << error.what();
+      EXPECT_NE(std::string(error.what()).find(part), std::string::npos)
+          << "no \"" << part << "\" in: " << error.what();
     }
   }
 }
@@ -74,7 +78,8 @@ TEST(InputRules, RefuseAnotherCount) {
 
 TEST(InputRules, RefuseDtypeRankAndDevice) {
   const InputRules rules = make({row_major({fixed(4)}), row_major({fixed(4)}, DType::Bool)});
-  expect_refused(rules, {view({4}), view({4})}, {"arg1 (mask)", "float32[4]", "bool[4]", "dtype is float32, not bool"});
+  expect_refused(rules, {view({4}), view({4})},
+                 {"arg1 (mask)", "float32[4]", "bool[4]", "dtype is float32, not bool"});
   expect_refused(rules, {view({4, 1}), view({4}, DType::Bool)}, {"input arg0:", "2 dimensions, not 1"});
   expect_refused(rules, {view({}), view({4}, DType::Bool)}, {"0 dimensions, not 1"});
   const TensorView elsewhere(memory.data(), DType::Float32, {4}, Device{DeviceType::Cuda, 1});
@@ -85,8 +90,9 @@ TEST(InputRules, RefuseSizesOutOfRange) {
   const InputRules rules = make({row_major({{.min = 2, .max = 5}, fixed(3)})});
   for (const std::int64_t rows : {2, 5}) EXPECT_NO_THROW(rules.check(std::vector{view({rows, 3})}));
   for (const std::int64_t rows : {0, 1, 6, 1000}) {
-    expect_refused(rules, {view({rows, 3})},
-                   {"arg0", "dimension 0 is " + std::to_string(rows), "the model takes 2 to 5", "float32[2..5, 3]"});
+    expect_refused(
+        rules, {view({rows, 3})},
+        {"arg0", "dimension 0 is " + std::to_string(rows), "the model takes 2 to 5", "float32[2..5, 3]"});
   }
   expect_refused(rules, {view({2, 4})}, {"dimension 1 is 4, the model takes 3"});
   const InputRules open = make({row_major({{.min = 3}})});
@@ -134,7 +140,8 @@ TEST(InputRules, RefuseFollowersOfNoOtherSize) {
   EXPECT_NO_THROW(rules.check(std::vector{view({6, 9}), view({6, 9})}));
   // Nothing says which is which.
   EXPECT_NO_THROW(rules.check(std::vector{view({6, 9}), view({9, 6})}));
-  expect_refused(rules, {view({6, 9}), view({5, 9})}, {"arg1", "dimension 0 is 5", "no size of the inputs before it"});
+  expect_refused(rules, {view({6, 9}), view({5, 9})},
+                 {"arg1", "dimension 0 is 5", "no size of the inputs before it"});
   expect_refused(rules, {view({6, 9}), view({6, 6})}, {"arg1", "dimension 1 is 6"});
   EXPECT_NO_THROW(rules.check(std::vector{view({6, 6}), view({6, 6})}));
 }
@@ -197,7 +204,8 @@ TEST(InputRules, RefuseNullAndUnalignedAddresses) {
 
 TEST(InputRules, GiveSmallestSizesThatGoTogether) {
   const DimRule twice{.symbol = 0, .scale = 2};
-  const InputRules rules = make({row_major({symbol(0, 0, 64), symbol(1, 3)}), row_major({twice, fixed(0), symbol(0, 2)})});
+  const InputRules rules =
+      make({row_major({symbol(0, 0, 64), symbol(1, 3)}), row_major({twice, fixed(0), symbol(0, 2)})});
   EXPECT_EQ(rules.smallest_sizes(), (std::vector<Sizes>{{2, 3}, {4, 0, 2}}));
   EXPECT_EQ(make({row_major({})}).smallest_sizes(), (std::vector<Sizes>{{}}));
 }

@@ -111,7 +111,8 @@ TEST_P(LibraryImageOf, HasNoUniqueAndNoVisibleExports) {
 TEST_P(LibraryImageOf, NeedsNoLibraryThatWeStandInFor) {
   EXPECT_TRUE(std::ranges::any_of(library_.elf.needed(), is_replaced_library));
   EXPECT_FALSE(prepared_.needed().empty());
-  for (const std::string_view needed : prepared_.needed()) EXPECT_FALSE(is_replaced_library(needed)) << needed;
+  for (const std::string_view needed : prepared_.needed())
+    EXPECT_FALSE(is_replaced_library(needed)) << needed;
   std::vector<std::string_view> kept;
   std::ranges::copy_if(library_.elf.needed(), std::back_inserter(kept),
                        [](std::string_view name) { return !is_replaced_library(name); });
@@ -164,7 +165,8 @@ TEST_P(LibraryImageOf, LoadsUnderNamesThatNobodySeesAndUnloads) {
   const auto mapped = [] {
     std::ifstream maps("/proc/self/maps");
     std::size_t count = 0;
-    for (std::string line; std::getline(maps, line);) count += line.find("penstock-model") != std::string::npos ? 1 : 0;
+    for (std::string line; std::getline(maps, line);)
+      count += line.find("penstock-model") != std::string::npos ? 1 : 0;
     return count;
   };
   const std::size_t before = mapped();
@@ -198,7 +200,8 @@ INSTANTIATE_TEST_SUITE_P(Torch, LibraryImageOf,
                          [](const auto& given) {
                            std::string name = given.param;
                            name.resize(name.find(".pt2"));
-                           for (char& letter : name) letter = std::isalnum(static_cast<unsigned char>(letter)) ? letter : '_';
+                           for (char& letter : name)
+                             letter = std::isalnum(static_cast<unsigned char>(letter)) ? letter : '_';
                            return name;
                          });
 
@@ -217,8 +220,11 @@ TEST(LibraryImage, NamesAllMissingFunctionsAtOnce) {
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ErrorCode::Unsupported);
     const std::string text = error.what();
-    EXPECT_NE(text.find("missing_ops.pt2 needs " + std::to_string(missing.size()) + " functions"), std::string::npos) << text;
-    for (const std::string& name : missing) EXPECT_NE(text.find(name), std::string::npos) << name << " in " << text;
+    EXPECT_NE(text.find("missing_ops.pt2 needs " + std::to_string(missing.size()) + " functions"),
+              std::string::npos)
+        << text;
+    for (const std::string& name : missing)
+      EXPECT_NE(text.find(name), std::string::npos) << name << " in " << text;
   }
 }
 
@@ -227,7 +233,8 @@ TEST(LibraryImage, StandsInForTheseLibrariesOnly) {
                            "libcudart.so.12", "libgomp.so.1", "libgomp-a34b3233.so.1"}) {
     EXPECT_TRUE(is_replaced_library(name)) << name;
   }
-  for (const char* name : {"libc.so.6", "libstdc++.so.6", "libgcc_s.so.1", "libm.so.6", "libcudnn.so.9", ""}) {
+  for (const char* name :
+       {"libc.so.6", "libstdc++.so.6", "libgcc_s.so.1", "libm.so.6", "libcudnn.so.9", ""}) {
     EXPECT_FALSE(is_replaced_library(name)) << name;
   }
 }

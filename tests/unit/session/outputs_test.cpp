@@ -47,7 +47,8 @@ TEST_F(Outputs, OfTheRightCountAreTaken) {
   EXPECT_NO_THROW(check_targets({}, inputs, 2, "model.pt2"));
   const std::vector<TensorView> targets{view(8, {8}), view(16, {8})};
   EXPECT_NO_THROW(check_targets(targets, inputs, 2, "model.pt2"));
-  expect_refused("has 3 outputs, views for 2 were given", [&] { check_targets(targets, inputs, 3, "model.pt2"); });
+  expect_refused("has 3 outputs, views for 2 were given",
+                 [&] { check_targets(targets, inputs, 3, "model.pt2"); });
 }
 
 TEST_F(Outputs, ThatTouchAreTakenAndThatOverlapAreNot) {
@@ -77,7 +78,9 @@ TEST_F(Outputs, ThatCannotHoldTheirElementsAreRefused) {
   EXPECT_NO_THROW(check(TensorView(nullptr, DType::Float32, {0})));
   EXPECT_THROW(view(0, {8}, {1}, 31), Error) << "such a view cannot be made";
   EXPECT_NO_THROW(check(view(0, {8}, {1}, 32)));
-  expect_refused("cuda:0", [&] { check(TensorView(memory_.data(), DType::Float32, {2}, Device{DeviceType::Cuda, 0})); });
+  expect_refused("cuda:0", [&] {
+    check(TensorView(memory_.data(), DType::Float32, {2}, Device{DeviceType::Cuda, 0}));
+  });
 }
 
 TEST_F(Outputs, WhoseElementsLieOnEachOtherAreRefused) {
@@ -88,7 +91,8 @@ TEST_F(Outputs, WhoseElementsLieOnEachOtherAreRefused) {
 TEST_F(Outputs, AreCopiedByElement) {
   std::array<float, 12> target{};
   const std::vector<TensorView> results{view(0, {2, 3}, {1, 2})};
-  const std::vector<TensorView> targets{TensorView(target.data(), DType::Float32, Sizes{2, 3}, Sizes{6, 2}, 0)};
+  const std::vector<TensorView> targets{
+      TensorView(target.data(), DType::Float32, Sizes{2, 3}, Sizes{6, 2}, 0)};
   copy_to_targets(results, targets, "model.pt2");
   EXPECT_EQ(target, (std::array<float, 12>{0, 0, 2, 0, 4, 0, 1, 0, 3, 0, 5, 0}));
 }
@@ -112,8 +116,8 @@ TEST_F(Outputs, SeeTheRestOfTheirStorage) {
   tensor::Storage* storage = pool.allocate(64);
   const Sizes sizes{2, 3};
   const Sizes strides{3, 1};
-  const tensor::TensorObjectPtr made(
-      tensor::make_tensor(storage, {.dtype = DType::Float32, .sizes = sizes, .strides = strides, .storage_offset = 4}));
+  const tensor::TensorObjectPtr made(tensor::make_tensor(
+      storage, {.dtype = DType::Float32, .sizes = sizes, .strides = strides, .storage_offset = 4}));
   storage->drop();
   const TensorView seen = view_of(*made, "model.pt2");
   EXPECT_EQ(seen.data(), static_cast<std::byte*>(made->storage->data) + 16);
@@ -124,7 +128,8 @@ TEST_F(Outputs, SeeTheRestOfTheirStorage) {
 TEST_F(Outputs, ThatAreUndefinedOrTooDeepAreRefused) {
   const std::int64_t none = 0;
   const std::int64_t one = 1;
-  const tensor::TensorObjectPtr undefined(tensor::make_tensor(nullptr, {.sizes = {&none, 1}, .strides = {&one, 1}}));
+  const tensor::TensorObjectPtr undefined(
+      tensor::make_tensor(nullptr, {.sizes = {&none, 1}, .strides = {&one, 1}}));
   EXPECT_THROW(view_of(*undefined, "model.pt2"), Error);
   const Sizes ones(kMaxRank + 1, 1);
   tensor::Storage* storage = tensor::borrow_storage(memory_.data(), sizeof memory_, Device{});

@@ -19,7 +19,8 @@ namespace {
 template <class T>
 void expect_item(std::string_view name, DType dtype, T value) {
   const auto item = function<AOTITorchError(AtenTensorHandle, T*)>("aoti_torch_item_" + std::string(name));
-  const auto to_tensor = function<AOTITorchError(T, AtenTensorHandle*)>("aoti_torch_scalar_to_tensor_" + std::string(name));
+  const auto to_tensor =
+      function<AOTITorchError(T, AtenTensorHandle*)>("aoti_torch_scalar_to_tensor_" + std::string(name));
   Handle tensor;
   ASSERT_EQ(to_tensor(value, tensor.out()), 0);
   EXPECT_EQ(tensor->dtype, dtype);
@@ -83,7 +84,8 @@ TEST(ShimCheck, FindsInfiniteValues) {
   EXPECT_EQ(penstock_check_inf_and_nan("buf0", tensor.get()), 0);
   for (const float bad : {std::numeric_limits<float>::infinity(), std::nanf("")}) {
     values[1] = bad;
-    expect_failure(ErrorCode::Internal, "buf0", [&] { return penstock_check_inf_and_nan("buf0", tensor.get()); });
+    expect_failure(ErrorCode::Internal, "buf0",
+                   [&] { return penstock_check_inf_and_nan("buf0", tensor.get()); });
   }
 }
 
@@ -167,13 +169,14 @@ TEST(ShimContext, LetsNoWorkHappenWhileInputsAreProbed) {
   refused(penstock_tensor_copy_(tensor.get(), tensor.get()));
   refused(penstock_check_inf_and_nan("x", tensor.get()));
   float value = 0;
-  refused(function<AOTITorchError(AtenTensorHandle, float*)>("aoti_torch_item_float32")(tensor.get(), &value));
+  refused(
+      function<AOTITorchError(AtenTensorHandle, float*)>("aoti_torch_item_float32")(tensor.get(), &value));
   EXPECT_EQ(values, (std::array<float, 4>{1, 2, 3, 4}));
 }
 
 TEST(ShimImports, AreOursOrTheSystemsOrMissing) {
-  for (const char* name : {"aoti_torch_get_sizes", "aoti_torch_cpu_addmm_out", "getenv", "__cxa_thread_atexit", "_ZSt4cerr",
-                           "aoti_torch_dtype_float32"}) {
+  for (const char* name : {"aoti_torch_get_sizes", "aoti_torch_cpu_addmm_out", "getenv",
+                           "__cxa_thread_atexit", "_ZSt4cerr", "aoti_torch_dtype_float32"}) {
     const Import import = resolve_import(name, {});
     EXPECT_EQ(import.kind, ImportKind::Ours) << name;
     EXPECT_NE(import.address, nullptr) << name;
@@ -207,7 +210,8 @@ TEST(ShimImports, OfMathComeFromSleef) {
 TEST(ShimImports, AnswerTheEnvironmentByOptions) {
   using GetEnv = char*(const char*);
   const auto with = reinterpret_cast<GetEnv*>(resolve_import("getenv", {.generated_checks = true}).address);
-  const auto without = reinterpret_cast<GetEnv*>(resolve_import("getenv", {.generated_checks = false}).address);
+  const auto without =
+      reinterpret_cast<GetEnv*>(resolve_import("getenv", {.generated_checks = false}).address);
   EXPECT_STREQ(with("AOTI_RUNTIME_CHECK_INPUTS"), "1");
   EXPECT_EQ(with("PATH"), nullptr);
   EXPECT_EQ(with(nullptr), nullptr);
@@ -270,7 +274,8 @@ TEST(ShimOpenMp, ModelsAreToldTheLimitAndDoNotChangeIt) {
 
 TEST(ShimOpenMp, OtherWaysToStartATeamAreMissing) {
   if (!system::libgomp().is_open()) GTEST_SKIP() << "needs libgomp";
-  for (const char* name : {"GOMP_parallel_loop_dynamic", "GOMP_parallel_sections", "GOMP_teams4", "GOMP_parallel_reductions"}) {
+  for (const char* name :
+       {"GOMP_parallel_loop_dynamic", "GOMP_parallel_sections", "GOMP_teams4", "GOMP_parallel_reductions"}) {
     EXPECT_EQ(resolve_import(name, {}).kind, ImportKind::Missing) << name;
   }
   EXPECT_EQ(resolve_import("GOMP_barrier", {}).kind, ImportKind::Ours);

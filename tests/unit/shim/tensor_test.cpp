@@ -69,7 +69,8 @@ TEST(ShimTensor, RefusesDimensionsThatItDoesNotHave) {
   const Handle tensor = over(values.data(), {4, 5}, {5, 1});
   std::int64_t number = 0;
   for (const std::int64_t dim : {std::int64_t{2}, std::int64_t{-3}, INT64_MIN, INT64_MAX}) {
-    expect_failure(ErrorCode::InvalidArgument, "rank 2", [&] { return penstock_get_size(tensor.get(), dim, &number); });
+    expect_failure(ErrorCode::InvalidArgument, "rank 2",
+                   [&] { return penstock_get_size(tensor.get(), dim, &number); });
     expect_failure(ErrorCode::InvalidArgument, "rank 2",
                    [&] { return penstock_get_stride(tensor.get(), dim, &number); });
   }
@@ -88,9 +89,8 @@ TEST(ShimTensor, OfNothingIsNotDefined) {
   EXPECT_EQ(number, 0);
   Handle view;
   const std::int64_t one = 1;
-  expect_failure(ErrorCode::InvalidArgument, "undefined", [&] {
-    return penstock_reinterpret_tensor(tensor.get(), 1, &one, &one, 0, view.out());
-  });
+  expect_failure(ErrorCode::InvalidArgument, "undefined",
+                 [&] { return penstock_reinterpret_tensor(tensor.get(), 1, &one, &one, 0, view.out()); });
 }
 
 TEST(ShimTensor, ViewsShareMemoryAndKeepIt) {
@@ -105,7 +105,8 @@ TEST(ShimTensor, ViewsShareMemoryAndKeepIt) {
     std::iota(address, address + 24, 0.0F);
     const Numbers view_sizes{3, 2};
     const Numbers view_strides{1, 6};
-    ASSERT_EQ(penstock_reinterpret_tensor(base.get(), 2, view_sizes.data(), view_strides.data(), 7, view.out()), 0);
+    ASSERT_EQ(
+        penstock_reinterpret_tensor(base.get(), 2, view_sizes.data(), view_strides.data(), 7, view.out()), 0);
   }
   EXPECT_EQ(reinterpret_cast<float*>(view->data), address + 7);
   EXPECT_EQ(at(view, {0, 0}), 7);
@@ -161,7 +162,8 @@ TEST(ShimTensor, PoolsArePartedByByte) {
   Handle pool;
   const std::int64_t bytes = 64;
   const std::int64_t one = 1;
-  ASSERT_EQ(penstock_empty_strided(1, &bytes, &one, static_cast<std::int32_t>(DType::UInt8), 0, 0, pool.out()), 0);
+  ASSERT_EQ(
+      penstock_empty_strided(1, &bytes, &one, static_cast<std::int32_t>(DType::UInt8), 0, 0, pool.out()), 0);
   Handle part;
   const std::int64_t four = 4;
   ASSERT_EQ(penstock_alloc_from_pool(pool.get(), 16, kFloat, 1, &four, &one, part.out()), 0);
@@ -276,17 +278,18 @@ TEST(ShimTensor, AssignmentChangesWhatAHandleRefersTo) {
 
 TEST(ShimTensor, MemoryThatCannotBeIsRefused) {
   Handle made;
-  const auto refused = [&](const Numbers& sizes, const Numbers& strides, std::int32_t dtype, std::int32_t device,
-                           ErrorCode code) {
+  const auto refused = [&](const Numbers& sizes, const Numbers& strides, std::int32_t dtype,
+                           std::int32_t device, ErrorCode code) {
     expect_failure(code, "", [&] {
-      return penstock_empty_strided(static_cast<std::int64_t>(sizes.size()), sizes.data(), strides.data(), dtype, device,
-                                    0, made.out());
+      return penstock_empty_strided(static_cast<std::int64_t>(sizes.size()), sizes.data(), strides.data(),
+                                    dtype, device, 0, made.out());
     });
     EXPECT_EQ(made.get(), nullptr);
   };
   refused({-1}, {1}, kFloat, 0, ErrorCode::InvalidArgument);
   refused({INT64_MAX}, {1}, kFloat, 0, ErrorCode::InvalidArgument);
-  refused({std::int64_t{1} << 40, std::int64_t{1} << 40}, {std::int64_t{1} << 40, 1}, kFloat, 0, ErrorCode::InvalidArgument);
+  refused({std::int64_t{1} << 40, std::int64_t{1} << 40}, {std::int64_t{1} << 40, 1}, kFloat, 0,
+          ErrorCode::InvalidArgument);
   refused({std::int64_t{1} << 52}, {1}, kFloat, 0, ErrorCode::OutOfMemory);
   refused({4}, {1}, 77, 0, ErrorCode::Unsupported);
   refused({4}, {1}, kFloat, 1, ErrorCode::Unsupported);
@@ -301,8 +304,8 @@ TEST(ShimTensor, BlobsThatCannotBeAreRefused) {
   const std::int64_t four = 4;
   const std::int64_t one = 1;
   const auto create = [&](std::int64_t offset, std::int32_t dtype, std::int32_t device, std::int32_t layout) {
-    return penstock_create_tensor_from_blob_v2(values.data(), 1, &four, &one, offset, dtype, device, 0, made.out(),
-                                               layout, nullptr, 0);
+    return penstock_create_tensor_from_blob_v2(values.data(), 1, &four, &one, offset, dtype, device, 0,
+                                               made.out(), layout, nullptr, 0);
   };
   expect_failure(ErrorCode::InvalidArgument, "offset", [&] { return create(-1, kFloat, 0, 0); });
   expect_failure(ErrorCode::InvalidArgument, "offset", [&] { return create(INT64_MAX, kFloat, 0, 0); });

@@ -16,8 +16,8 @@ namespace {
 
 TEST(MemoryPool, GivesAlignedBytesThatMayBeWritten) {
   MemoryPool pool;
-  for (const std::size_t bytes : {std::size_t{0}, std::size_t{1}, std::size_t{63}, std::size_t{64}, std::size_t{1000},
-                                  std::size_t{65536}, std::size_t{100001}}) {
+  for (const std::size_t bytes : {std::size_t{0}, std::size_t{1}, std::size_t{63}, std::size_t{64},
+                                  std::size_t{1000}, std::size_t{65536}, std::size_t{100001}}) {
     Storage* storage = pool.allocate(bytes);
     EXPECT_EQ(storage->bytes, bytes);
     EXPECT_EQ(reinterpret_cast<std::uintptr_t>(storage->data) % 64, 0u);
