@@ -52,7 +52,8 @@ void Container::mark_parameters(std::span<tensor::Storage* const> weights) const
   using Folded = Status(Handle, std::size_t, bool*);
   auto* const count = library_.find<Status(Handle, std::size_t*)>("AOTInductorModelContainerGetNumConstants");
   auto* const folded = library_.find<Folded>("AOTInductorModelContainerGetConstantFromFolded");
-  auto* const type = library_.find<Status(Handle, std::size_t, std::int32_t*)>("AOTInductorModelContainerGetConstantType");
+  auto* const type =
+      library_.find<Status(Handle, std::size_t, std::int32_t*)>("AOTInductorModelContainerGetConstantType");
   std::size_t constants = 0;
   if (count == nullptr || folded == nullptr || type == nullptr || count(handle_, &constants) != 0) return;
   std::vector<bool> is_parameter;
@@ -90,16 +91,17 @@ void Container::fold_constants() {
 std::vector<ConstantInfo> Container::constants() const {
   std::vector<ConstantInfo> result;
   auto* const count = library_.find<Status(Handle, std::size_t*)>("AOTInductorModelContainerGetNumConstants");
-  auto* const name =
-      library_.find<Status(Handle, std::size_t, const char**)>("AOTInductorModelContainerGetConstantOriginalFQN");
+  auto* const name = library_.find<Status(Handle, std::size_t, const char**)>(
+      "AOTInductorModelContainerGetConstantOriginalFQN");
   auto* const dtype =
       library_.find<Status(Handle, std::size_t, std::int32_t*)>("AOTInductorModelContainerGetConstantDtype");
-  auto* const bytes =
-      library_.find<Status(Handle, std::size_t, std::size_t*)>("AOTInductorModelContainerGetConstantDataSize");
+  auto* const bytes = library_.find<Status(Handle, std::size_t, std::size_t*)>(
+      "AOTInductorModelContainerGetConstantDataSize");
   auto* const folded =
       library_.find<Status(Handle, std::size_t, bool*)>("AOTInductorModelContainerGetConstantFromFolded");
   std::size_t constants = 0;
-  if (count == nullptr || name == nullptr || dtype == nullptr || count(handle_, &constants) != 0) return result;
+  if (count == nullptr || name == nullptr || dtype == nullptr || count(handle_, &constants) != 0)
+    return result;
   for (std::size_t index = 0; index < constants; ++index) {
     bool from_folded = false;
     if (folded != nullptr && folded(handle_, index, &from_folded) == 0 && from_folded) continue;
@@ -108,7 +110,8 @@ std::vector<ConstantInfo> Container::constants() const {
     std::size_t size = 0;
     if (name(handle_, index, &text) != 0 || dtype(handle_, index, &number) != 0) continue;
     if (bytes != nullptr && bytes(handle_, index, &size) != 0) size = 0;
-    result.push_back({.name = text != nullptr ? text : "", .dtype = static_cast<DType>(number), .bytes = size});
+    result.push_back(
+        {.name = text != nullptr ? text : "", .dtype = static_cast<DType>(number), .bytes = size});
   }
   std::sort(result.begin(), result.end(),
             [](const ConstantInfo& a, const ConstantInfo& b) { return a.name < b.name; });
@@ -147,8 +150,8 @@ Error Container::error(const shim::CallContext& context) const {
   std::string text = message(context);
   if (text.empty()) text = "the model library reports an error without saying which";
   // The generated checks of inputs speak of these.
-  const bool about_inputs =
-      text.find("input_handles[") != std::string::npos || text.find("Error in op: input") != std::string::npos;
+  const bool about_inputs = text.find("input_handles[") != std::string::npos ||
+                            text.find("Error in op: input") != std::string::npos;
   return Error(about_inputs ? ErrorCode::InvalidArgument : ErrorCode::Internal, what_ + ": " + text);
 }
 
@@ -156,8 +159,10 @@ template <class Function>
 Function* Container::required(std::string_view name) const {
   auto* const function = library_.find<Function>(name);
   if (function == nullptr) {
-    base::fail(ErrorCode::Corrupt, "{} has no function {}: it is no AOTInductor model library, or one of a "
-               "PyTorch older than 2.9", what_, name);
+    base::fail(ErrorCode::Corrupt,
+               "{} has no function {}: it is no AOTInductor model library, or one of a "
+               "PyTorch older than 2.9",
+               what_, name);
   }
   return function;
 }

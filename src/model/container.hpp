@@ -38,7 +38,8 @@ class Container {
   /// Runs once. Input handles are taken, but where an input check refuses them: those are left as they
   /// were. Output handles are the caller's. True on success; else see `error`. The context must be
   /// current.
-  [[nodiscard]] bool run(std::span<AtenTensorHandle> inputs, std::span<AtenTensorHandle> outputs) const noexcept;
+  [[nodiscard]] bool run(std::span<AtenTensorHandle> inputs,
+                         std::span<AtenTensorHandle> outputs) const noexcept;
 
   /// What went wrong in the last call, as an Error that names the model.
   [[nodiscard]] Error error(const shim::CallContext& context) const;
@@ -49,7 +50,8 @@ class Container {
  private:
   using Handle = void*;
   using Status = std::int32_t;
-  using RunFunction = Status(Handle, AtenTensorHandle*, std::size_t, AtenTensorHandle*, std::size_t, void*, void*);
+  using RunFunction = Status(Handle, AtenTensorHandle*, std::size_t, AtenTensorHandle*, std::size_t, void*,
+                             void*);
 
   template <class Function>
   Function* required(std::string_view name) const;

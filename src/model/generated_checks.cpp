@@ -50,12 +50,14 @@ std::optional<std::uint64_t> find_check_switch(const package::ElfImage& elf) {
   if (!header || header->e_shentsize != sizeof(Elf64_Shdr)) return std::nullopt;
   for (std::uint64_t index = 0; index < header->e_shnum; ++index) {
     const auto table = load<Elf64_Shdr>(bytes, header->e_shoff + index * sizeof(Elf64_Shdr));
-    if (!table || table->sh_type != SHT_SYMTAB || !base::fits(table->sh_offset, table->sh_size, bytes.size())) continue;
+    if (!table || table->sh_type != SHT_SYMTAB || !base::fits(table->sh_offset, table->sh_size, bytes.size()))
+      continue;
     const auto names = load<Elf64_Shdr>(bytes, header->e_shoff + table->sh_link * sizeof(Elf64_Shdr));
     if (!names) continue;
     for (std::uint64_t at = 0; at + sizeof(Elf64_Sym) <= table->sh_size; at += sizeof(Elf64_Sym)) {
       const auto symbol = load<Elf64_Sym>(bytes, table->sh_offset + at);
-      if (symbol->st_size == sizeof(bool) && is_named(bytes, *names, *symbol) && is_writable(elf, symbol->st_value)) {
+      if (symbol->st_size == sizeof(bool) && is_named(bytes, *names, *symbol) &&
+          is_writable(elf, symbol->st_value)) {
         return symbol->st_value;
       }
     }

@@ -1,7 +1,7 @@
 #include "model/input_probe.hpp"
 
 #include "model/check_message.hpp"
-#include "tensor/layout.hpp"
+#include "model/probe.hpp"
 
 #include <algorithm>
 #include <map>
@@ -13,131 +13,14 @@ namespace penstock::model {
 namespace {
 
 using tensor::kRoomForDims;
-using tensor::TensorObject;
-using tensor::TensorObjectPtr;
 
-/// No size, stride or dtype that any check accepts.
-constexpr std::int64_t kNothing = -1;
 constexpr std::int64_t kHuge = std::int64_t{1} << 60;
 /// PyTorch writes this minimum for every dynamic dimension, whatever was exported: its compiler
 /// assumes that sizes are not 0 or 1 unless told so, and the code runs with those all the same.
 constexpr std::int64_t kAssumedMinimum = 2;
 
-/// What is known of one dimension so far.
-struct Dim {
-  bool mentioned = false;
-  std::optional<std::int64_t> fixed;
-  std::optional<std::int64_t> min;
-  std::optional<std::int64_t> max;
-  std::optional<std::int64_t> fixed_stride;
-  /// Set once a layout check has told the size by those of other dimensions.
-  bool derived = false;
-  int symbol = -1;
-  std::int64_t scale = 1;
-  std::int64_t offset = 0;
-  std::int64_t size = kNothing;    ///< What the next probe says.
-  std::int64_t stride = kNothing;  ///< What the next probe says.
-};
-
-struct Input {
-  std::int32_t dtype = static_cast<std::int32_t>(kNothing);
-  std::int32_t device_type = 0;
-  std::optional<std::size_t> rank;
-  std::vector<Dim> dims = std::vector<Dim>(kRoomForDims);
-
-  [[nodiscard]] std::size_t known_rank() const {
-    if (rank) return *rank;
-    std::size_t last = 0;
-    for (std::size_t i = 0; i < dims.size(); ++i) {
-      if (dims[i].mentioned) last = i + 1;
-    }
-    return last;
-  }
-};
-
-/// Calls the library with tensors that are nothing but what `inputs` say.
-class Probe {
- public:
-  explicit Probe(const Container& container) : container_(container), inputs_(container.input_count()) {}
-
-  /// One call, and what the library said.
-  CheckMessage call() {
-    Call made(*this, /*checks_are_on=*/true);
-    if (made.context.failure || made.passed) return {};
-    CheckMessage message = read_check_message(container_.message(made.context));
-    if (message.kind == CheckMessage::Kind::Rank || message.kind == CheckMessage::Kind::Layout) {
-      const auto found = std::find(made.given.begin(), made.given.end(), made.context.last_dim_query);
-      if (found == made.given.end()) return {};
-      message.input = static_cast<std::size_t>(found - made.given.begin());
-    }
-    return message;
-  }
-
-  /// True where the library looks at its inputs before it takes them, which only its checks do.
-  bool checks_are_on() {
-    const Call made(*this, /*checks_are_on=*/false);
-    return !made.passed && made.handles.front() != nullptr;
-  }
-
-  std::vector<Input>& inputs() { return inputs_; }
-  [[nodiscard]] bool layout_checked() const { return layout_checked_; }
-
- private:
-  /// The library is told no address but those that its checks ask for and do not use.
-  struct Call {
-    Call(Probe& probe, bool checks_are_on) : handles(probe.inputs_.size()), outputs(probe.container_.output_count()) {
-      context.purpose = shim::CallContext::Purpose::Probe;
-      for (std::size_t i = 0; i < handles.size(); ++i) handles[i] = make_handle(probe.inputs_[i]);
-      given = handles;
-      if (checks_are_on) context.addressable_once.assign(given.begin(), given.end());
-      const shim::ContextScope scope(context);
-      passed = probe.container_.run(handles, outputs);
-      probe.layout_checked_ = probe.layout_checked_ || context.last_dim_query != nullptr;
-    }
-
-    ~Call() {
-      for (AtenTensorHandle handle : handles) tensor::free_tensor(handle);
-      // A model that only hands inputs on runs through; its outputs are our made-up tensors.
-      for (AtenTensorHandle output : outputs) tensor::free_tensor(output);
-    }
-
-    Call(const Call&) = delete;
-    Call& operator=(const Call&) = delete;
-
-    shim::CallContext context;
-    std::vector<AtenTensorHandle> handles;
-    std::vector<AtenTensorHandle> outputs;
-    std::vector<AtenTensorHandle> given;  ///< What `handles` were before the library took them.
-    bool passed = false;
-  };
-
-  static AtenTensorHandle make_handle(const Input& input) {
-    static std::byte nothing[64];
-    tensor::Storage* storage =
-        tensor::borrow_storage(nothing, sizeof nothing, Device{static_cast<DeviceType>(input.device_type), 0});
-    struct Reference {
-      tensor::Storage* storage;
-      ~Reference() { storage->drop(); }
-    } const reference{storage};
-    TensorObjectPtr made(tensor::make_tensor(storage, {}));
-    made->dtype = static_cast<DType>(input.dtype);
-    made->rank = static_cast<std::int32_t>(input.known_rank());
-    // Layout checks pass over tensors without elements.
-    made->numel = 1;
-    for (std::size_t dim = 0; dim < kRoomForDims; ++dim) {
-      made->size[dim] = input.dims[dim].size;
-      made->stride[dim] = input.dims[dim].stride;
-    }
-    return made.release();
-  }
-
-  const Container& container_;
-  std::vector<Input> inputs_;
-  bool layout_checked_ = false;
-};
-
 /// Takes in one message of check_input_N. False where it says nothing new.
-bool learn_check(Input& input, const CheckMessage& message) {
+bool learn_check(InputGuess& input, const CheckMessage& message) {
   using Kind = CheckMessage::Kind;
   if (message.kind == Kind::Dtype || message.kind == Kind::DeviceType) {
     std::int32_t& known = message.kind == Kind::Dtype ? input.dtype : input.device_type;
@@ -145,7 +28,7 @@ bool learn_check(Input& input, const CheckMessage& message) {
     return std::exchange(known, value) != value;
   }
   if (message.dim >= kRoomForDims) return false;
-  Dim& dim = input.dims[message.dim];
+  DimGuess& dim = input.dims[message.dim];
   dim.mentioned = true;
   if (message.kind == Kind::Stride) {
     dim.fixed_stride = message.value;
@@ -178,17 +61,17 @@ void learn_checks(Probe& probe) {
   }
 }
 
-bool is_dynamic(const Dim& dim) { return !dim.fixed && !dim.derived; }
+bool is_dynamic(const DimGuess& dim) { return !dim.fixed && !dim.derived; }
 
 /// Gives every dynamic dimension a size of its own, so that a layout check that expects another
 /// dimension's size gives itself away. Scattered, and other ones for each round, so that no two are
 /// tied by chance in all rounds.
-void choose_sizes(std::vector<Input>& inputs, std::uint32_t round) {
+void choose_sizes(std::vector<InputGuess>& inputs, std::uint32_t round) {
   constexpr std::int64_t kSpread = 4096;
   std::minstd_rand scatter(round + 1);
-  for (Input& input : inputs) {
+  for (InputGuess& input : inputs) {
     for (std::size_t i = 0; i < input.known_rank(); ++i) {
-      Dim& dim = input.dims[i];
+      DimGuess& dim = input.dims[i];
       if (!is_dynamic(dim)) continue;
       const std::int64_t min = std::max<std::int64_t>(dim.min.value_or(kAssumedMinimum), kAssumedMinimum);
       const std::int64_t room = std::clamp<std::int64_t>(dim.max.value_or(kHuge) - min + 1, 1, kSpread);
@@ -198,7 +81,7 @@ void choose_sizes(std::vector<Input>& inputs, std::uint32_t round) {
 }
 
 /// Dense strides, in the order that static strides ask for, else row-major.
-void choose_strides(Input& input) {
+void choose_strides(InputGuess& input) {
   std::vector<std::size_t> left(input.known_rank());
   std::iota(left.begin(), left.end(), std::size_t{0});
   std::int64_t next = 1;
@@ -210,7 +93,7 @@ void choose_strides(Input& input) {
                           [&](std::size_t dim) { return !input.dims[dim].fixed_stride; });
     }
     if (pick == left.rend()) pick = left.rbegin();
-    Dim& dim = input.dims[*pick];
+    DimGuess& dim = input.dims[*pick];
     dim.stride = dim.fixed_stride.value_or(next);
     next = dim.stride * std::max<std::int64_t>(dim.size, 1);
     left.erase(std::next(pick).base());
@@ -223,12 +106,12 @@ using Wanted = std::map<std::pair<std::size_t, std::size_t>, std::int64_t>;
 /// to be goes to `sizes`. True where the checks were passed.
 bool follow_layout_checks(Probe& probe, Wanted& sizes) {
   const std::size_t most_calls = probe.inputs().size() * 3 + 1;
-  for (Input& input : probe.inputs()) choose_strides(input);
+  for (InputGuess& input : probe.inputs()) choose_strides(input);
   for (std::size_t i = 0; i < most_calls; ++i) {
     const CheckMessage message = probe.call();
     if (message.kind == CheckMessage::Kind::Other) return true;
     if (message.input >= probe.inputs().size()) return false;
-    Input& input = probe.inputs()[message.input];
+    InputGuess& input = probe.inputs()[message.input];
     if (message.kind == CheckMessage::Kind::Rank && message.value >= 0 &&
         message.value <= static_cast<std::int64_t>(kRoomForDims)) {
       input.rank = static_cast<std::size_t>(message.value);
@@ -236,7 +119,7 @@ bool follow_layout_checks(Probe& probe, Wanted& sizes) {
     } else if (message.kind == CheckMessage::Kind::Layout) {
       for (const CheckMessage::Mismatch& mismatch : message.mismatches) {
         if (mismatch.dim >= input.known_rank()) return false;
-        Dim& dim = input.dims[mismatch.dim];
+        DimGuess& dim = input.dims[mismatch.dim];
         if (dim.size != mismatch.size) sizes[{message.input, mismatch.dim}] = mismatch.size;
         dim.size = mismatch.size;
         dim.stride = mismatch.stride;
@@ -258,9 +141,9 @@ struct Round {
 Round run_round(Probe& probe, std::uint32_t number) {
   Round round;
   choose_sizes(probe.inputs(), number);
-  for (const Input& input : probe.inputs()) {
+  for (const InputGuess& input : probe.inputs()) {
     std::vector<std::int64_t> sizes;
-    for (const Dim& dim : input.dims) sizes.push_back(dim.size);
+    for (const DimGuess& dim : input.dims) sizes.push_back(dim.size);
     round.chosen.push_back(std::move(sizes));
   }
   round.passed = follow_layout_checks(probe, round.wanted);
@@ -286,7 +169,8 @@ std::optional<Line> find_line(std::span<const std::int64_t> from, std::span<cons
   Line line;
   line.scale = told / step;
   line.offset = to[0] - line.scale * from[0];
-  if (line.scale < 1 || line.scale > kMost || line.offset < -kMost || line.offset > kMost) return std::nullopt;
+  if (line.scale < 1 || line.scale > kMost || line.offset < -kMost || line.offset > kMost)
+    return std::nullopt;
   for (std::size_t i = 0; i < from.size(); ++i) {
     if (line.scale * from[i] + line.offset != to[i]) return std::nullopt;
   }
@@ -295,7 +179,7 @@ std::optional<Line> find_line(std::span<const std::int64_t> from, std::span<cons
 
 /// Finds out, for each size that the library told, which free dimension it follows from and how.
 /// A plain equal size is taken before any other line. False where one is not understood.
-bool derive_sizes(std::vector<Input>& inputs, std::span<const Round> rounds, int& symbols) {
+bool derive_sizes(std::vector<InputGuess>& inputs, std::span<const Round> rounds, int& symbols) {
   for (const auto& [place, unused] : rounds[0].wanted) {
     std::vector<std::int64_t> told;
     for (const Round& round : rounds) {
@@ -304,11 +188,11 @@ bool derive_sizes(std::vector<Input>& inputs, std::span<const Round> rounds, int
       // A round that had it right by chance told nothing.
       told.push_back(wanted != round.wanted.end() ? wanted->second : round.chosen[input][dim]);
     }
-    Dim* source = nullptr;
+    DimGuess* source = nullptr;
     Line best;
     for (std::size_t i = 0; i < inputs.size(); ++i) {
       for (std::size_t d = 0; d < inputs[i].known_rank(); ++d) {
-        Dim& candidate = inputs[i].dims[d];
+        DimGuess& candidate = inputs[i].dims[d];
         if (rounds[0].wanted.contains({i, d}) || candidate.fixed) continue;
         std::vector<std::int64_t> sizes;
         for (const Round& round : rounds) sizes.push_back(round.chosen[i][d]);
@@ -323,7 +207,7 @@ bool derive_sizes(std::vector<Input>& inputs, std::span<const Round> rounds, int
     }
     if (source == nullptr) return false;
     if (source->symbol < 0) source->symbol = symbols++;
-    Dim& target = inputs[place.first].dims[place.second];
+    DimGuess& target = inputs[place.first].dims[place.second];
     target.derived = true;
     target.symbol = source->symbol;
     target.scale = best.scale;
@@ -333,21 +217,20 @@ bool derive_sizes(std::vector<Input>& inputs, std::span<const Round> rounds, int
 }
 
 /// Dimensions from the innermost out, by the strides that the library accepted.
-std::vector<std::size_t> innermost_first(const Input& input) {
+std::vector<std::size_t> innermost_first(const InputGuess& input) {
   std::vector<std::size_t> order(input.known_rank());
   for (std::size_t i = 0; i < order.size(); ++i) order[i] = order.size() - 1 - i;
-  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-    return input.dims[a].stride < input.dims[b].stride;
-  });
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::size_t a, std::size_t b) { return input.dims[a].stride < input.dims[b].stride; });
   return order;
 }
 
-InputRule make_rule(const Input& input) {
+InputRule make_rule(const InputGuess& input) {
   InputRule rule;
   rule.dtype = static_cast<DType>(input.dtype);
   rule.device = Device{static_cast<DeviceType>(input.device_type), 0};
   for (std::size_t i = 0; i < input.known_rank(); ++i) {
-    const Dim& dim = input.dims[i];
+    const DimGuess& dim = input.dims[i];
     DimRule made;
     if (dim.fixed) {
       made.min = made.max = *dim.fixed;
@@ -368,7 +251,7 @@ InputRule make_rule(const Input& input) {
 
 /// True where the rule gives the strides that the library accepted in the last round; else its strides
 /// follow from sizes in a way that is not understood, and are left to the library's own check.
-bool check_strides(InputRule& rule, const Input& input) {
+bool check_strides(InputRule& rule, const InputGuess& input) {
   std::int64_t next = 1;
   bool same = true;
   for (const std::size_t dim : rule.order) {
@@ -381,8 +264,8 @@ bool check_strides(InputRule& rule, const Input& input) {
 }
 
 /// Dimensions that the library binds to no other get a symbol each.
-void number_free_sizes(std::vector<Input>& inputs, int symbols) {
-  for (Input& input : inputs) {
+void number_free_sizes(std::vector<InputGuess>& inputs, int symbols) {
+  for (InputGuess& input : inputs) {
     for (std::size_t i = 0; i < input.known_rank(); ++i) {
       if (is_dynamic(input.dims[i]) && input.dims[i].symbol < 0) input.dims[i].symbol = symbols++;
     }
@@ -413,7 +296,7 @@ ProbedInputs probe_inputs(const Container& container) {
     result.layout_checked = probe.layout_checked();
     if (result.layout_checked) number_free_sizes(probe.inputs(), symbols);
   }
-  for (const Input& input : probe.inputs()) {
+  for (const InputGuess& input : probe.inputs()) {
     result.rules.push_back(make_rule(input));
     result.complete = check_strides(result.rules.back(), input) && result.complete;
   }
@@ -427,7 +310,9 @@ bool takes_anything(const Container& container) {
 void add_text_hints(std::vector<InputRule>& rules, std::span<const TensorSpec> hints) {
   if (hints.size() != rules.size()) return;
   std::map<std::string, int> symbols;
-  const auto is_readable = [&](std::size_t input) { return hints[input].dims.size() == rules[input].dims.size(); };
+  const auto is_readable = [&](std::size_t input) {
+    return hints[input].dims.size() == rules[input].dims.size();
+  };
   for (std::size_t i = 0; i < rules.size(); ++i) {
     for (std::size_t d = 0; is_readable(i) && d < rules[i].dims.size(); ++d) {
       const std::string& name = hints[i].dims[d].symbol;

@@ -49,16 +49,19 @@ void InputRules::check(std::span<const TensorView> inputs) const {
   for (std::size_t index = 0; index < inputs.size(); ++index) check_one(index, inputs[index], symbols);
   if (!has_scaled_sizes_) return;
   // Last, as a size may follow from one of an input that comes later.
-  for (std::size_t index = 0; index < inputs.size(); ++index) check_scaled_sizes(index, inputs[index], symbols);
+  for (std::size_t index = 0; index < inputs.size(); ++index)
+    check_scaled_sizes(index, inputs[index], symbols);
 }
 
 void InputRules::check_one(std::size_t index, const TensorView& view, std::span<std::int64_t> symbols) const {
   const InputRule& rule = rules_[index];
   if (view.device() != rule.device) {
-    refuse(index, view, fmt::format("it is on {}, the model on {}", to_string(view.device()), to_string(rule.device)));
+    refuse(index, view,
+           fmt::format("it is on {}, the model on {}", to_string(view.device()), to_string(rule.device)));
   }
   if (view.dtype() != rule.dtype) {
-    refuse(index, view, fmt::format("its dtype is {}, not {}", dtype_name(view.dtype()), dtype_name(rule.dtype)));
+    refuse(index, view,
+           fmt::format("its dtype is {}, not {}", dtype_name(view.dtype()), dtype_name(rule.dtype)));
   }
   if (view.rank() != rule.dims.size()) {
     refuse(index, view, fmt::format("it has {} dimensions, not {}", view.rank(), rule.dims.size()));
@@ -71,36 +74,42 @@ void InputRules::check_one(std::size_t index, const TensorView& view, std::span<
   if (view.data() == nullptr) refuse(index, view, "its address is null");
   const std::uint64_t bytes = static_cast<std::uint64_t>(extent) * element_bytes(rule.dtype);
   if (bytes > view.storage_bytes()) {
-    refuse(index, view, fmt::format("sizes and strides reach {} bytes, its storage has {}", bytes, view.storage_bytes()));
+    refuse(index, view,
+           fmt::format("sizes and strides reach {} bytes, its storage has {}", bytes, view.storage_bytes()));
   }
-  if (reinterpret_cast<std::uintptr_t>(view.data()) % std::min<std::size_t>(element_bytes(rule.dtype), 8) != 0) {
+  if (reinterpret_cast<std::uintptr_t>(view.data()) % std::min<std::size_t>(element_bytes(rule.dtype), 8) !=
+      0) {
     refuse(index, view, "its address is not aligned to its dtype");
   }
   std::array<std::int64_t, kMaxRank> expected;
   compiled_strides(index, view, expected);
   for (std::size_t dim = 0; dim < view.rank(); ++dim) {
     if (view.sizes()[dim] == 1 || view.strides()[dim] == expected[dim]) continue;
-    refuse(index, view,
-           fmt::format("its strides are {}, the model was compiled for {}; give a tensor that lies so, such as "
-                       "Tensor::copy_of(view) where that is row-major",
-                       tensor::sizes_text(view.strides()), tensor::sizes_text({expected.data(), view.rank()})));
+    refuse(
+        index, view,
+        fmt::format("its strides are {}, the model was compiled for {}; give a tensor that lies so, such as "
+                    "Tensor::copy_of(view) where that is row-major",
+                    tensor::sizes_text(view.strides()), tensor::sizes_text({expected.data(), view.rank()})));
   }
 }
 
-void InputRules::check_sizes(std::size_t index, const TensorView& view, std::span<std::int64_t> symbols) const {
+void InputRules::check_sizes(std::size_t index, const TensorView& view,
+                             std::span<std::int64_t> symbols) const {
   const InputRule& rule = rules_[index];
   for (std::size_t dim = 0; dim < rule.dims.size(); ++dim) {
     const DimRule& accepted = rule.dims[dim];
     const std::int64_t size = view.sizes()[dim];
     if (size < accepted.min || size > accepted.max) {
-      refuse(index, view, fmt::format("dimension {} is {}, the model takes {}", dim, size, range_text(accepted)));
+      refuse(index, view,
+             fmt::format("dimension {} is {}, the model takes {}", dim, size, range_text(accepted)));
     }
     if (accepted.symbol < 0 || !accepted.is_plain()) continue;
     std::int64_t& symbol = symbols[static_cast<std::size_t>(accepted.symbol)];
     if (symbol == kUnknown) {
       symbol = size;
     } else if (symbol != size) {
-      refuse(index, view, fmt::format("dimension {} is {}, but the sizes before it make it {}", dim, size, symbol));
+      refuse(index, view,
+             fmt::format("dimension {} is {}, but the sizes before it make it {}", dim, size, symbol));
     }
   }
 }
@@ -116,8 +125,9 @@ void InputRules::check_scaled_sizes(std::size_t index, const TensorView& view,
     const auto wanted = scaled ? base::checked_add(*scaled, accepted.offset) : std::nullopt;
     const std::int64_t size = view.sizes()[dim];
     if (symbol != kUnknown && wanted && size == *wanted) continue;
-    refuse(index, view, fmt::format("dimension {} is {}, but the other sizes make it {}", dim, size,
-                                    wanted ? fmt::to_string(*wanted) : "impossible"));
+    refuse(index, view,
+           fmt::format("dimension {} is {}, but the other sizes make it {}", dim, size,
+                       wanted ? fmt::to_string(*wanted) : "impossible"));
   }
 }
 
@@ -130,8 +140,9 @@ void InputRules::check_followers(std::size_t index, const TensorView& view,
     std::size_t found = 0;
     while (found < symbols.size() && (taken[found] || symbols[found] != view.sizes()[dim])) ++found;
     if (found == symbols.size()) {
-      refuse(index, view, fmt::format("dimension {} is {}, which is no size of the inputs before it", dim,
-                                      view.sizes()[dim]));
+      refuse(index, view,
+             fmt::format("dimension {} is {}, which is no size of the inputs before it", dim,
+                         view.sizes()[dim]));
     }
     taken[found] = true;
   }
@@ -142,9 +153,9 @@ void InputRules::compiled_strides(std::size_t input, const TensorView& view,
   const InputRule& rule = rules_[input];
   std::int64_t next = 1;
   for (const std::size_t dim : rule.order) {
-    strides[dim] = rule.strides[dim] >= 0               ? rule.strides[dim]
+    strides[dim] = rule.strides[dim] >= 0             ? rule.strides[dim]
                    : rule.strides[dim] == kStrideFree ? view.strides()[dim]
-                                                        : next;
+                                                      : next;
     // Cannot overflow where it matters: the view's own extent has been computed.
     next = strides[dim] * std::max<std::int64_t>(view.sizes()[dim], 1);
   }
@@ -176,8 +187,9 @@ std::vector<std::vector<std::int64_t>> InputRules::smallest_sizes() const {
 
 void InputRules::refuse(std::size_t index, const TensorView& view, const std::string& reason) const {
   const TensorSpec& spec = specs_[index];
-  base::fail(ErrorCode::InvalidArgument, "{}: input {}{}: {} was given and {} is accepted: {}", what_, spec.name,
-             spec.keyword.empty() ? "" : " (" + spec.keyword + ")", to_string(view), to_string(spec), reason);
+  base::fail(ErrorCode::InvalidArgument, "{}: input {}{}: {} was given and {} is accepted: {}", what_,
+             spec.name, spec.keyword.empty() ? "" : " (" + spec.keyword + ")", to_string(view),
+             to_string(spec), reason);
 }
 
 }  // namespace penstock::model

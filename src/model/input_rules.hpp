@@ -55,7 +55,8 @@ class InputRules {
 
   /// The strides that the model may be told for an input that passed: those it was compiled for, in
   /// the dimensions of size 1 too, where they mean nothing.
-  void compiled_strides(std::size_t input, const TensorView& view, std::span<std::int64_t> strides) const noexcept;
+  void compiled_strides(std::size_t input, const TensorView& view,
+                        std::span<std::int64_t> strides) const noexcept;
 
   /// Sizes that go together, each the smallest that is accepted but 0, which few models mean.
   [[nodiscard]] std::vector<std::vector<std::int64_t>> smallest_sizes() const;
@@ -63,8 +64,10 @@ class InputRules {
  private:
   void check_one(std::size_t index, const TensorView& view, std::span<std::int64_t> symbols) const;
   void check_sizes(std::size_t index, const TensorView& view, std::span<std::int64_t> symbols) const;
-  void check_scaled_sizes(std::size_t index, const TensorView& view, std::span<const std::int64_t> symbols) const;
-  void check_followers(std::size_t index, const TensorView& view, std::span<const std::int64_t> symbols) const;
+  void check_scaled_sizes(std::size_t index, const TensorView& view,
+                          std::span<const std::int64_t> symbols) const;
+  void check_followers(std::size_t index, const TensorView& view,
+                       std::span<const std::int64_t> symbols) const;
   [[noreturn]] void refuse(std::size_t index, const TensorView& view, const std::string& reason) const;
 
   std::vector<InputRule> rules_;

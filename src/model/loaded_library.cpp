@@ -67,7 +67,8 @@ LoadedLibrary::LoadedLibrary(const LibraryImage& image, std::string_view what)
   handle_ = ::dlopen(unique_path(fd.get()).c_str(), RTLD_NOW | RTLD_LOCAL);
   if (handle_ == nullptr) {
     const char* reason = ::dlerror();
-    base::fail(ErrorCode::Incompatible, "{} cannot be loaded: {}", what, reason != nullptr ? reason : "unknown");
+    base::fail(ErrorCode::Incompatible, "{} cannot be loaded: {}", what,
+               reason != nullptr ? reason : "unknown");
   }
   link_map* map = nullptr;
   ::dlinfo(handle_, RTLD_DI_LINKMAP, &map);

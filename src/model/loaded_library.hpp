@@ -25,7 +25,9 @@ class LoadedLibrary {
   }
 
   /// Where an address of the library's file lies in this process.
-  [[nodiscard]] void* at(std::uint64_t address) const noexcept { return reinterpret_cast<void*>(base_ + address); }
+  [[nodiscard]] void* at(std::uint64_t address) const noexcept {
+    return reinterpret_cast<void*>(base_ + address);
+  }
 
  private:
   [[nodiscard]] void* address_of(std::string_view name) const noexcept;

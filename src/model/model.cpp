@@ -29,10 +29,11 @@ void require_loadable(const ModelInfo& info, const LoadOptions& options, const s
     base::fail(ErrorCode::Unsupported, "{}: this build of Penstock has no CUDA part; load on the CPU", what);
   }
   if (info.device != options.device.type) {
-    base::fail(ErrorCode::Incompatible,
-               "{}: was compiled for CUDA, and this build of Penstock runs CPU packages; compile it for the CPU "
-               "(move module and example inputs to \"cpu\" before torch.export.export)",
-               what);
+    base::fail(
+        ErrorCode::Incompatible,
+        "{}: was compiled for CUDA, and this build of Penstock runs CPU packages; compile it for the CPU "
+        "(move module and example inputs to \"cpu\" before torch.export.export)",
+        what);
   }
   if (!info.needs.missing_functions.empty()) {
     base::fail(ErrorCode::Unsupported, "{}: needs functions that Penstock does not have: {}", what,
@@ -52,7 +53,8 @@ void require_loadable(const ModelInfo& info, const LoadOptions& options, const s
 void open_library(Model::Impl& impl, const package::ElfImage& elf, bool generated_checks) {
   impl.container.reset();
   impl.library.reset();
-  impl.library.emplace(model::prepare_library(elf, impl.what, {.generated_checks = generated_checks}), impl.what);
+  impl.library.emplace(model::prepare_library(elf, impl.what, {.generated_checks = generated_checks}),
+                       impl.what);
   impl.container.emplace(*impl.library, to_string(impl.device), impl.what);
   impl.container->fold_constants();
   impl.generated_checks_on = generated_checks;
@@ -77,7 +79,8 @@ std::string symbol_name(std::map<int, std::string>& names, int symbol, const std
   return known->second;
 }
 
-std::string symbol_text(std::map<int, std::string>& names, const model::DimRule& rule, const std::string& hint) {
+std::string symbol_text(std::map<int, std::string>& names, const model::DimRule& rule,
+                        const std::string& hint) {
   if (rule.symbol < 0) return {};
   const bool plain = rule.scale == 1 && rule.offset == 0;
   std::string text = symbol_name(names, rule.symbol, plain ? hint : std::string());
@@ -110,16 +113,18 @@ std::vector<TensorSpec> make_specs(std::span<const model::InputRule> rules, std:
 
 void describe_inputs(Model::Impl& impl, model::ProbedInputs& probed, const ModelInfo& info) {
   if (probed.rules.size() != impl.container->input_count()) {
-    base::fail(ErrorCode::Unsupported,
-               "{}: the library has no input checks, so what it takes cannot be told; compile it with torch 2.9 or "
-               "later",
-               impl.what);
+    base::fail(
+        ErrorCode::Unsupported,
+        "{}: the library has no input checks, so what it takes cannot be told; compile it with torch 2.9 or "
+        "later",
+        impl.what);
   }
   if (!probed.layout_checked) model::add_text_hints(probed.rules, info.input_hints);
   for (std::size_t i = 0; i < probed.rules.size(); ++i) {
     if (element_bytes(probed.rules[i].dtype) == 0) {
-      base::fail(ErrorCode::Unsupported, "{}: input arg{} has PyTorch's dtype number {}, which Penstock does not have",
-                 impl.what, i, static_cast<int>(probed.rules[i].dtype));
+      base::fail(ErrorCode::Unsupported,
+                 "{}: input arg{} has PyTorch's dtype number {}, which Penstock does not have", impl.what, i,
+                 static_cast<int>(probed.rules[i].dtype));
     }
   }
   const auto keywords = package::keyword_names(impl.call_spec_in, probed.rules.size());
@@ -146,7 +151,8 @@ Model Model::load(const Package& package, const LoadOptions& options) {
   report(options, impl->what, {.stage = "reading", .done = 0, .total = info.library_bytes});
   const package::SharedBytes library = source.archive.read(source.manifest.models[index].library);
   const auto elf = package::ElfImage::parse(library.bytes, impl->what);
-  report(options, impl->what, {.stage = "loading", .done = info.library_bytes / 2, .total = info.library_bytes});
+  report(options, impl->what,
+         {.stage = "loading", .done = info.library_bytes / 2, .total = info.library_bytes});
   // The checks are on at first whatever the options say: they are what tells the inputs.
   open_library(*impl, elf, true);
   report(options, impl->what, {.stage = "inputs", .done = info.library_bytes, .total = info.library_bytes});

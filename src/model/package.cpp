@@ -52,7 +52,8 @@ Package Package::open(const std::filesystem::path& path, const OpenOptions& opti
   package::Archive archive = package::Archive::open(path);
   if (!options.sha256.empty()) {
     if (archive.file_bytes().empty()) {
-      base::fail(ErrorCode::InvalidArgument, "{}: a folder has no SHA-256; give the archive file", archive.name());
+      base::fail(ErrorCode::InvalidArgument, "{}: a folder has no SHA-256; give the archive file",
+                 archive.name());
     }
     package::check_sha256(archive.file_bytes(), options.sha256, archive.name());
   }

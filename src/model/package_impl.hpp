@@ -11,7 +11,8 @@
 namespace penstock {
 
 struct Package::Impl {
-  explicit Impl(package::Archive opened) : archive(std::move(opened)), manifest(package::read_manifest(archive)) {}
+  explicit Impl(package::Archive opened)
+      : archive(std::move(opened)), manifest(package::read_manifest(archive)) {}
 
   package::Archive archive;
   package::Manifest manifest;

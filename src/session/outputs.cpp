@@ -30,35 +30,36 @@ bool overlap(const TensorView& a, const TensorView& b) {
 
 void check_target(const TensorView& target, std::size_t index, const std::string& what) {
   if (target.device() != Device{}) {
-    base::fail(ErrorCode::InvalidArgument, "{}: the view for out{} is on {}, the model on the CPU", what, index,
-               to_string(target.device()));
+    base::fail(ErrorCode::InvalidArgument, "{}: the view for out{} is on {}, the model on the CPU", what,
+               index, to_string(target.device()));
   }
   const Bytes bytes = bytes_of(target);
   if (bytes.begin == nullptr && target.numel() != 0) {
     base::fail(ErrorCode::InvalidArgument, "{}: the view for out{} has a null address", what, index);
   }
   if (static_cast<std::size_t>(bytes.end - bytes.begin) > target.storage_bytes()) {
-    base::fail(ErrorCode::InvalidArgument, "{}: the view for out{} reaches {} bytes, its storage has {}", what, index,
-               bytes.end - bytes.begin, target.storage_bytes());
+    base::fail(ErrorCode::InvalidArgument, "{}: the view for out{} reaches {} bytes, its storage has {}",
+               what, index, bytes.end - bytes.begin, target.storage_bytes());
   }
   for (std::size_t dim = 0; dim < target.rank(); ++dim) {
     if (target.numel() == 0 || target.sizes()[dim] == 1 || target.strides()[dim] != 0) continue;
-    base::fail(ErrorCode::InvalidArgument, "{}: the view for out{} has all elements of dimension {} at one address",
-               what, index, dim);
+    base::fail(ErrorCode::InvalidArgument,
+               "{}: the view for out{} has all elements of dimension {} at one address", what, index, dim);
   }
 }
 
 }  // namespace
 
 TensorView view_of(const tensor::TensorObject& result, const std::string& what) {
-  if (result.storage == nullptr) base::fail(ErrorCode::Internal, "{}: the model gave an undefined output", what);
+  if (result.storage == nullptr)
+    base::fail(ErrorCode::Internal, "{}: the model gave an undefined output", what);
   if (static_cast<std::size_t>(result.rank) > kMaxRank) {
-    base::fail(ErrorCode::Unsupported, "{}: an output has {} dimensions; at most {} can be given", what, result.rank,
-               kMaxRank);
+    base::fail(ErrorCode::Unsupported, "{}: an output has {} dimensions; at most {} can be given", what,
+               result.rank, kMaxRank);
   }
   const auto before = static_cast<std::size_t>(result.data - static_cast<std::byte*>(result.storage->data));
-  return TensorView(result.data, result.dtype, result.sizes(), result.strides(), result.storage->bytes - before,
-                    result.storage->device);
+  return TensorView(result.data, result.dtype, result.sizes(), result.strides(),
+                    result.storage->bytes - before, result.storage->device);
 }
 
 Tensor keep(tensor::TensorObjectPtr result, const std::shared_ptr<Model::Impl>& model) {
@@ -78,7 +79,8 @@ void check_targets(std::span<const TensorView> targets, std::span<const TensorVi
                    const std::string& what) {
   if (targets.empty()) return;
   if (targets.size() != count) {
-    base::fail(ErrorCode::InvalidArgument, "{} has {} outputs, views for {} were given", what, count, targets.size());
+    base::fail(ErrorCode::InvalidArgument, "{} has {} outputs, views for {} were given", what, count,
+               targets.size());
   }
   for (std::size_t i = 0; i < targets.size(); ++i) {
     check_target(targets[i], i, what);
@@ -101,8 +103,8 @@ void copy_to_targets(std::span<const TensorView> results, std::span<const Tensor
     const TensorView& result = results[i];
     const TensorView& target = targets[i];
     if (result.dtype() != target.dtype() || !std::ranges::equal(result.sizes(), target.sizes())) {
-      base::fail(ErrorCode::InvalidArgument, "{}: out{} is {}, the view for it {}", what, i, to_string(result),
-                 to_string(target));
+      base::fail(ErrorCode::InvalidArgument, "{}: out{} is {}, the view for it {}", what, i,
+                 to_string(result), to_string(target));
     }
   }
   for (std::size_t i = 0; i < results.size(); ++i) {

@@ -25,8 +25,8 @@ int thread_bound(const Model& model, const SessionOptions& options) {
   if (loaded.exact_threads) {
     if (options.threads != 0 && options.threads < loaded.max_threads) {
       base::fail(ErrorCode::InvalidArgument,
-                 "{}: a session of {} threads, but the library divides its work among exactly {}", loaded.what,
-                 options.threads, loaded.max_threads);
+                 "{}: a session of {} threads, but the library divides its work among exactly {}",
+                 loaded.what, options.threads, loaded.max_threads);
     }
     return loaded.max_threads;
   }
@@ -34,17 +34,15 @@ int thread_bound(const Model& model, const SessionOptions& options) {
   return std::min(wanted, model.max_threads());
 }
 
-tensor::TensorObjectPtr input_handle(const model::InputRules& rules, std::size_t index, const TensorView& view) {
+tensor::TensorObjectPtr input_handle(const model::InputRules& rules, std::size_t index,
+                                     const TensorView& view) {
   std::array<std::int64_t, kMaxRank> strides;
   const std::span<std::int64_t> used(strides.data(), view.rank());
   rules.compiled_strides(index, view, used);
-  tensor::Storage* storage = tensor::borrow_storage(view.data(), view.storage_bytes(), view.device());
-  struct Reference {
-    tensor::Storage* storage;
-    ~Reference() { storage->drop(); }
-  } const reference{storage};
+  const tensor::StorageReference storage(
+      tensor::borrow_storage(view.data(), view.storage_bytes(), view.device()));
   return tensor::TensorObjectPtr(
-      tensor::make_tensor(storage, {.dtype = view.dtype(), .sizes = view.sizes(), .strides = used}));
+      tensor::make_tensor(storage.get(), {.dtype = view.dtype(), .sizes = view.sizes(), .strides = used}));
 }
 
 }  // namespace
@@ -144,8 +142,8 @@ std::span<const TensorView> Session::run_borrowed(std::span<const TensorView> in
 void Session::prepare(const PrepareOptions& options) {
   const std::span<const TensorSpec> specs = impl_->model.inputs();
   if (!options.shapes.empty() && options.shapes.size() != specs.size()) {
-    base::fail(ErrorCode::InvalidArgument, "{} takes {} inputs, {} shapes were given", impl_->model.impl()->what,
-               specs.size(), options.shapes.size());
+    base::fail(ErrorCode::InvalidArgument, "{} takes {} inputs, {} shapes were given",
+               impl_->model.impl()->what, specs.size(), options.shapes.size());
   }
   std::vector<std::vector<std::int64_t>> shapes = options.shapes;
   if (shapes.empty()) shapes = impl_->model.impl()->rules.smallest_sizes();

@@ -37,8 +37,9 @@ AOTITorchError penstock_is_defined(AtenTensorHandle tensor, bool* ret);
 AOTITorchError penstock_delete_tensor_object(AtenTensorHandle tensor);
 AOTITorchError penstock_new_tensor_handle(AtenTensorHandle tensor, AtenTensorHandle* ret);
 AOTITorchError penstock_new_uninitialized_tensor(AtenTensorHandle* ret);
-AOTITorchError penstock_empty_strided(std::int64_t ndim, const std::int64_t* sizes, const std::int64_t* strides,
-                                      std::int32_t dtype, std::int32_t device_type, std::int32_t device_index,
+AOTITorchError penstock_empty_strided(std::int64_t ndim, const std::int64_t* sizes,
+                                      const std::int64_t* strides, std::int32_t dtype,
+                                      std::int32_t device_type, std::int32_t device_index,
                                       AtenTensorHandle* ret);
 AOTITorchError penstock_create_tensor_from_blob(void* data, std::int64_t ndim, const std::int64_t* sizes,
                                                 const std::int64_t* strides, std::int64_t storage_offset,
@@ -50,14 +51,14 @@ AOTITorchError penstock_create_tensor_from_blob_v2(void* data, std::int64_t ndim
                                                    std::int32_t device_index, AtenTensorHandle* ret,
                                                    std::int32_t layout, const std::uint8_t* opaque_metadata,
                                                    std::int64_t opaque_metadata_size);
-AOTITorchError penstock_reinterpret_tensor(AtenTensorHandle self, std::int64_t ndim, const std::int64_t* sizes,
-                                           const std::int64_t* strides, std::int64_t storage_offset,
-                                           AtenTensorHandle* ret);
+AOTITorchError penstock_reinterpret_tensor(AtenTensorHandle self, std::int64_t ndim,
+                                           const std::int64_t* sizes, const std::int64_t* strides,
+                                           std::int64_t storage_offset, AtenTensorHandle* ret);
 AOTITorchError penstock_alloc_from_pool(AtenTensorHandle self, std::int64_t offset_bytes, std::int32_t dtype,
                                         std::int64_t ndim, const std::int64_t* sizes,
                                         const std::int64_t* strides, AtenTensorHandle* ret);
-AOTITorchError penstock_as_strided(AtenTensorHandle self, const std::int64_t* sizes, const std::int64_t* strides,
-                                   AtenTensorHandle* ret);
+AOTITorchError penstock_as_strided(AtenTensorHandle self, const std::int64_t* sizes,
+                                   const std::int64_t* strides, AtenTensorHandle* ret);
 AOTITorchError penstock_clone(AtenTensorHandle self, AtenTensorHandle* ret);
 AOTITorchError penstock_clone_preserve_strides(AtenTensorHandle self, AtenTensorHandle* ret);
 AOTITorchError penstock_tensor_copy_(AtenTensorHandle source, AtenTensorHandle destination);
@@ -81,11 +82,11 @@ AOTITorchError penstock_cpu_mm_out(AtenTensorHandle out, AtenTensorHandle self, 
 AOTITorchError penstock_cpu_bmm_out(AtenTensorHandle out, AtenTensorHandle self, AtenTensorHandle mat2);
 AOTITorchError penstock_cpu_baddbmm_out(AtenTensorHandle out, AtenTensorHandle self, AtenTensorHandle batch1,
                                         AtenTensorHandle batch2, double beta, double alpha);
-AOTITorchError penstock_cpu_convolution(AtenTensorHandle input, AtenTensorHandle weight, AtenTensorHandle* bias,
-                                        const std::int64_t* stride, std::int64_t stride_len,
-                                        const std::int64_t* padding, std::int64_t padding_len,
-                                        const std::int64_t* dilation, std::int64_t dilation_len,
-                                        std::int32_t transposed, const std::int64_t* output_padding,
-                                        std::int64_t output_padding_len, std::int64_t groups,
-                                        AtenTensorHandle* ret);
+AOTITorchError penstock_cpu_convolution(AtenTensorHandle input, AtenTensorHandle weight,
+                                        AtenTensorHandle* bias, const std::int64_t* stride,
+                                        std::int64_t stride_len, const std::int64_t* padding,
+                                        std::int64_t padding_len, const std::int64_t* dilation,
+                                        std::int64_t dilation_len, std::int32_t transposed,
+                                        const std::int64_t* output_padding, std::int64_t output_padding_len,
+                                        std::int64_t groups, AtenTensorHandle* ret);
 }

@@ -36,9 +36,9 @@ extern "C" {
 void penstock_check(bool condition, const char* function, const char* file, std::uint32_t line,
                     const char* message) {
   if (condition) return;
-  const std::string text = fmt::format("the model's own check failed: {} ({}:{} in {})",
-                                       message != nullptr ? message : "no message",
-                                       file != nullptr ? file : "?", line, function != nullptr ? function : "?");
+  const std::string text = fmt::format(
+      "the model's own check failed: {} ({}:{} in {})", message != nullptr ? message : "no message",
+      file != nullptr ? file : "?", line, function != nullptr ? function : "?");
   if (auto* context = shim::current_context(); context != nullptr && !context->failure) {
     context->failure = shim::Failure{ErrorCode::Internal, text};
   }

@@ -27,12 +27,12 @@ struct CallContext {
     Run,
   };
   Purpose purpose = Purpose::Run;
-  tensor::MemoryPool* pool = nullptr;   ///< Where results are made; null: plain host memory.
-  cpu::OpState* operators = nullptr;    ///< Needed by operators; null while loading and probing.
-  int threads = 1;                      ///< Upper bound on a team.
-  bool exact_threads = false;           ///< A smaller team would leave work undone.
+  tensor::MemoryPool* pool = nullptr;  ///< Where results are made; null: plain host memory.
+  cpu::OpState* operators = nullptr;   ///< Needed by operators; null while loading and probing.
+  int threads = 1;                     ///< Upper bound on a team.
+  bool exact_threads = false;          ///< A smaller team would leave work undone.
   std::optional<Failure> failure;
-  std::string printed;                  ///< What the library wrote to std::cerr.
+  std::string printed;  ///< What the library wrote to std::cerr.
   /// Load: the storages of weights in the order they were made, with a reference each.
   std::vector<tensor::Storage*> weights;
   const tensor::TensorObject* last_dim_query = nullptr;  ///< Probe: whose rank was asked for last.

@@ -24,8 +24,9 @@ std::vector<TableEntry> sorted_table() {
 
 void* find_in_table(std::string_view name) noexcept {
   static const std::vector<TableEntry> table = sorted_table();
-  const auto found = std::lower_bound(table.begin(), table.end(), name,
-                                      [](const TableEntry& row, std::string_view key) { return row.name < key; });
+  const auto found =
+      std::lower_bound(table.begin(), table.end(), name,
+                       [](const TableEntry& row, std::string_view key) { return row.name < key; });
   return found != table.end() && found->name == name ? found->address : nullptr;
 }
 
@@ -35,9 +36,7 @@ Import from_library(const system::DynamicLibrary& library, std::string_view name
   return {.kind = ImportKind::Ours, .address = address};
 }
 
-bool is_openmp(std::string_view name) {
-  return name.starts_with("GOMP_") || name.starts_with("omp_");
-}
+bool is_openmp(std::string_view name) { return name.starts_with("GOMP_") || name.starts_with("omp_"); }
 
 }  // namespace
 

@@ -27,8 +27,7 @@ struct ExactRegion {
   std::atomic<bool> complete{true};
 
   static void run(void* self) {
-    static auto* const team_size =
-        reinterpret_cast<int (*)()>(system::libgomp().find("omp_get_num_threads"));
+    static auto* const team_size = reinterpret_cast<int (*)()>(system::libgomp().find("omp_get_num_threads"));
     auto& exact = *static_cast<ExactRegion*>(self);
     if (team_size() != exact.threads) exact.complete.store(false, std::memory_order_relaxed);
     exact.region(exact.data);
@@ -46,9 +45,10 @@ void parallel(void (*region)(void*), void* data, unsigned threads, unsigned flag
   ExactRegion exact{.region = region, .data = data, .threads = context->threads};
   real(&ExactRegion::run, &exact, team, flags);
   if (!exact.complete && !context->failure) {
-    context->failure = Failure{ErrorCode::Unsupported,
-                               "the library divides its work among exactly " + std::to_string(context->threads) +
-                                   " threads and got fewer; run it outside of other parallel regions"};
+    context->failure =
+        Failure{ErrorCode::Unsupported,
+                "the library divides its work among exactly " + std::to_string(context->threads) +
+                    " threads and got fewer; run it outside of other parallel regions"};
   }
 }
 

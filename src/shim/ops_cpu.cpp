@@ -59,13 +59,13 @@ AOTITorchError penstock_cpu_baddbmm_out(AtenTensorHandle out, AtenTensorHandle s
   });
 }
 
-AOTITorchError penstock_cpu_convolution(AtenTensorHandle input, AtenTensorHandle weight, AtenTensorHandle* bias,
-                                        const std::int64_t* stride, std::int64_t stride_len,
-                                        const std::int64_t* padding, std::int64_t padding_len,
-                                        const std::int64_t* dilation, std::int64_t dilation_len,
-                                        std::int32_t transposed, const std::int64_t* output_padding,
-                                        std::int64_t output_padding_len, std::int64_t groups,
-                                        AtenTensorHandle* ret) {
+AOTITorchError penstock_cpu_convolution(AtenTensorHandle input, AtenTensorHandle weight,
+                                        AtenTensorHandle* bias, const std::int64_t* stride,
+                                        std::int64_t stride_len, const std::int64_t* padding,
+                                        std::int64_t padding_len, const std::int64_t* dilation,
+                                        std::int64_t dilation_len, std::int32_t transposed,
+                                        const std::int64_t* output_padding, std::int64_t output_padding_len,
+                                        std::int64_t groups, AtenTensorHandle* ret) {
   return guarded([&] {
     cpu::OpContext context = operator_context();
     const cpu::ConvolutionGeometry geometry{

@@ -7,21 +7,11 @@
 #include <array>
 
 namespace penstock::shim {
-namespace {
-
-/// Drops the maker's reference once a tensor holds its own.
-struct StorageReference {
-  tensor::Storage* storage;
-  ~StorageReference() { storage->drop(); }
-};
-
-}  // namespace
-
 DType checked_dtype(std::int32_t number) {
   const auto dtype = static_cast<DType>(number);
   if (element_bytes(dtype) == 0) {
-    base::fail(ErrorCode::Unsupported, "the model uses PyTorch's dtype number {}, which Penstock does not have",
-               number);
+    base::fail(ErrorCode::Unsupported,
+               "the model uses PyTorch's dtype number {}, which Penstock does not have", number);
   }
   return dtype;
 }
@@ -46,11 +36,11 @@ tensor::TensorObjectPtr make_result(DType dtype, std::span<const std::int64_t> s
                tensor::sizes_text(sizes), tensor::sizes_text(strides));
   }
   const CallContext* context = current_context();
-  const StorageReference made{context != nullptr && context->pool != nullptr
-                                  ? context->pool->allocate(*bytes)
-                                  : tensor::allocate_host_storage(*bytes)};
+  const tensor::StorageReference made(context != nullptr && context->pool != nullptr
+                                          ? context->pool->allocate(*bytes)
+                                          : tensor::allocate_host_storage(*bytes));
   return tensor::TensorObjectPtr(
-      tensor::make_tensor(made.storage, {.dtype = dtype, .sizes = sizes, .strides = strides}));
+      tensor::make_tensor(made.get(), {.dtype = dtype, .sizes = sizes, .strides = strides}));
 }
 
 tensor::TensorObjectPtr make_result(DType dtype, std::span<const std::int64_t> sizes) {
@@ -61,10 +51,11 @@ tensor::TensorObjectPtr make_result(DType dtype, std::span<const std::int64_t> s
 }
 
 tensor::TensorObjectPtr share(const tensor::TensorObject& tensor) {
-  return tensor::TensorObjectPtr(tensor::make_tensor(tensor.storage, {.dtype = tensor.dtype,
-                                                                      .sizes = tensor.sizes(),
-                                                                      .strides = tensor.strides(),
-                                                                      .storage_offset = tensor.storage_offset}));
+  return tensor::TensorObjectPtr(
+      tensor::make_tensor(tensor.storage, {.dtype = tensor.dtype,
+                                           .sizes = tensor.sizes(),
+                                           .strides = tensor.strides(),
+                                           .storage_offset = tensor.storage_offset}));
 }
 
 }  // namespace penstock::shim

@@ -66,8 +66,10 @@ std::span<const TableEntry> scalar_functions() {
       entry("aoti_torch_scalar_to_tensor_int32", &Scalar<std::int32_t, DType::Int32>::to_tensor),
       entry("aoti_torch_scalar_to_tensor_int64", &Scalar<std::int64_t, DType::Int64>::to_tensor),
       entry("aoti_torch_scalar_to_tensor_bool", &Scalar<bool, DType::Bool>::to_tensor),
-      entry("aoti_torch_scalar_to_tensor_complex64", &Scalar<std::complex<float>, DType::Complex64>::to_tensor),
-      entry("aoti_torch_scalar_to_tensor_complex128", &Scalar<std::complex<double>, DType::Complex128>::to_tensor),
+      entry("aoti_torch_scalar_to_tensor_complex64",
+            &Scalar<std::complex<float>, DType::Complex64>::to_tensor),
+      entry("aoti_torch_scalar_to_tensor_complex128",
+            &Scalar<std::complex<double>, DType::Complex128>::to_tensor),
   };
   return kTable;
 }

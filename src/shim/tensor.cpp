@@ -41,19 +41,15 @@ TensorObjectPtr tensor_over(void* data, DType dtype, std::span<const std::int64_
     fail(ErrorCode::InvalidArgument, "a tensor of sizes {} and strides {} at offset {}",
          tensor::sizes_text(sizes), tensor::sizes_text(strides), offset);
   }
-  tensor::Storage* storage = tensor::borrow_storage(data, *bytes, Device{});
-  struct Reference {
-    tensor::Storage* storage;
-    ~Reference() { storage->drop(); }
-  } const reference{storage};
+  const tensor::StorageReference storage(tensor::borrow_storage(data, *bytes, Device{}));
   CallContext* context = shim::current_context();
   if (context != nullptr && context->purpose == CallContext::Purpose::Load) {
     storage->of_model = true;
-    context->weights.push_back(storage);
+    context->weights.push_back(storage.get());
     storage->retain();
   }
   return TensorObjectPtr(tensor::make_tensor(
-      storage, {.dtype = dtype, .sizes = sizes, .strides = strides, .storage_offset = offset}));
+      storage.get(), {.dtype = dtype, .sizes = sizes, .strides = strides, .storage_offset = offset}));
 }
 
 TensorObjectPtr view_of(const TensorObject& self, const tensor::Layout& layout) {
@@ -117,12 +113,13 @@ AOTITorchError penstock_new_uninitialized_tensor(AtenTensorHandle* ret) {
   });
 }
 
-AOTITorchError penstock_empty_strided(std::int64_t ndim, const std::int64_t* sizes, const std::int64_t* strides,
-                                      std::int32_t dtype, std::int32_t device_type, std::int32_t,
-                                      AtenTensorHandle* ret) {
+AOTITorchError penstock_empty_strided(std::int64_t ndim, const std::int64_t* sizes,
+                                      const std::int64_t* strides, std::int32_t dtype,
+                                      std::int32_t device_type, std::int32_t, AtenTensorHandle* ret) {
   return guarded([&] {
     require_host(device_type);
-    *ret = shim::make_result(checked_dtype(dtype), checked_span(sizes, ndim), checked_span(strides, ndim)).release();
+    *ret = shim::make_result(checked_dtype(dtype), checked_span(sizes, ndim), checked_span(strides, ndim))
+               .release();
   });
 }
 
@@ -155,9 +152,9 @@ AOTITorchError penstock_create_tensor_from_blob_v2(void* data, std::int64_t ndim
                                           device_index, ret);
 }
 
-AOTITorchError penstock_reinterpret_tensor(AtenTensorHandle self, std::int64_t ndim, const std::int64_t* sizes,
-                                           const std::int64_t* strides, std::int64_t storage_offset,
-                                           AtenTensorHandle* ret) {
+AOTITorchError penstock_reinterpret_tensor(AtenTensorHandle self, std::int64_t ndim,
+                                           const std::int64_t* sizes, const std::int64_t* strides,
+                                           std::int64_t storage_offset, AtenTensorHandle* ret) {
   return guarded([&] {
     shim::refuse_while_probing();
     // The offset counts from self's own first element, as at::inductor's _reinterpret_tensor has it.
@@ -178,7 +175,8 @@ AOTITorchError penstock_alloc_from_pool(AtenTensorHandle self, std::int64_t offs
     const DType type = checked_dtype(dtype);
     const auto element = static_cast<std::int64_t>(element_bytes(type));
     if (offset_bytes < 0 || offset_bytes % element != 0 || self->storage_offset != 0) {
-      fail(ErrorCode::InvalidArgument, "a {} tensor at byte {} of a memory pool", dtype_name(type), offset_bytes);
+      fail(ErrorCode::InvalidArgument, "a {} tensor at byte {} of a memory pool", dtype_name(type),
+           offset_bytes);
     }
     *ret = view_of(*self, {.dtype = type,
                            .sizes = checked_span(sizes, ndim),
@@ -188,8 +186,8 @@ AOTITorchError penstock_alloc_from_pool(AtenTensorHandle self, std::int64_t offs
   });
 }
 
-AOTITorchError penstock_as_strided(AtenTensorHandle self, const std::int64_t* sizes, const std::int64_t* strides,
-                                   AtenTensorHandle* ret) {
+AOTITorchError penstock_as_strided(AtenTensorHandle self, const std::int64_t* sizes,
+                                   const std::int64_t* strides, AtenTensorHandle* ret) {
   return guarded([&] {
     *ret = view_of(*self, {.dtype = self->dtype,
                            .sizes = checked_span(sizes, self->rank),

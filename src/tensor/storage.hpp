@@ -55,6 +55,21 @@ class Storage {
   std::atomic<int> references_{1};
 };
 
+/// Owns one reference to a storage, which is dropped at the end of the scope.
+class StorageReference {
+ public:
+  explicit StorageReference(Storage* storage) noexcept : storage_(storage) {}
+  ~StorageReference() { storage_->drop(); }
+  StorageReference(const StorageReference&) = delete;
+  StorageReference& operator=(const StorageReference&) = delete;
+
+  [[nodiscard]] Storage* get() const noexcept { return storage_; }
+  Storage* operator->() const noexcept { return storage_; }
+
+ private:
+  Storage* storage_;
+};
+
 /// New bytes in host memory, aligned to 64 bytes and not initialized; null data for 0 bytes. The caller
 /// has the one reference. Errors: OutOfMemory with the number of bytes.
 Storage* allocate_host_storage(std::size_t bytes);
