@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include <new>
+#include <string_view>
 #include <utility>
 
 namespace penstock::base {
@@ -12,6 +14,16 @@ namespace penstock::base {
 template <class... Args>
 [[noreturn]] void fail(ErrorCode code, fmt::format_string<Args...> format, Args&&... args) {
   throw Error(code, fmt::format(format, std::forward<Args>(args)...));
+}
+
+/// Runs `work`; memory that the C++ runtime could not give is reported as everything else is.
+template <class Work>
+decltype(auto) report_out_of_memory(std::string_view what, Work&& work) {
+  try {
+    return std::forward<Work>(work)();
+  } catch (const std::bad_alloc&) {
+    fail(ErrorCode::OutOfMemory, "{}: out of memory", what);
+  }
 }
 
 }  // namespace penstock::base

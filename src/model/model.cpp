@@ -132,15 +132,11 @@ void describe_inputs(Model::Impl& impl, model::ProbedInputs& probed, const Model
   impl.rules = model::InputRules(std::move(probed.rules), impl.inputs, impl.what);
 }
 
-}  // namespace
-
-Model::Model(std::shared_ptr<Impl> impl) noexcept : impl_(std::move(impl)) {}
-
-Model Model::load(const Package& package, const LoadOptions& options) {
+std::shared_ptr<Model::Impl> load_model(const Package& package, const LoadOptions& options) {
   const Package::Impl& source = *package.impl();
   const std::size_t index = source.index_of(options.model);
   const ModelInfo& info = source.models[index];
-  auto impl = std::make_shared<Impl>();
+  auto impl = std::make_shared<Model::Impl>();
   impl->name = info.name;
   impl->device = options.device;
   impl->what = source.models.size() == 1 ? package.name() : fmt::format("{} ({})", package.name(), info.name);
@@ -168,7 +164,15 @@ Model Model::load(const Package& package, const LoadOptions& options) {
   describe_inputs(*impl, probed, info);
   settle_checks(*impl, elf, options.generated_checks, complete && impl->rules.checks_all());
   report(options, impl->what, {.stage = "ready", .done = info.library_bytes, .total = info.library_bytes});
-  return Model(std::move(impl));
+  return impl;
+}
+
+}  // namespace
+
+Model::Model(std::shared_ptr<Impl> impl) noexcept : impl_(std::move(impl)) {}
+
+Model Model::load(const Package& package, const LoadOptions& options) {
+  return base::report_out_of_memory(package.name(), [&] { return Model(load_model(package, options)); });
 }
 
 const std::string& Model::name() const noexcept { return impl_->name; }

@@ -49,21 +49,25 @@ std::size_t Package::Impl::index_of(std::string_view model) const {
 Package::Package(std::shared_ptr<const Impl> impl) noexcept : impl_(std::move(impl)) {}
 
 Package Package::open(const std::filesystem::path& path, const OpenOptions& options) {
-  package::Archive archive = package::Archive::open(path);
-  if (!options.sha256.empty()) {
-    if (archive.file_bytes().empty()) {
-      base::fail(ErrorCode::InvalidArgument, "{}: a folder has no SHA-256; give the archive file",
-                 archive.name());
+  return base::report_out_of_memory(path.string(), [&] {
+    package::Archive archive = package::Archive::open(path);
+    if (!options.sha256.empty()) {
+      if (archive.file_bytes().empty()) {
+        base::fail(ErrorCode::InvalidArgument, "{}: a folder has no SHA-256; give the archive file",
+                   archive.name());
+      }
+      package::check_sha256(archive.file_bytes(), options.sha256, archive.name());
     }
-    package::check_sha256(archive.file_bytes(), options.sha256, archive.name());
-  }
-  return Package(describe(std::move(archive)));
+    return Package(describe(std::move(archive)));
+  });
 }
 
 Package Package::open_memory(std::span<const std::byte> bytes, std::shared_ptr<const void> owner,
                              const std::string& name, const OpenOptions& options) {
-  if (!options.sha256.empty()) package::check_sha256(bytes, options.sha256, name);
-  return Package(describe(package::Archive::open_memory({bytes, std::move(owner)}, name)));
+  return base::report_out_of_memory(name, [&] {
+    if (!options.sha256.empty()) package::check_sha256(bytes, options.sha256, name);
+    return Package(describe(package::Archive::open_memory({bytes, std::move(owner)}, name)));
+  });
 }
 
 const std::string& Package::name() const noexcept { return impl_->archive.name(); }

@@ -89,6 +89,51 @@ struct Session::Impl {
     for (std::size_t i = 0; i < outputs.size(); ++i) results[i] = session::view_of(*outputs[i], loaded.what);
   }
 
+  std::vector<Tensor> run(std::span<const TensorView> given, const RunOptions& options) {
+    const std::shared_ptr<Model::Impl>& loaded = model.impl();
+    session::check_targets(options.outputs, given, outputs.size(), loaded->what);
+    execute(given);
+    std::vector<Tensor> kept;
+    kept.reserve(outputs.size());
+    if (!options.outputs.empty()) {
+      session::copy_to_targets(results, options.outputs, loaded->what);
+      // The memory is the caller's: there is nothing to keep alive, but a tensor has an owner.
+      static const auto nobody = std::make_shared<char>();
+      for (const TensorView& target : options.outputs) kept.push_back(Tensor::adopt(target, nobody));
+      return kept;
+    }
+    for (AtenTensorHandle& output : outputs) {
+      kept.push_back(session::keep(tensor::TensorObjectPtr(std::exchange(output, nullptr)), loaded));
+    }
+    return kept;
+  }
+
+  void prepare(const PrepareOptions& options) {
+    const std::span<const TensorSpec> specs = model.inputs();
+    if (!options.shapes.empty() && options.shapes.size() != specs.size()) {
+      base::fail(ErrorCode::InvalidArgument, "{} takes {} inputs, {} shapes were given", model.impl()->what,
+                 specs.size(), options.shapes.size());
+    }
+    std::vector<std::vector<std::int64_t>> shapes = options.shapes;
+    if (shapes.empty()) shapes = model.impl()->rules.smallest_sizes();
+    std::vector<Tensor> zeros;
+    std::vector<TensorView> views;
+    for (std::size_t i = 0; i < specs.size(); ++i) {
+      const TensorView row_major(nullptr, specs[i].dtype, shapes[i]);
+      std::vector<std::int64_t> strides(row_major.strides().begin(), row_major.strides().end());
+      if (shapes[i].size() == specs[i].dims.size())
+        model.impl()->rules.compiled_strides(i, row_major, strides);
+      // Strides may leave gaps: the memory is as long as they reach.
+      const TensorView wanted(nullptr, specs[i].dtype, shapes[i], strides, 0);
+      zeros.push_back(Tensor::empty(DType::UInt8, {static_cast<std::int64_t>(wanted.storage_bytes())}));
+      void* const data = zeros.back().view().data();
+      if (wanted.storage_bytes() != 0) std::memset(data, 0, wanted.storage_bytes());
+      views.emplace_back(data, specs[i].dtype, shapes[i], strides, 0);
+    }
+    execute(views);
+    drop_results();
+  }
+
   void make_inputs(const model::InputRules& rules, std::span<const TensorView> given) {
     std::size_t made = 0;
     try {
@@ -109,60 +154,26 @@ struct Session::Impl {
 };
 
 Session::Session(Model model, const SessionOptions& options)
-    : impl_(std::make_unique<Impl>(std::move(model), options)) {}
+    : impl_(base::report_out_of_memory("a session",
+                                       [&] { return std::make_unique<Impl>(std::move(model), options); })) {}
 
 Session::~Session() = default;
 Session::Session(Session&&) noexcept = default;
 Session& Session::operator=(Session&&) noexcept = default;
 
 std::vector<Tensor> Session::run(std::span<const TensorView> inputs, const RunOptions& options) {
-  const std::shared_ptr<Model::Impl>& loaded = impl_->model.impl();
-  session::check_targets(options.outputs, inputs, impl_->outputs.size(), loaded->what);
-  impl_->execute(inputs);
-  std::vector<Tensor> kept;
-  kept.reserve(impl_->outputs.size());
-  if (!options.outputs.empty()) {
-    session::copy_to_targets(impl_->results, options.outputs, loaded->what);
-    // The memory is the caller's: there is nothing to keep alive, but a tensor has an owner.
-    static const auto nobody = std::make_shared<char>();
-    for (const TensorView& target : options.outputs) kept.push_back(Tensor::adopt(target, nobody));
-    return kept;
-  }
-  for (AtenTensorHandle& output : impl_->outputs) {
-    kept.push_back(session::keep(tensor::TensorObjectPtr(std::exchange(output, nullptr)), loaded));
-  }
-  return kept;
+  return base::report_out_of_memory(impl_->model.impl()->what, [&] { return impl_->run(inputs, options); });
 }
 
 std::span<const TensorView> Session::run_borrowed(std::span<const TensorView> inputs) {
-  impl_->execute(inputs);
-  return impl_->results;
+  return base::report_out_of_memory(impl_->model.impl()->what, [&]() -> std::span<const TensorView> {
+    impl_->execute(inputs);
+    return impl_->results;
+  });
 }
 
 void Session::prepare(const PrepareOptions& options) {
-  const std::span<const TensorSpec> specs = impl_->model.inputs();
-  if (!options.shapes.empty() && options.shapes.size() != specs.size()) {
-    base::fail(ErrorCode::InvalidArgument, "{} takes {} inputs, {} shapes were given",
-               impl_->model.impl()->what, specs.size(), options.shapes.size());
-  }
-  std::vector<std::vector<std::int64_t>> shapes = options.shapes;
-  if (shapes.empty()) shapes = impl_->model.impl()->rules.smallest_sizes();
-  std::vector<Tensor> zeros;
-  std::vector<TensorView> views;
-  for (std::size_t i = 0; i < specs.size(); ++i) {
-    zeros.push_back(Tensor::empty(specs[i].dtype, shapes[i]));
-    const TensorView& whole = zeros.back().view();
-    if (whole.storage_bytes() != 0) std::memset(whole.data(), 0, whole.storage_bytes());
-    if (shapes[i].size() != specs[i].dims.size()) {
-      views.push_back(whole);
-      continue;
-    }
-    std::vector<std::int64_t> strides(shapes[i].size());
-    impl_->model.impl()->rules.compiled_strides(i, whole, strides);
-    views.emplace_back(whole.data(), whole.dtype(), whole.sizes(), strides, whole.storage_bytes());
-  }
-  impl_->execute(views);
-  impl_->drop_results();
+  base::report_out_of_memory(impl_->model.impl()->what, [&] { impl_->prepare(options); });
 }
 
 int Session::threads() const noexcept { return impl_->threads; }
