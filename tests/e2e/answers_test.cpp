@@ -35,6 +35,7 @@ TEST_P(Answers, AgreeWithLibtorch) {
   if (given.package == "native" && !package.model().obstacles.empty()) {
     GTEST_SKIP() << "needs AVX-512: " << package.model().obstacles.front();
   }
+  if (given.package == "conv" && !has_onednn()) GTEST_SKIP() << "needs oneDNN";
   const Model model = Model::load(package);
   Session session(model);
   // Twice: the second run finds memory and prepared operators of the first.

@@ -204,6 +204,7 @@ TEST(SessionPrepare, PreparesEveryPackageByItself) {
   for (const char* name :
        {"add", "mlp", "shared", "multi", "conv", "dtypes", "empty", "strided", "inplace", "fails"}) {
     SCOPED_TRACE(name);
+    if (name == std::string_view("conv") && !has_onednn()) continue;
     Session session(load_model(name));
     EXPECT_NO_THROW(session.prepare());
     expect_same(session.run(views_of(recorded(name, "inputs"))), recorded(name, "outputs"));

@@ -1,5 +1,12 @@
 #include "support.hpp"
 
+#include <malloc.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <fstream>
 #include <stdexcept>
 
 namespace penstock::testing {
@@ -127,6 +134,48 @@ TEST(Checks, AreNotSwitchedByTheEnvironment) {
   const Tensor one = ramp({1, 64});
   const TensorView input = one.view();
   EXPECT_NO_THROW(session.run({&input, 1}));
+}
+
+/// Loads and runs `package` in a child process that may map so many pages more than it does, and gives
+/// what became of it: 0 a result, 1 an Error, others a defect.
+int outcome_with_pages(const Package& package, long pages) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    long mapped = 0;
+    std::ifstream("/proc/self/statm") >> mapped;
+    const auto bytes = static_cast<rlim_t>(mapped + pages) * static_cast<rlim_t>(::sysconf(_SC_PAGESIZE));
+    const rlimit limit{bytes, bytes};
+    if (::setrlimit(RLIMIT_AS, &limit) != 0) ::_exit(2);
+    try {
+      Session(Model::load(package)).prepare();
+    } catch (const Error&) {
+      ::_exit(1);
+    } catch (...) {
+      ::_exit(3);
+    }
+    ::_exit(0);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+TEST(OutOfMemory, IsAnErrorWhereverItStrikes) {
+  if (kSanitized) GTEST_SKIP() << "needs a build without sanitizers, which reserve terabytes of addresses";
+  const Package package = open_package("mlp");
+  // What is opened once is there before memory is short.
+  Session(Model::load(package)).prepare();
+  // From one block of memory on, glibc gives none without a system call.
+  ::mallopt(M_TOP_PAD, 0);
+  ::malloc_trim(0);
+  std::array<int, 2> seen{};
+  for (long pages = 0; pages < 1200; pages += 7) {
+    const int outcome = outcome_with_pages(package, pages);
+    ASSERT_TRUE(outcome == 0 || outcome == 1) << "outcome " << outcome << " with " << pages << " pages";
+    ++seen[static_cast<std::size_t>(outcome)];
+  }
+  EXPECT_GT(seen[0], 0);
+  EXPECT_GT(seen[1], 0);
 }
 
 TEST(FailedRun, NamesTheModelsOwnWordsAndTheSessionGoesOn) {

@@ -204,6 +204,13 @@ void expect_refused(ErrorCode code, const std::vector<std::string>& parts,
   }
 }
 
+bool has_onednn() {
+  const SystemInfo info = system_info();
+  return std::any_of(info.libraries.begin(), info.libraries.end(), [](const OptionalLibrary& library) {
+    return library.name == "oneDNN" && !library.path.empty();
+  });
+}
+
 Holdings Holdings::now() {
   Holdings held;
   held.mappings = count_lines("/proc/self/maps", "");

@@ -55,6 +55,9 @@ Tensor ramp(std::initializer_list<std::int64_t> sizes, float start = 0);
 /// Runs `work`, which is to throw an Error of `code` whose message has all `parts`.
 void expect_refused(ErrorCode code, const std::vector<std::string>& parts, const std::function<void()>& work);
 
+/// True where convolutions can run: they come from oneDNN.
+bool has_onednn();
+
 /// What a process holds.
 struct Holdings {
   std::size_t mappings = 0;          ///< Lines of /proc/self/maps.

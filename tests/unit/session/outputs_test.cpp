@@ -1,5 +1,6 @@
 #include "session/outputs.hpp"
 
+#include "model/model_impl.hpp"
 #include "tensor/memory_pool.hpp"
 
 #include <penstock/error.hpp>
@@ -7,8 +8,11 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <memory>
 #include <numeric>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace penstock::session {
@@ -123,6 +127,28 @@ TEST_F(Outputs, SeeTheRestOfTheirStorage) {
   EXPECT_EQ(seen.data(), static_cast<std::byte*>(made->storage->data) + 16);
   EXPECT_EQ(seen.storage_bytes(), 48u);
   EXPECT_EQ(to_string(seen), "float32[2, 3]");
+}
+
+TEST_F(Outputs, KeepTheModelWhereTheyAreItsWeights) {
+  const auto model_lives_with = [&](bool of_model) {
+    auto model = std::make_shared<Model::Impl>();
+    const std::weak_ptr<Model::Impl> watched = model;
+    tensor::Storage* storage = tensor::borrow_storage(memory_.data(), sizeof memory_, Device{});
+    storage->of_model = of_model;
+    const Sizes sizes{2, 3};
+    const Sizes strides{3, 1};
+    tensor::TensorObjectPtr made(tensor::make_tensor(storage, {.sizes = sizes, .strides = strides}));
+    storage->drop();
+    std::optional<Tensor> kept = keep(std::move(made), model);
+    EXPECT_EQ(kept->data_as<float>(), memory_.data());
+    model.reset();
+    const bool lives = !watched.expired();
+    kept.reset();
+    EXPECT_TRUE(watched.expired());
+    return lives;
+  };
+  EXPECT_TRUE(model_lives_with(true));
+  EXPECT_FALSE(model_lives_with(false));
 }
 
 TEST_F(Outputs, ThatAreUndefinedOrTooDeepAreRefused) {
