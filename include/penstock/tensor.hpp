@@ -60,6 +60,7 @@ class PENSTOCK_API TensorView {
   }
 
  private:
+  friend struct TensorViewAccess;
   [[nodiscard]] void* checked_data(std::size_t bytes) const;
 
   void* data_ = nullptr;

@@ -19,6 +19,7 @@ struct CheckMessage {
     Stride,      ///< The stride of dimension `dim` must be `value`.
     Rank,        ///< Of the tensor whose rank was asked for last: `value`.
     Layout,      ///< Of the tensor whose rank was asked for last: see `mismatches`.
+    Passed,      ///< No check refused anything. Never read from a text.
     Other,       ///< Not of an input check.
   };
   /// A dimension of a Layout message that is not as expected.

@@ -39,36 +39,64 @@ Container::Container(const LoadedLibrary& library, const std::string& device, st
   try {
     require(inputs(handle_, &input_count_), context);
     require(outputs(handle_, &output_count_), context);
-    mark_parameters(context.weights);
+    sort_weights(context.weights);
   } catch (...) {
+    drop_buffers();
     library_.find<Status(Handle)>("AOTInductorModelContainerDelete")(handle_);
     throw;
   }
 }
 
-void Container::mark_parameters(std::span<tensor::Storage* const> weights) const {
+/// For each weight in the order of their numbers: whether it is a parameter. Empty where that is not told.
+std::vector<bool> Container::find_parameters() const {
   // ConstantType::Parameter. A buffer may be changed in place by a run: work derived from it goes stale.
   constexpr std::int32_t kParameter = 1;
   using Folded = Status(Handle, std::size_t, bool*);
+  using Type = Status(Handle, std::size_t, std::int32_t*);
   auto* const count = library_.find<Status(Handle, std::size_t*)>("AOTInductorModelContainerGetNumConstants");
   auto* const folded = library_.find<Folded>("AOTInductorModelContainerGetConstantFromFolded");
-  auto* const type =
-      library_.find<Status(Handle, std::size_t, std::int32_t*)>("AOTInductorModelContainerGetConstantType");
+  auto* const type = library_.find<Type>("AOTInductorModelContainerGetConstantType");
   std::size_t constants = 0;
-  if (count == nullptr || folded == nullptr || type == nullptr || count(handle_, &constants) != 0) return;
+  if (count == nullptr || folded == nullptr || type == nullptr || count(handle_, &constants) != 0) return {};
   std::vector<bool> is_parameter;
   for (std::size_t index = 0; index < constants; ++index) {
     bool from_folded = false;
     std::int32_t kind = 0;
-    if (folded(handle_, index, &from_folded) != 0 || type(handle_, index, &kind) != 0) return;
+    if (folded(handle_, index, &from_folded) != 0 || type(handle_, index, &kind) != 0) return {};
     if (!from_folded) is_parameter.push_back(kind == kParameter);
   }
-  // The library makes its weights in the order of their numbers; where it does not, none is known.
-  if (is_parameter.size() != weights.size()) return;
-  for (std::size_t index = 0; index < weights.size(); ++index) weights[index]->constant = is_parameter[index];
+  return is_parameter;
+}
+
+void Container::sort_weights(std::span<tensor::Storage* const> weights) {
+  const std::vector<bool> is_parameter = find_parameters();
+  // The library makes its weights in the order of their numbers; where it does not, any may be a buffer.
+  const bool known = is_parameter.size() == weights.size();
+  buffers_.reserve(weights.size());
+  for (std::size_t index = 0; index < weights.size(); ++index) {
+    tensor::Storage* storage = weights[index];
+    storage->constant = known && is_parameter[index];
+    if (storage->constant) continue;
+    const auto* data = static_cast<const std::byte*>(storage->data);
+    std::vector<std::byte> bytes(data, data + storage->bytes);
+    storage->retain();
+    buffers_.push_back({storage, std::move(bytes)});
+  }
+}
+
+void Container::drop_buffers() noexcept {
+  for (const Buffer& buffer : buffers_) buffer.storage->drop();
+  std::vector<Buffer>().swap(buffers_);
+}
+
+void Container::restore_buffers() noexcept {
+  for (const Buffer& buffer : buffers_)
+    std::copy(buffer.bytes.begin(), buffer.bytes.end(), static_cast<std::byte*>(buffer.storage->data));
+  drop_buffers();
 }
 
 Container::~Container() {
+  drop_buffers();
   if (library_.find<Status(Handle)>("AOTInductorModelContainerDelete")(handle_) != 0) {
     base::log(LogLevel::Warning, what_ + ": the library could not delete its model");
   }

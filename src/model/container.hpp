@@ -25,6 +25,10 @@ class Container {
   Container(const Container&) = delete;
   Container& operator=(const Container&) = delete;
 
+  /// Puts buffers back to what they were when the container was made, and keeps no copy any longer: calls
+  /// that only meant to ask may have run the part of a model that changes its buffers.
+  void restore_buffers() noexcept;
+
   /// Computes the weights that depend on other weights only. Blocking. Errors: what the library says.
   void fold_constants();
 
@@ -55,7 +59,14 @@ class Container {
 
   template <class Function>
   Function* required(std::string_view name) const;
-  void mark_parameters(std::span<tensor::Storage* const> weights) const;
+  /// A weight that a run may change, and its bytes at first. Holds a reference.
+  struct Buffer {
+    tensor::Storage* storage;
+    std::vector<std::byte> bytes;
+  };
+  [[nodiscard]] std::vector<bool> find_parameters() const;
+  void sort_weights(std::span<tensor::Storage* const> weights);
+  void drop_buffers() noexcept;
   void require(Status status, const shim::CallContext& context) const;
   [[nodiscard]] std::pair<std::string, std::string> call_spec() const;
 
@@ -65,6 +76,7 @@ class Container {
   RunFunction* run_ = nullptr;
   std::size_t input_count_ = 0;
   std::size_t output_count_ = 0;
+  std::vector<Buffer> buffers_;
 };
 
 }  // namespace penstock::model

@@ -55,6 +55,7 @@ void learn_checks(Probe& probe) {
     const CheckMessage message = probe.call();
     const bool of_check = message.kind != CheckMessage::Kind::Rank &&
                           message.kind != CheckMessage::Kind::Layout &&
+                          message.kind != CheckMessage::Kind::Passed &&
                           message.kind != CheckMessage::Kind::Other;
     if (!of_check || message.input >= probe.inputs().size()) return;
     if (!learn_check(probe.inputs()[message.input], message)) return;
@@ -109,7 +110,7 @@ bool follow_layout_checks(Probe& probe, Wanted& sizes) {
   for (InputGuess& input : probe.inputs()) choose_strides(input);
   for (std::size_t i = 0; i < most_calls; ++i) {
     const CheckMessage message = probe.call();
-    if (message.kind == CheckMessage::Kind::Other) return true;
+    if (message.kind == CheckMessage::Kind::Passed) return true;
     if (message.input >= probe.inputs().size()) return false;
     InputGuess& input = probe.inputs()[message.input];
     if (message.kind == CheckMessage::Kind::Rank && message.value >= 0 &&
@@ -177,41 +178,79 @@ std::optional<Line> find_line(std::span<const std::int64_t> from, std::span<cons
   return line;
 }
 
-/// Finds out, for each size that the library told, which free dimension it follows from and how.
-/// A plain equal size is taken before any other line. False where one is not understood.
+using Place = std::pair<std::size_t, std::size_t>;  ///< Input and dimension.
+
+/// What a dimension was in each round.
+std::vector<std::int64_t> chosen_sizes(std::span<const Round> rounds, const Place& place) {
+  std::vector<std::int64_t> sizes;
+  for (const Round& round : rounds) sizes.push_back(round.chosen[place.first][place.second]);
+  return sizes;
+}
+
+/// What a dimension had to be in each round: as it was, where the library said nothing.
+std::vector<std::int64_t> told_sizes(std::span<const Round> rounds, const Place& place) {
+  std::vector<std::int64_t> sizes = chosen_sizes(rounds, place);
+  for (std::size_t i = 0; i < rounds.size(); ++i) {
+    const auto wanted = rounds[i].wanted.find(place);
+    if (wanted != rounds[i].wanted.end()) sizes[i] = wanted->second;
+  }
+  return sizes;
+}
+
+/// The dimensions whose sizes the library leaves open, and those that it told in some round.
+struct Places {
+  std::vector<Place> free;
+  std::vector<Place> told;
+};
+
+Places sort_places(const std::vector<InputGuess>& inputs, std::span<const Round> rounds) {
+  Places places;
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    for (std::size_t d = 0; d < inputs[i].known_rank(); ++d) {
+      if (inputs[i].dims[d].fixed) continue;
+      const bool told = std::any_of(rounds.begin(), rounds.end(), [&](const Round& round) {
+        return round.wanted.contains({i, d});
+      });
+      (told ? places.told : places.free).emplace_back(i, d);
+    }
+  }
+  return places;
+}
+
+/// Which free dimension the sizes `told` follow from, and how; nothing where none or more than one does.
+/// A plain equal size goes before any other line.
+std::optional<std::pair<Place, Line>> find_source(std::span<const Place> free, std::span<const Round> rounds,
+                                                  std::span<const std::int64_t> told) {
+  std::vector<std::pair<Place, Line>> plain;
+  std::vector<std::pair<Place, Line>> scaled;
+  for (const Place& place : free) {
+    const auto line = find_line(chosen_sizes(rounds, place), told);
+    if (line) (line->scale == 1 && line->offset == 0 ? plain : scaled).emplace_back(place, *line);
+  }
+  const auto& found = plain.empty() ? scaled : plain;
+  if (found.size() != 1) return std::nullopt;
+  return found.front();
+}
+
+/// Finds out, for each size that the library told, which free dimension it follows from and how. False
+/// where that is not certain, or two free dimensions were the same in every round and so may be tied.
 bool derive_sizes(std::vector<InputGuess>& inputs, std::span<const Round> rounds, int& symbols) {
-  for (const auto& [place, unused] : rounds[0].wanted) {
-    std::vector<std::int64_t> told;
-    for (const Round& round : rounds) {
-      const auto [input, dim] = place;
-      const auto wanted = round.wanted.find(place);
-      // A round that had it right by chance told nothing.
-      told.push_back(wanted != round.wanted.end() ? wanted->second : round.chosen[input][dim]);
+  const Places places = sort_places(inputs, rounds);
+  for (std::size_t i = 0; i < places.free.size(); ++i) {
+    for (std::size_t k = 0; k < i; ++k) {
+      if (chosen_sizes(rounds, places.free[i]) == chosen_sizes(rounds, places.free[k])) return false;
     }
-    DimGuess* source = nullptr;
-    Line best;
-    for (std::size_t i = 0; i < inputs.size(); ++i) {
-      for (std::size_t d = 0; d < inputs[i].known_rank(); ++d) {
-        DimGuess& candidate = inputs[i].dims[d];
-        if (rounds[0].wanted.contains({i, d}) || candidate.fixed) continue;
-        std::vector<std::int64_t> sizes;
-        for (const Round& round : rounds) sizes.push_back(round.chosen[i][d]);
-        const auto line = find_line(sizes, told);
-        if (!line) continue;
-        const bool plain = line->scale == 1 && line->offset == 0;
-        if (source == nullptr || (plain && (best.scale != 1 || best.offset != 0))) {
-          source = &candidate;
-          best = *line;
-        }
-      }
-    }
-    if (source == nullptr) return false;
-    if (source->symbol < 0) source->symbol = symbols++;
+  }
+  for (const Place& place : places.told) {
+    const auto found = find_source(places.free, rounds, told_sizes(rounds, place));
+    if (!found) return false;
+    DimGuess& source = inputs[found->first.first].dims[found->first.second];
+    if (source.symbol < 0) source.symbol = symbols++;
     DimGuess& target = inputs[place.first].dims[place.second];
     target.derived = true;
-    target.symbol = source->symbol;
-    target.scale = best.scale;
-    target.offset = best.offset;
+    target.symbol = source.symbol;
+    target.scale = found->second.scale;
+    target.offset = found->second.offset;
   }
   return true;
 }
@@ -232,12 +271,13 @@ InputRule make_rule(const InputGuess& input) {
   for (std::size_t i = 0; i < input.known_rank(); ++i) {
     const DimGuess& dim = input.dims[i];
     DimRule made;
-    if (dim.fixed) {
-      made.min = made.max = *dim.fixed;
+    const std::int64_t min = std::max<std::int64_t>(dim.min.value_or(0), 0);
+    const std::int64_t max = dim.max.value_or(INT64_MAX);
+    if (dim.fixed || min == max) {
+      made.min = made.max = dim.fixed.value_or(min);
     } else {
-      const std::int64_t min = dim.min.value_or(0);
-      made.min = min == kAssumedMinimum ? 0 : std::max<std::int64_t>(min, 0);
-      made.max = dim.max.value_or(INT64_MAX);
+      made.min = min == kAssumedMinimum ? 0 : min;
+      made.max = max;
       made.symbol = dim.symbol;
       made.scale = dim.scale;
       made.offset = dim.offset;
@@ -263,9 +303,10 @@ bool check_strides(InputRule& rule, const InputGuess& input) {
   return same;
 }
 
-/// Dimensions that the library binds to no other get a symbol each.
+/// Dimensions of inputs whose layout was checked, and that are bound to no other, get a symbol each.
 void number_free_sizes(std::vector<InputGuess>& inputs, int symbols) {
   for (InputGuess& input : inputs) {
+    if (!input.layout_checked) continue;
     for (std::size_t i = 0; i < input.known_rank(); ++i) {
       if (is_dynamic(input.dims[i]) && input.dims[i].symbol < 0) input.dims[i].symbol = symbols++;
     }
@@ -284,20 +325,19 @@ ProbedInputs probe_inputs(const Container& container) {
   if (!probe.checks_are_on()) return result;
   learn_checks(probe);
   // Ranks that the messages so far do not show come out in the first try.
-  if (run_round(probe, 0).passed) {
-    std::vector<Round> rounds;
-    bool passed = true;
-    for (std::uint32_t number = 0; number < 3; ++number) {
-      rounds.push_back(run_round(probe, number));
-      passed = passed && rounds.back().passed;
-    }
-    int symbols = 0;
-    result.complete = passed && derive_sizes(probe.inputs(), rounds, symbols);
-    result.layout_checked = probe.layout_checked();
-    if (result.layout_checked) number_free_sizes(probe.inputs(), symbols);
+  bool passed = run_round(probe, 0).passed;
+  std::vector<Round> rounds;
+  constexpr std::uint32_t kRounds = 6;
+  for (std::uint32_t number = 0; number < kRounds && passed; ++number) {
+    rounds.push_back(run_round(probe, number));
+    passed = rounds.back().passed;
   }
+  int symbols = 0;
+  result.complete = passed && derive_sizes(probe.inputs(), rounds, symbols);
+  if (passed) number_free_sizes(probe.inputs(), symbols);
   for (const InputGuess& input : probe.inputs()) {
     result.rules.push_back(make_rule(input));
+    result.layout_checked.push_back(input.layout_checked);
     result.complete = check_strides(result.rules.back(), input) && result.complete;
   }
   return result;
@@ -307,24 +347,42 @@ bool takes_anything(const Container& container) {
   return container.input_count() == 0 || !Probe(container).checks_are_on();
 }
 
-void add_text_hints(std::vector<InputRule>& rules, std::span<const TensorSpec> hints) {
-  if (hints.size() != rules.size()) return;
+void add_text_hints(ProbedInputs& probed, std::span<const TensorSpec> hints, bool library_checks_layouts) {
   std::map<std::string, int> symbols;
-  const auto is_readable = [&](std::size_t input) {
-    return hints[input].dims.size() == rules[input].dims.size();
+  int next = 0;
+  const auto hint_of = [&](std::size_t input, std::size_t dim) -> std::string {
+    const bool readable =
+        hints.size() == probed.rules.size() && hints[input].dims.size() == probed.rules[input].dims.size();
+    return readable ? hints[input].dims[dim].symbol : std::string();
   };
-  for (std::size_t i = 0; i < rules.size(); ++i) {
-    for (std::size_t d = 0; is_readable(i) && d < rules[i].dims.size(); ++d) {
-      const std::string& name = hints[i].dims[d].symbol;
-      if (rules[i].dims[d].is_fixed() || name.empty()) continue;
-      rules[i].dims[d].symbol = symbols.emplace(name, static_cast<int>(symbols.size())).first->second;
+  const auto for_each_size = [&](bool checked, const auto& visit) {
+    for (std::size_t i = 0; i < probed.rules.size(); ++i) {
+      if (probed.layout_checked[i] != checked) continue;
+      for (std::size_t d = 0; d < probed.rules[i].dims.size(); ++d) {
+        DimRule& dim = probed.rules[i].dims[d];
+        if (!dim.is_fixed()) visit(dim, hint_of(i, d));
+      }
     }
-  }
-  for (InputRule& rule : rules) {
-    for (DimRule& dim : rule.dims) {
-      if (!dim.is_fixed() && dim.symbol < 0 && !symbols.empty()) dim.follows_some = true;
+  };
+  // What the names mean is known from the inputs that were checked.
+  for_each_size(true, [&](const DimRule& dim, const std::string& name) {
+    next = std::max(next, dim.symbol + 1);
+    if (dim.symbol >= 0 && dim.is_plain() && !name.empty()) symbols.emplace(name, dim.symbol);
+  });
+  for_each_size(false, [&](DimRule& dim, const std::string& name) {
+    if (name.empty()) return;
+    const auto [known, added] = symbols.emplace(name, next);
+    if (added) ++next;
+    dim.symbol = known->second;
+  });
+  for_each_size(false, [&](DimRule& dim, const std::string& name) {
+    if (!name.empty()) return;
+    if (library_checks_layouts) {
+      probed.complete = false;
+    } else {
+      dim.follows_some = !symbols.empty();
     }
-  }
+  });
 }
 
 }  // namespace penstock::model

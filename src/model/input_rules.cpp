@@ -25,6 +25,7 @@ InputRules::InputRules(std::vector<InputRule> rules, std::vector<TensorSpec> spe
     : rules_(std::move(rules)), specs_(std::move(specs)), what_(std::move(what)) {
   for (InputRule& rule : rules_) {
     for (DimRule& dim : rule.dims) {
+      rule.has_followers = rule.has_followers || dim.follows_some;
       // More different sizes than anyone has seen in a model: those are left to the generated checks.
       if (dim.symbol >= static_cast<int>(kMostSymbols)) {
         dim.symbol = -1;
@@ -67,16 +68,11 @@ void InputRules::check_one(std::size_t index, const TensorView& view, std::span<
     refuse(index, view, fmt::format("it has {} dimensions, not {}", view.rank(), rule.dims.size()));
   }
   check_sizes(index, view, symbols);
-  check_followers(index, view, symbols);
-  // Sizes and strides of a view cannot overflow: its constructor refuses them.
-  const std::int64_t extent = *tensor::checked_extent(view.sizes(), view.strides());
-  if (extent == 0) return;
+  if (rule.has_followers) check_followers(index, view, symbols);
+  if (view.numel() == 0) return;
   if (view.data() == nullptr) refuse(index, view, "its address is null");
-  const std::uint64_t bytes = static_cast<std::uint64_t>(extent) * element_bytes(rule.dtype);
-  if (bytes > view.storage_bytes()) {
-    refuse(index, view,
-           fmt::format("sizes and strides reach {} bytes, its storage has {}", bytes, view.storage_bytes()));
-  }
+  // That sizes and strides stay within the storage, and do not overflow, holds for every view: its
+  // constructor refuses others.
   if (reinterpret_cast<std::uintptr_t>(view.data()) % std::min<std::size_t>(element_bytes(rule.dtype), 8) !=
       0) {
     refuse(index, view, "its address is not aligned to its dtype");
@@ -166,9 +162,10 @@ std::vector<std::vector<std::int64_t>> InputRules::smallest_sizes() const {
   symbols.fill(1);
   for (const InputRule& rule : rules_) {
     for (const DimRule& dim : rule.dims) {
-      if (dim.symbol < 0 || !dim.is_plain()) continue;
+      if (dim.symbol < 0 || dim.is_fixed()) continue;
       std::int64_t& symbol = symbols[static_cast<std::size_t>(dim.symbol)];
-      symbol = std::max(symbol, dim.min);
+      // The least that makes scale * symbol + offset at least the minimum.
+      symbol = std::max(symbol, (dim.min - dim.offset + dim.scale - 1) / dim.scale);
     }
   }
   std::vector<std::vector<std::int64_t>> result;

@@ -39,6 +39,8 @@ struct InputRule {
   std::vector<std::int64_t> strides;
   /// Dimensions from the innermost out: the order in which following strides are made.
   std::vector<std::size_t> order;
+  /// Filled in by InputRules: some dimension has `follows_some`.
+  bool has_followers = false;
 };
 
 /// Checks inputs before anything of a model runs. Immutable. Thread: thread-safe.

@@ -57,7 +57,7 @@ struct Unanswered {
     } else if (provider == "libgomp") {
       advice += " Install GCC's OpenMP runtime (Debian, Ubuntu: apt install libgomp1).";
     } else {
-      advice += " docs/operators.md lists what Penstock has; `penstock inspect` shows what a package needs.";
+      advice += " `penstock inspect` shows what a package needs.";
     }
   }
   base::fail(ErrorCode::Unsupported, "{} needs {} function{} that {} not there: {}.{}", what,

@@ -39,14 +39,11 @@ void require_loadable(const ModelInfo& info, const LoadOptions& options, const s
     base::fail(ErrorCode::Unsupported, "{}: needs functions that Penstock does not have: {}", what,
                fmt::join(info.needs.missing_functions, ", "));
   }
+  if (const std::string obstacle = weights_obstacle(info); !obstacle.empty()) {
+    base::fail(ErrorCode::Unsupported, "{}: {}", what, obstacle);
+  }
   if (!info.obstacles.empty()) {
     base::fail(ErrorCode::Incompatible, "{}: {}", what, fmt::join(info.obstacles, "; "));
-  }
-  if (info.weights_form == WeightsForm::BinaryBlob || info.weights_form == WeightsForm::PickleWeights) {
-    base::fail(ErrorCode::Unsupported,
-               "{}: keeps its weights beside the library, which Penstock does not read yet; export it with "
-               "inductor_configs={{'aot_inductor.package_constants_in_so': True}}",
-               what);
   }
 }
 
@@ -111,7 +108,8 @@ std::vector<TensorSpec> make_specs(std::span<const model::InputRule> rules, std:
   return specs;
 }
 
-void describe_inputs(Model::Impl& impl, model::ProbedInputs& probed, const ModelInfo& info) {
+void describe_inputs(Model::Impl& impl, model::ProbedInputs& probed, const ModelInfo& info,
+                     bool checks_layouts) {
   if (probed.rules.size() != impl.container->input_count()) {
     base::fail(
         ErrorCode::Unsupported,
@@ -119,7 +117,7 @@ void describe_inputs(Model::Impl& impl, model::ProbedInputs& probed, const Model
         "later",
         impl.what);
   }
-  if (!probed.layout_checked) model::add_text_hints(probed.rules, info.input_hints);
+  model::add_text_hints(probed, info.input_hints, checks_layouts);
   for (std::size_t i = 0; i < probed.rules.size(); ++i) {
     if (element_bytes(probed.rules[i].dtype) == 0) {
       base::fail(ErrorCode::Unsupported,
@@ -160,9 +158,10 @@ std::shared_ptr<Model::Impl> load_model(const Package& package, const LoadOption
     impl->output_names.push_back("out" + std::to_string(i));
   }
   model::ProbedInputs probed = model::probe_inputs(*impl->container);
-  const bool complete = probed.complete;
-  describe_inputs(*impl, probed, info);
-  settle_checks(*impl, elf, options.generated_checks, complete && impl->rules.checks_all());
+  // Only checks of whole layouts ask for a rank; libraries before torch 2.13 have none.
+  describe_inputs(*impl, probed, info, elf.find("aoti_torch_get_dim") != nullptr);
+  settle_checks(*impl, elf, options.generated_checks, probed.complete && impl->rules.checks_all());
+  impl->container->restore_buffers();
   report(options, impl->what, {.stage = "ready", .done = info.library_bytes, .total = info.library_bytes});
   return impl;
 }

@@ -5,10 +5,14 @@
 
 #include <penstock/package.hpp>
 
+#include <string>
 #include <utility>
 #include <vector>
 
 namespace penstock {
+
+/// Why a model's weights cannot be had, as an obstacle says it; empty where they can.
+std::string weights_obstacle(const ModelInfo& info);
 
 struct Package::Impl {
   explicit Impl(package::Archive opened)

@@ -47,7 +47,11 @@ struct Probe::Call {
     if (checks_are_on) context.addressable_once.assign(given.begin(), given.end());
     const shim::ContextScope scope(context);
     passed = probe.container_.run(handles, outputs);
-    probe.layout_checked_ = probe.layout_checked_ || context.last_dim_query != nullptr;
+    for (const tensor::TensorObject* asked : context.rank_queries) {
+      const auto found = std::find(given.begin(), given.end(), asked);
+      if (found != given.end())
+        probe.inputs_[static_cast<std::size_t>(found - given.begin())].layout_checked = true;
+    }
   }
 
   ~Call() {
@@ -70,10 +74,18 @@ Probe::Probe(const Container& container) : container_(container), inputs_(contai
 
 CheckMessage Probe::call() {
   Call made(*this, /*checks_are_on=*/true);
-  if (made.context.failure || made.passed) return {};
-  CheckMessage message = read_check_message(container_.message(made.context));
+  // The shim refuses work, which begins where the checks end.
+  const bool reached_work = made.context.failure && made.context.failure->code == ErrorCode::Cancelled;
+  CheckMessage message;
+  if (made.passed || reached_work) {
+    message.kind = CheckMessage::Kind::Passed;
+    return message;
+  }
+  if (made.context.failure) return message;
+  message = read_check_message(container_.message(made.context));
   if (message.kind == CheckMessage::Kind::Rank || message.kind == CheckMessage::Kind::Layout) {
-    const auto found = std::find(made.given.begin(), made.given.end(), made.context.last_dim_query);
+    if (made.context.rank_queries.empty()) return {};
+    const auto found = std::find(made.given.begin(), made.given.end(), made.context.rank_queries.back());
     if (found == made.given.end()) return {};
     message.input = static_cast<std::size_t>(found - made.given.begin());
   }

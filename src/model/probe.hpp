@@ -33,6 +33,8 @@ struct InputGuess {
   std::int32_t dtype = static_cast<std::int32_t>(kNothing);
   std::int32_t device_type = 0;
   std::optional<std::size_t> rank;
+  /// A call has checked its whole layout.
+  bool layout_checked = false;
   std::vector<DimGuess> dims = std::vector<DimGuess>(tensor::kRoomForDims);
 
   /// The rank that a check has told, else as many dimensions as checks have spoken of.
@@ -52,15 +54,12 @@ class Probe {
   bool checks_are_on();
 
   std::vector<InputGuess>& inputs() { return inputs_; }
-  /// True where some call asked for a rank, as only checks of whole layouts do.
-  [[nodiscard]] bool layout_checked() const { return layout_checked_; }
 
  private:
   struct Call;
 
   const Container& container_;
   std::vector<InputGuess> inputs_;
-  bool layout_checked_ = false;
 };
 
 }  // namespace penstock::model

@@ -3,6 +3,7 @@
 #include "base/fail.hpp"
 #include "model/model_impl.hpp"
 #include "tensor/layout.hpp"
+#include "tensor/view_access.hpp"
 
 #include <algorithm>
 #include <functional>
@@ -50,24 +51,23 @@ void check_target(const TensorView& target, std::size_t index, const std::string
 
 }  // namespace
 
-TensorView view_of(const tensor::TensorObject& result, const std::string& what) {
-  if (result.storage == nullptr)
+void show(const tensor::TensorObject& result, TensorView& view, const std::string& what) {
+  if (result.storage == nullptr) {
     base::fail(ErrorCode::Internal, "{}: the model gave an undefined output", what);
+  }
   if (static_cast<std::size_t>(result.rank) > kMaxRank) {
     base::fail(ErrorCode::Unsupported, "{}: an output has {} dimensions; at most {} can be given", what,
                result.rank, kMaxRank);
   }
-  const auto before = static_cast<std::size_t>(result.data - static_cast<std::byte*>(result.storage->data));
-  return TensorView(result.data, result.dtype, result.sizes(), result.strides(),
-                    result.storage->bytes - before, result.storage->device);
+  TensorViewAccess::set(view, result);
 }
 
-Tensor keep(tensor::TensorObjectPtr result, const std::shared_ptr<Model::Impl>& model) {
+Tensor keep(tensor::TensorObjectPtr result, const TensorView& view,
+            const std::shared_ptr<Model::Impl>& model) {
   struct Holder {
     tensor::TensorObjectPtr tensor;
     std::shared_ptr<Model::Impl> model;
   };
-  const TensorView view = view_of(*result, model->what);
   const bool is_weight = result->storage->of_model;
   auto holder = std::make_shared<Holder>();
   holder->tensor = std::move(result);

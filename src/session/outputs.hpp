@@ -11,11 +11,12 @@
 
 namespace penstock::session {
 
-/// A result as the caller sees it. Errors: Unsupported for more than kMaxRank dimensions.
-TensorView view_of(const tensor::TensorObject& result, const std::string& what);
+/// Makes `view` show a result. Errors: Unsupported for more than kMaxRank dimensions.
+void show(const tensor::TensorObject& result, TensorView& view, const std::string& what);
 
 /// A result that the caller keeps: it holds its memory, and the model where that is a weight's.
-Tensor keep(tensor::TensorObjectPtr result, const std::shared_ptr<Model::Impl>& model);
+Tensor keep(tensor::TensorObjectPtr result, const TensorView& view,
+            const std::shared_ptr<Model::Impl>& model);
 
 /// Refuses views that cannot take results: another count, overlaps. Errors: InvalidArgument.
 void check_targets(std::span<const TensorView> targets, std::span<const TensorView> inputs, std::size_t count,

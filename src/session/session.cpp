@@ -86,7 +86,7 @@ struct Session::Impl {
       drop_results();
       throw loaded.container->error(context);
     }
-    for (std::size_t i = 0; i < outputs.size(); ++i) results[i] = session::view_of(*outputs[i], loaded.what);
+    for (std::size_t i = 0; i < outputs.size(); ++i) session::show(*outputs[i], results[i], loaded.what);
   }
 
   std::vector<Tensor> run(std::span<const TensorView> given, const RunOptions& options) {
@@ -102,8 +102,9 @@ struct Session::Impl {
       for (const TensorView& target : options.outputs) kept.push_back(Tensor::adopt(target, nobody));
       return kept;
     }
-    for (AtenTensorHandle& output : outputs) {
-      kept.push_back(session::keep(tensor::TensorObjectPtr(std::exchange(output, nullptr)), loaded));
+    for (std::size_t i = 0; i < outputs.size(); ++i) {
+      tensor::TensorObjectPtr output(std::exchange(outputs[i], nullptr));
+      kept.push_back(session::keep(std::move(output), results[i], loaded));
     }
     return kept;
   }

@@ -7,7 +7,8 @@
 namespace penstock::shim {
 namespace {
 
-thread_local CallContext* t_context = nullptr;
+// Asked for many times a run: the model of thread-local storage that needs no call.
+[[gnu::tls_model("initial-exec")]] constinit thread_local CallContext* t_context = nullptr;
 
 void keep(ErrorCode code, const char* message) noexcept {
   if (t_context == nullptr || t_context->failure.has_value()) return;

@@ -35,7 +35,8 @@ struct CallContext {
   std::string printed;  ///< What the library wrote to std::cerr.
   /// Load: the storages of weights in the order they were made, with a reference each.
   std::vector<tensor::Storage*> weights;
-  const tensor::TensorObject* last_dim_query = nullptr;  ///< Probe: whose rank was asked for last.
+  /// Probe: tensors whose rank was asked for, in that order. Checks of whole layouts begin so.
+  std::vector<const tensor::TensorObject*> rank_queries;
   /// Probe: tensors whose address may be asked for once more. Generated checks wrap each input, and the
   /// wrapper asks; whoever asks again is about to work with the address.
   std::vector<const tensor::TensorObject*> addressable_once;

@@ -56,7 +56,13 @@ AOTITorchError penstock_get_storage_offset(AtenTensorHandle tensor, std::int64_t
 }
 
 AOTITorchError penstock_get_dim(AtenTensorHandle tensor, std::int64_t* ret) {
-  if (auto* context = penstock::shim::current_context(); context != nullptr) context->last_dim_query = tensor;
+  auto* context = penstock::shim::current_context();
+  if (context != nullptr && context->purpose == penstock::shim::CallContext::Purpose::Probe) {
+    return guarded([&] {
+      context->rank_queries.push_back(tensor);
+      *ret = tensor->rank;
+    });
+  }
   *ret = tensor->rank;
   return 0;
 }

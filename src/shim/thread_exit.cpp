@@ -6,6 +6,7 @@
 #include <functional>
 #include <iterator>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 namespace penstock::shim {
@@ -62,7 +63,7 @@ struct ListOwner {
 
   ListOwner() = default;
   ~ListOwner() {
-    if (::gettid() != ::getpid()) delete list;
+    if (::gettid() != ::getpid()) delete std::exchange(list, nullptr);
   }
   ListOwner(const ListOwner&) = delete;
   ListOwner& operator=(const ListOwner&) = delete;
@@ -77,6 +78,9 @@ bool lies_in(const void* address, const void* begin, const void* end) {
 int register_thread_exit(void (*destructor)(void*), void* object, void* library) noexcept {
   try {
     thread_local const ListOwner owner;
+    // A thread-local object that is destroyed after the list runs a library once more: what that leaves
+    // behind has no later moment to be destroyed at, and is left.
+    if (owner.list == nullptr) return 0;
     const std::lock_guard lock(registry().mutex);
     owner.list->exits.push_back({destructor, object, library});
     return 0;

@@ -11,7 +11,8 @@
 namespace penstock::tensor {
 namespace {
 
-constinit thread_local FreeList<TensorObject, 128> unused_tensors;
+// Asked for many times a run: the model of thread-local storage that needs no call.
+[[gnu::tls_model("initial-exec")]] constinit thread_local FreeList<TensorObject, 128> unused_tensors;
 
 struct ListCloser {
   ~ListCloser() { unused_tensors.close(); }

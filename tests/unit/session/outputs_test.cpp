@@ -43,6 +43,12 @@ class Outputs : public ::testing::Test {
     }
   }
 
+  static TensorView shown(const tensor::TensorObject& result) {
+    TensorView seen;
+    show(result, seen, "model.pt2");
+    return seen;
+  }
+
   std::array<float, 64> memory_{};
 };
 
@@ -123,7 +129,7 @@ TEST_F(Outputs, SeeTheRestOfTheirStorage) {
   const tensor::TensorObjectPtr made(tensor::make_tensor(
       storage, {.dtype = DType::Float32, .sizes = sizes, .strides = strides, .storage_offset = 4}));
   storage->drop();
-  const TensorView seen = view_of(*made, "model.pt2");
+  const TensorView seen = shown(*made);
   EXPECT_EQ(seen.data(), static_cast<std::byte*>(made->storage->data) + 16);
   EXPECT_EQ(seen.storage_bytes(), 48u);
   EXPECT_EQ(to_string(seen), "float32[2, 3]");
@@ -139,7 +145,8 @@ TEST_F(Outputs, KeepTheModelWhereTheyAreItsWeights) {
     const Sizes strides{3, 1};
     tensor::TensorObjectPtr made(tensor::make_tensor(storage, {.sizes = sizes, .strides = strides}));
     storage->drop();
-    std::optional<Tensor> kept = keep(std::move(made), model);
+    const TensorView view = shown(*made);
+    std::optional<Tensor> kept = keep(std::move(made), view, model);
     EXPECT_EQ(kept->data_as<float>(), memory_.data());
     model.reset();
     const bool lives = !watched.expired();
@@ -156,13 +163,13 @@ TEST_F(Outputs, ThatAreUndefinedOrTooDeepAreRefused) {
   const std::int64_t one = 1;
   const tensor::TensorObjectPtr undefined(
       tensor::make_tensor(nullptr, {.sizes = {&none, 1}, .strides = {&one, 1}}));
-  EXPECT_THROW(view_of(*undefined, "model.pt2"), Error);
+  EXPECT_THROW(shown(*undefined), Error);
   const Sizes ones(kMaxRank + 1, 1);
   tensor::Storage* storage = tensor::borrow_storage(memory_.data(), sizeof memory_, Device{});
   const tensor::TensorObjectPtr deep(tensor::make_tensor(storage, {.sizes = ones, .strides = ones}));
   storage->drop();
   try {
-    view_of(*deep, "model.pt2");
+    shown(*deep);
     FAIL() << "was accepted";
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ErrorCode::Unsupported);
