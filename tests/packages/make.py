@@ -186,6 +186,58 @@ def empty():
     )
 
 
+class Late(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear = torch.nn.Linear(8, 8, bias=False)
+
+    def forward(self, x, y):
+        return torch.relu(self.linear(x)) + y
+
+
+def late():
+    rows = Dim("b", max=512)
+    return Case(Late(), (torch.randn(5, 8), torch.randn(5, 8)), dynamic_shapes=({0: rows}, {0: rows}))
+
+
+class Narrow(torch.nn.Module):
+    def forward(self, a, x, y):
+        return a * 2, x + y
+
+
+def narrow():
+    rows = Dim("b", min=2, max=3)
+    return Case(
+        Narrow(),
+        (torch.randn(5, 8), torch.randn(3, 8), torch.randn(3, 8)),
+        dynamic_shapes=({0: Dim("a", max=64)}, {0: rows}, {0: rows}),
+    )
+
+
+class Pair(torch.nn.Module):
+    def forward(self, x, y):
+        return x + y
+
+
+def one_or_two():
+    rows = Dim("b", min=1, max=2)
+    return Case(Pair(), (torch.randn(2, 8), torch.randn(2, 8)), dynamic_shapes=({0: rows}, {0: rows}))
+
+
+class Counter(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("count", torch.zeros(4))
+
+    def forward(self, x):
+        self.count.add_(1)
+        return x + self.count
+
+
+def counter():
+    return Case(Counter(), (torch.zeros(4),))
+
+
 class AddOne(torch.nn.Module):
     def forward(self, x):
         return x + 1
@@ -388,7 +440,7 @@ CASES = [
     strided, weights_out, inplace, missing_ops, fails, native,
 ]
 if VERSION >= (2, 15):
-    CASES.append(blob)
+    CASES += [blob, late, narrow, one_or_two, counter]
 MAKERS = {case.__name__: case for case in CASES}
 SPECIAL = {
     "two_models": make_two_models,
