@@ -6,7 +6,6 @@
 #include <functional>
 #include <iterator>
 #include <mutex>
-#include <utility>
 #include <vector>
 
 namespace penstock::shim {
@@ -55,6 +54,10 @@ struct ThreadList {
   ThreadList& operator=(const ThreadList&) = delete;
 };
 
+/// True once the list of the running thread is gone. Apart from it and without a destructor, as it is
+/// looked at by what is destroyed later.
+constinit thread_local bool t_list_is_gone = false;
+
 /// The list of the running thread. The main thread's is left as it is when the thread ends: the objects
 /// of static storage that are destroyed after that may hold models, whose libraries go on using their
 /// thread-local objects until they are unloaded.
@@ -63,7 +66,10 @@ struct ListOwner {
 
   ListOwner() = default;
   ~ListOwner() {
-    if (::gettid() != ::getpid()) delete std::exchange(list, nullptr);
+    if (::gettid() == ::getpid()) return;
+    // What the list runs may register more, which it runs too.
+    delete list;
+    t_list_is_gone = true;
   }
   ListOwner(const ListOwner&) = delete;
   ListOwner& operator=(const ListOwner&) = delete;
@@ -77,10 +83,10 @@ bool lies_in(const void* address, const void* begin, const void* end) {
 
 int register_thread_exit(void (*destructor)(void*), void* object, void* library) noexcept {
   try {
-    thread_local const ListOwner owner;
     // A thread-local object that is destroyed after the list runs a library once more: what that leaves
     // behind has no later moment to be destroyed at, and is left.
-    if (owner.list == nullptr) return 0;
+    if (t_list_is_gone) return 0;
+    thread_local const ListOwner owner;
     const std::lock_guard lock(registry().mutex);
     owner.list->exits.push_back({destructor, object, library});
     return 0;

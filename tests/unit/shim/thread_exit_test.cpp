@@ -100,6 +100,28 @@ TEST_F(ThreadExit, RunsWhatADestructorRegistersAtTheThreadsEnd) {
   EXPECT_EQ(order, (std::vector<int>{3, 1}));
 }
 
+/// Registers when it is destroyed.
+struct Late {
+  char* library = nullptr;
+  int* number = nullptr;
+  ~Late() {
+    if (library != nullptr) EXPECT_EQ(register_thread_exit(note, number, library), 0);
+  }
+};
+
+TEST_F(ThreadExit, DropsWhatIsRegisteredWhenTheThreadHasRunItsOwn) {
+  std::thread([&] {
+    // Made before the thread's list, so destroyed after it.
+    thread_local Late late;
+    late.library = library_;
+    late.number = &numbers_[2];
+    add(1, library_);
+  }).join();
+  EXPECT_EQ(order, (std::vector<int>{1}));
+  unload(library_);
+  EXPECT_EQ(order, (std::vector<int>{1}));
+}
+
 TEST_F(ThreadExit, LeavesNothingBehindThatADestructorRegistersAtUnload) {
   Again again{library_, &numbers_[3]};
   EXPECT_EQ(register_thread_exit(register_again, &again, library_), 0);
