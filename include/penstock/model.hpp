@@ -28,7 +28,7 @@ struct LoadProgress {
 enum class GeneratedChecks {
   Auto,  ///< Only where Penstock's own could not be derived in full.
   On,    ///< They do. They refuse sizes 0 and 1 in every dimension that was exported as dynamic.
-  Off,   ///< They do not.
+  Off,   ///< They do not, also where Penstock's own are not complete.
 };
 
 /// How to load a model.

@@ -118,8 +118,9 @@ class PENSTOCK_API Tensor {
 struct DimSpec {
   std::int64_t min = 0;          ///< Smallest size.
   std::int64_t max = INT64_MAX;  ///< Largest size; INT64_MAX: no bound.
-  /// The symbol that the dimension was exported with, such as "s77"; dimensions with the same symbol
-  /// must be equal. Empty for a fixed size, and where it is not known.
+  /// The symbol that the dimension was exported with, such as "s77", or what it is made of one:
+  /// "2*s77", "s77+1". Dimensions must agree on every symbol. Empty for a fixed size, and where it is
+  /// not known. A `min` of 0 also stands for a minimum that is not known: see GeneratedChecks.
   std::string symbol;
 };
 
