@@ -105,7 +105,8 @@ struct Late {
   char* library = nullptr;
   int* number = nullptr;
   ~Late() {
-    if (library != nullptr) EXPECT_EQ(register_thread_exit(note, number, library), 0);
+    if (library == nullptr) return;
+    EXPECT_EQ(register_thread_exit(note, number, library), 0);
   }
 };
 
