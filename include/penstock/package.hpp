@@ -25,13 +25,13 @@ struct OpenOptions {
 
 /// What a model library needs from the machine and from Penstock; read from the file, nothing run.
 struct Requirements {
-  std::vector<std::string> shim_functions;    ///< aoti_torch_* functions it imports, sorted.
-  std::vector<std::string> missing_functions; ///< Those of them that Penstock does not have.
-  std::vector<std::string> libraries;         ///< Shared libraries, without the ones Penstock stands in for.
-  std::string glibc;                          ///< Highest version needed, "2.34"; empty: none.
-  std::string libstdcxx;                      ///< Highest version needed, "3.4.30"; empty: none.
-  std::vector<std::string> instruction_sets;  ///< "AVX2", "AVX512F", ...: of code and metadata.
-  std::string architecture;                   ///< "x86_64".
+  std::vector<std::string> shim_functions;     ///< aoti_torch_* functions it imports, sorted.
+  std::vector<std::string> missing_functions;  ///< Those of them that Penstock does not have.
+  std::vector<std::string> libraries;          ///< Shared libraries, without the ones Penstock stands in for.
+  std::string glibc;                           ///< Highest version needed, "2.34"; empty: none.
+  std::string libstdcxx;                       ///< Highest version needed, "3.4.30"; empty: none.
+  std::vector<std::string> instruction_sets;   ///< "AVX2", "AVX512F", ...: of code and metadata.
+  std::string architecture;                    ///< "x86_64".
 };
 
 /// Where the weights of a model are.
@@ -39,13 +39,13 @@ enum class WeightsForm { None, Embedded, BinaryBlob, PickleWeights, External };
 
 /// One model of a package, as far as can be known without running it.
 struct ModelInfo {
-  std::string name;                            ///< "model" unless the packager chose another.
+  std::string name;  ///< "model" unless the packager chose another.
   DeviceType device = DeviceType::Cpu;
-  std::map<std::string, std::string> metadata; ///< The package's own keys, AOTI_*.
-  std::string library;                         ///< Archive entry of the model library.
+  std::map<std::string, std::string> metadata;  ///< The package's own keys, AOTI_*.
+  std::string library;                          ///< Archive entry of the model library.
   std::uint64_t library_bytes = 0;
   WeightsForm weights_form = WeightsForm::Embedded;
-  std::uint64_t weights_bytes = 0;             ///< Bytes of embedded or packaged weights.
+  std::uint64_t weights_bytes = 0;  ///< Bytes of embedded or packaged weights.
   Requirements needs;
   /// One sentence for each thing that keeps this machine from running the model; empty: it can.
   std::vector<std::string> obstacles;
@@ -53,9 +53,9 @@ struct ModelInfo {
   std::optional<int> compiled_threads;
   /// From the generated text, which is a hint: checked again by `Model::load`.
   std::vector<TensorSpec> input_hints;
-  std::vector<std::string> output_names;       ///< "out0", "out1", ...
-  std::string call_spec_in;                    ///< Pytree JSON of the inputs; empty if not stated.
-  std::string call_spec_out;                   ///< Pytree JSON of the outputs; empty if not stated.
+  std::vector<std::string> output_names;  ///< "out0", "out1", ...
+  std::string call_spec_in;               ///< Pytree JSON of the inputs; empty if not stated.
+  std::string call_spec_out;              ///< Pytree JSON of the outputs; empty if not stated.
 };
 
 /// An opened `.pt2`: its index and manifests. Host-only, and nothing of it is executed.

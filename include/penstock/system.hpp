@@ -9,11 +9,11 @@ namespace penstock {
 
 /// A shared library that Penstock loads only when a package needs it.
 struct OptionalLibrary {
-  std::string name;      ///< "oneDNN", "SLEEF", "libgomp".
+  std::string name;  ///< "oneDNN", "SLEEF", "libgomp".
   std::string needed_for;
-  std::string path;      ///< Where it was found; empty: it was not.
-  std::string version;   ///< As the library says; empty where it does not.
-  std::string advice;    ///< How to get it, where it is missing.
+  std::string path;     ///< Where it was found; empty: it was not.
+  std::string version;  ///< As the library says; empty where it does not.
+  std::string advice;   ///< How to get it, where it is missing.
 };
 
 /// What this machine offers to packages.

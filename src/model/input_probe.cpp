@@ -53,10 +53,9 @@ void learn_checks(Probe& probe) {
   const std::size_t most_calls = probe.inputs().size() * (kRoomForDims * 4 + 2) + 1;
   for (std::size_t i = 0; i < most_calls; ++i) {
     const CheckMessage message = probe.call();
-    const bool of_check = message.kind != CheckMessage::Kind::Rank &&
-                          message.kind != CheckMessage::Kind::Layout &&
-                          message.kind != CheckMessage::Kind::Passed &&
-                          message.kind != CheckMessage::Kind::Other;
+    const bool of_check =
+        message.kind != CheckMessage::Kind::Rank && message.kind != CheckMessage::Kind::Layout &&
+        message.kind != CheckMessage::Kind::Passed && message.kind != CheckMessage::Kind::Other;
     if (!of_check || message.input >= probe.inputs().size()) return;
     if (!learn_check(probe.inputs()[message.input], message)) return;
   }

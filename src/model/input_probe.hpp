@@ -25,7 +25,8 @@ struct ProbedInputs {
 
 /// Asks the library what inputs it takes: calls it with made-up tensors that fail one check after the
 /// other, and reads the messages. No tensor has any data, and work on tensors is refused. What a model
-/// does to buffers of its own before that is not seen: see Container::restore_buffers. The library's checks must be on. Blocking. Errors: OutOfMemory.
+/// does to buffers of its own before that is not seen: see Container::restore_buffers. The library's
+/// checks must be on. Blocking. Errors: OutOfMemory.
 /// docs/design/0006-input-checks.md says how and why.
 ProbedInputs probe_inputs(const Container& container);
 

@@ -1,6 +1,6 @@
 #include "cpu/convolution.hpp"
-#include "cpu/onednn.hpp"
 #include "contract/recording.hpp"
+#include "cpu/onednn.hpp"
 
 #include <penstock/error.hpp>
 
