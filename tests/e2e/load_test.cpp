@@ -199,6 +199,13 @@ TEST(FailedRun, NamesTheModelsOwnWordsAndTheSessionGoesOn) {
   expect_same(session.run(views_of(good)), recorded("fails", "outputs"));
 }
 
+TEST(FailedRun, NamesWhatAnOperatorLacks) {
+  if (has_onednn()) GTEST_SKIP() << "needs a process without oneDNN; FailedRun.WithoutOnednn runs this";
+  Session session(load_model("conv"));
+  expect_refused(ErrorCode::Unsupported, {"conv.pt2", "oneDNN", "PENSTOCK_ONEDNN"},
+                 [&] { session.run(views_of(recorded("conv", "inputs"))); });
+}
+
 TEST(FailedRun, LeavesOtherSessionsAlone) {
   const Model model = load_model("fails");
   Session failing(model);

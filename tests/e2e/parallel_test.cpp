@@ -82,6 +82,7 @@ TEST(ParallelSessions, OfOneModelFailAndAnswerSideBySide) {
 
 TEST(ParallelSessions, ShareReorderedWeights) {
   if (!has_onednn()) GTEST_SKIP() << "needs oneDNN";
+  if (kThreadSanitized) GTEST_SKIP() << "needs a oneDNN that is built with the thread sanitizer";
   // All threads meet the weights for the first time at once.
   for (int round = 0; round < 5; ++round) {
     const Model model = load_model("conv");

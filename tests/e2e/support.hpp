@@ -26,6 +26,11 @@ inline constexpr bool kSanitized = true;
 #else
 inline constexpr bool kSanitized = false;
 #endif
+#if defined(__SANITIZE_THREAD__)
+inline constexpr bool kThreadSanitized = true;
+#else
+inline constexpr bool kThreadSanitized = false;
+#endif
 
 /// "torch-2.15/add.pt2" as a path.
 std::filesystem::path package_path(std::string_view name, std::string_view torch = "2.15");
