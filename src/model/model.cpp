@@ -54,7 +54,6 @@ void open_library(Model::Impl& impl, const package::ElfImage& elf, bool generate
                        impl.what);
   impl.container.emplace(*impl.library, to_string(impl.device), impl.what);
   impl.container->fold_constants();
-  impl.generated_checks_on = generated_checks;
 }
 
 /// Sees to it that the generated checks are on or off as asked for, once they have been asked.
@@ -62,10 +61,7 @@ void settle_checks(Model::Impl& impl, const package::ElfImage& elf, GeneratedChe
   const bool stay_on = wanted == GeneratedChecks::On || (wanted == GeneratedChecks::Auto && !complete);
   if (stay_on || impl.container->input_count() == 0) return;
   const auto check_switch = model::find_check_switch(elf);
-  if (check_switch && model::turn_off_checks(*impl.library, *impl.container, *check_switch)) {
-    impl.generated_checks_on = false;
-    return;
-  }
+  if (check_switch && model::turn_off_checks(*impl.library, *impl.container, *check_switch)) return;
   // A library without symbols takes its answer for good with the first call: so it is loaded anew.
   open_library(impl, elf, false);
 }

@@ -29,7 +29,6 @@ struct Model::Impl {
   std::vector<ConstantInfo> constants;
   std::string call_spec_in;
   std::string call_spec_out;
-  bool generated_checks_on = true;
 };
 
 }  // namespace penstock
