@@ -21,11 +21,11 @@ CLI = "build/release/bin/penstock"
 
 
 def pages():
-    listed = subprocess.run(["git", "-C", str(ROOT), "ls-files", "--cached", "--others", "--exclude-standard", "*.md"],
-                            capture_output=True, text=True)
-    if listed.returncode == 0 and listed.stdout:
-        return [ROOT / line for line in listed.stdout.splitlines() if (ROOT / line).is_file()]
-    return sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+    found = [*ROOT.glob("*.md")]
+    for folder in ROOT.iterdir():
+        if folder.is_dir() and folder.name != "build" and not folder.name.startswith("."):
+            found += folder.rglob("*.md")
+    return sorted(found)
 
 
 def blocks(language):

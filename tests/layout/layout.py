@@ -3,8 +3,8 @@
     python3 tests/layout/layout.py [ROOT]
 """
 
+import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -40,23 +40,22 @@ PUBLIC_LINES = 250
 SOURCE_LINES = 400
 INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]', re.MULTILINE)
 
+# What is made in the folder of the project, and the seeds of fuzz targets, which may be anything.
+NOT_OURS = {"build", ".git", ".cache", "tests/fuzz/corpus"}
 # Paths that are made, not kept.
 MADE = ("build/", "/")
 PROSE_PATH = re.compile(r"^[\w.-]+(/[\w.*-]+)+/?$")
 
 
-def tracked(root):
-    """The files of the repository, those not committed yet included."""
-    listed = subprocess.run(
-        ["git", "-C", str(root), "ls-files", "--cached", "--others", "--exclude-standard"],
-        capture_output=True, text=True)
-    if listed.returncode == 0:
-        paths = [Path(line) for line in listed.stdout.splitlines()]
-    else:  # an unpacked archive
-        paths = [path.relative_to(root) for path in root.rglob("*") if path.is_file()]
-        paths = [path for path in paths if path.parts[0] not in ("build", ".git")]
-    # Seeds of fuzz targets may be anything.
-    return sorted(path for path in set(paths) if (root / path).is_file() and "corpus" not in path.parts)
+def project_files(root):
+    """The files of the project."""
+    paths = []
+    for folder, folders, names in os.walk(root):
+        inside = Path(folder).relative_to(root)
+        folders[:] = [name for name in folders
+                      if name != "__pycache__" and (inside / name).as_posix() not in NOT_OURS]
+        paths += [inside / name for name in names if not name.endswith(".pyc")]
+    return sorted(paths)
 
 
 def is_within(path, folder):
@@ -163,7 +162,7 @@ def looks_like_ours(root, path, word):
 
 def main():
     root = Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).resolve().parents[2]).resolve()
-    files = tracked(root)
+    files = project_files(root)
     problems = []
     checked = 0
     for path in files:
