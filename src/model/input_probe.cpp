@@ -275,7 +275,8 @@ InputRule make_rule(const InputGuess& input) {
     if (dim.fixed || min == max) {
       made.min = made.max = dim.fixed.value_or(min);
     } else {
-      made.min = min == kAssumedMinimum ? 0 : min;
+      made.assumes_two = min == kAssumedMinimum;
+      made.min = made.assumes_two ? 0 : min;
       made.max = max;
       made.symbol = dim.symbol;
       made.scale = dim.scale;

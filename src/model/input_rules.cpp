@@ -6,11 +6,13 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 namespace penstock::model {
 namespace {
 
 constexpr std::int64_t kUnknown = -1;
+constexpr std::int64_t kGeneratedMinimum = 2;
 constexpr std::size_t kMostSymbols = 256;
 
 std::string range_text(const DimRule& dim) {
@@ -26,6 +28,7 @@ InputRules::InputRules(std::vector<InputRule> rules, std::vector<TensorSpec> spe
   for (InputRule& rule : rules_) {
     for (DimRule& dim : rule.dims) {
       rule.has_followers = rule.has_followers || dim.follows_some;
+      has_latitude_ = has_latitude_ || dim.follows_some || dim.assumes_two;
       // More different sizes than anyone has seen in a model: those are left to the generated checks.
       if (dim.symbol >= static_cast<int>(kMostSymbols)) {
         dim.symbol = -1;
@@ -37,7 +40,7 @@ InputRules::InputRules(std::vector<InputRule> rules, std::vector<TensorSpec> spe
   }
 }
 
-void InputRules::check(std::span<const TensorView> inputs) const {
+Latitude InputRules::check(std::span<const TensorView> inputs) const {
   if (inputs.size() != rules_.size()) {
     std::string names;
     for (const TensorSpec& spec : specs_) names += (names.empty() ? "" : ", ") + to_string(spec);
@@ -48,10 +51,65 @@ void InputRules::check(std::span<const TensorView> inputs) const {
   const std::span<std::int64_t> symbols(values.data(), symbol_count_);
   std::fill(symbols.begin(), symbols.end(), kUnknown);
   for (std::size_t index = 0; index < inputs.size(); ++index) check_one(index, inputs[index], symbols);
-  if (!has_scaled_sizes_) return;
-  // Last, as a size may follow from one of an input that comes later.
-  for (std::size_t index = 0; index < inputs.size(); ++index)
-    check_scaled_sizes(index, inputs[index], symbols);
+  if (has_scaled_sizes_) {
+    // Last, as a size may follow from one of an input that comes later.
+    for (std::size_t index = 0; index < inputs.size(); ++index)
+      check_scaled_sizes(index, inputs[index], symbols);
+  }
+  return has_latitude_ ? latitude(inputs, symbols) : Latitude{};
+}
+
+Latitude InputRules::latitude(std::span<const TensorView> inputs,
+                              std::span<const std::int64_t> symbols) const noexcept {
+  Latitude result;
+  std::array<bool, kMostSymbols> counted{};
+  for (std::size_t index = 0; index < inputs.size(); ++index) {
+    for (std::size_t dim = 0; dim < rules_[index].dims.size(); ++dim) {
+      const DimRule& rule = rules_[index].dims[dim];
+      if (rule.follows_some) {
+        for (const std::int64_t size : symbols)
+          result.largest_followed = std::max(result.largest_followed, size);
+      }
+      if (!rule.assumes_two || inputs[index].sizes()[dim] >= kGeneratedMinimum) continue;
+      if (rule.symbol >= 0 && std::exchange(counted[static_cast<std::size_t>(rule.symbol)], true)) continue;
+      ++result.below_two;
+    }
+  }
+  return result;
+}
+
+Reach InputRules::reach(std::size_t input, const TensorView& view, const Latitude& latitude) const {
+  const InputRule& rule = rules_[input];
+  std::array<std::int64_t, kMaxRank> sizes;
+  for (std::size_t dim = 0; dim < view.rank(); ++dim) {
+    sizes[dim] = view.sizes()[dim];
+    if (rule.dims[dim].assumes_two) sizes[dim] = std::max(sizes[dim], kGeneratedMinimum);
+    if (rule.dims[dim].follows_some) sizes[dim] = std::max(sizes[dim], latitude.largest_followed);
+  }
+  std::int64_t before = 0;
+  std::int64_t extent = 1;
+  std::int64_t dense = 1;
+  bool overflow = false;
+  bool empty = false;
+  for (const std::size_t dim : rule.order) {
+    std::int64_t stride = rule.strides[dim];
+    if (stride == kStrideFree) stride = view.strides()[dim];
+    if (stride == kStrideFollows) stride = dense;
+    std::int64_t inside = 0;
+    overflow |= __builtin_mul_overflow(stride, std::max<std::int64_t>(sizes[dim], 1), &dense);
+    overflow |= __builtin_mul_overflow(stride, std::max<std::int64_t>(sizes[dim] - 1, 0), &inside);
+    overflow |= __builtin_add_overflow(extent, inside, &extent);
+    if (sizes[dim] != view.sizes()[dim] && rule.dims[dim].assumes_two) {
+      overflow |= __builtin_mul_overflow(stride, kGeneratedMinimum, &inside);
+      overflow |= __builtin_add_overflow(before, inside, &before);
+    }
+    empty |= sizes[dim] == 0;
+  }
+  const auto element = static_cast<std::int64_t>(element_bytes(rule.dtype));
+  overflow |= __builtin_mul_overflow(before, element, &before);
+  overflow |= __builtin_mul_overflow(empty ? 0 : extent, element, &extent);
+  if (overflow) refuse(input, view, "the model may touch more of it than any memory holds");
+  return {static_cast<std::size_t>(before), static_cast<std::size_t>(extent)};
 }
 
 void InputRules::check_one(std::size_t index, const TensorView& view, std::span<std::int64_t> symbols) const {
@@ -130,17 +188,11 @@ void InputRules::check_scaled_sizes(std::size_t index, const TensorView& view,
 void InputRules::check_followers(std::size_t index, const TensorView& view,
                                  std::span<const std::int64_t> symbols) const {
   const InputRule& rule = rules_[index];
-  std::array<bool, kMostSymbols> taken{};
   for (std::size_t dim = 0; dim < rule.dims.size(); ++dim) {
-    if (!rule.dims[dim].follows_some) continue;
-    std::size_t found = 0;
-    while (found < symbols.size() && (taken[found] || symbols[found] != view.sizes()[dim])) ++found;
-    if (found == symbols.size()) {
-      refuse(index, view,
-             fmt::format("dimension {} is {}, which is no size of the inputs before it", dim,
-                         view.sizes()[dim]));
-    }
-    taken[found] = true;
+    const std::int64_t size = view.sizes()[dim];
+    if (!rule.dims[dim].follows_some || std::ranges::find(symbols, size) != symbols.end()) continue;
+    refuse(index, view,
+           fmt::format("dimension {} is {}, which is no size of the inputs before it", dim, size));
   }
 }
 

@@ -21,9 +21,12 @@ struct DimRule {
   int symbol = -1;
   std::int64_t scale = 1;
   std::int64_t offset = 0;
-  /// It is the size of some dimension with a symbol, and no other dimension of its tensor is the same
-  /// one: all that is known where a library does not check which sizes go together.
+  /// It is the size of some dimension with a symbol: all that is known where a library does not check
+  /// which sizes go together.
   bool follows_some = false;
+  /// The library was generated for sizes of 2 and more here, which is no statement of the model: see
+  /// docs/design/0006-input-checks.md.
+  bool assumes_two = false;
 
   [[nodiscard]] bool is_fixed() const noexcept { return min == max; }
   /// True where it is the very size that its symbol stands for.
@@ -43,6 +46,23 @@ struct InputRule {
   bool has_followers = false;
 };
 
+/// What sizes that passed leave open of the memory that a model may touch.
+struct Latitude {
+  /// Different sizes of this call that are 0 or 1 where the library was generated for 2 and more: its
+  /// code may touch two of each, counted from either end.
+  int below_two = 0;
+  /// The largest size that one which follows some other may really have; 0 where none does.
+  std::int64_t largest_followed = 0;
+
+  [[nodiscard]] bool none() const noexcept { return below_two == 0 && largest_followed == 0; }
+};
+
+/// Bytes around the first element of an input.
+struct Reach {
+  std::size_t before = 0;
+  std::size_t from_first = 0;
+};
+
 /// Checks inputs before anything of a model runs. Immutable. Thread: thread-safe.
 class InputRules {
  public:
@@ -50,7 +70,11 @@ class InputRules {
   InputRules(std::vector<InputRule> rules, std::vector<TensorSpec> specs, std::string what);
 
   /// Errors: InvalidArgument names the input, what was given, and what is accepted.
-  void check(std::span<const TensorView> inputs) const;
+  Latitude check(std::span<const TensorView> inputs) const;
+
+  /// All bytes that a model may touch of an input that passed, which may be more than the input has.
+  /// Errors: InvalidArgument where no memory could hold them.
+  [[nodiscard]] Reach reach(std::size_t input, const TensorView& view, const Latitude& latitude) const;
 
   /// False where there were more sizes than are checked for going together.
   [[nodiscard]] bool checks_all() const noexcept { return checks_all_; }
@@ -66,6 +90,8 @@ class InputRules {
  private:
   void check_one(std::size_t index, const TensorView& view, std::span<std::int64_t> symbols) const;
   void check_sizes(std::size_t index, const TensorView& view, std::span<std::int64_t> symbols) const;
+  [[nodiscard]] Latitude latitude(std::span<const TensorView> inputs,
+                                  std::span<const std::int64_t> symbols) const noexcept;
   void check_scaled_sizes(std::size_t index, const TensorView& view,
                           std::span<const std::int64_t> symbols) const;
   void check_followers(std::size_t index, const TensorView& view,
@@ -77,6 +103,7 @@ class InputRules {
   std::string what_;
   std::size_t symbol_count_ = 0;
   bool has_scaled_sizes_ = false;
+  bool has_latitude_ = false;
   bool checks_all_ = true;
 };
 

@@ -4,6 +4,7 @@
 #include "cpu/op_state.hpp"
 #include "model/model_impl.hpp"
 #include "session/outputs.hpp"
+#include "session/staging.hpp"
 #include "shim/context.hpp"
 #include "system/machine.hpp"
 #include "tensor/memory_pool.hpp"
@@ -34,13 +35,13 @@ int thread_bound(const Model& model, const SessionOptions& options) {
   return std::min(wanted, model.max_threads());
 }
 
+/// Takes the caller's reference of the storage.
 tensor::TensorObjectPtr input_handle(const model::InputRules& rules, std::size_t index,
-                                     const TensorView& view) {
+                                     const TensorView& view, tensor::Storage* given) {
+  const tensor::StorageReference storage(given);
   std::array<std::int64_t, kMaxRank> strides;
   const std::span<std::int64_t> used(strides.data(), view.rank());
   rules.compiled_strides(index, view, used);
-  const tensor::StorageReference storage(
-      tensor::borrow_storage(view.data(), view.storage_bytes(), view.device()));
   return tensor::TensorObjectPtr(
       tensor::make_tensor(storage.get(), {.dtype = view.dtype(), .sizes = view.sizes(), .strides = used}));
 }
@@ -68,13 +69,19 @@ struct Session::Impl {
   void execute(std::span<const TensorView> given) {
     const Model::Impl& loaded = *model.impl();
     drop_results();
-    loaded.rules.check(given);
+    const model::Latitude latitude = loaded.rules.check(given);
+    if (!latitude.none()) {
+      if (staging == nullptr) staging = std::make_unique<session::Staging>();
+      staging->begin(loaded.rules, given, latitude);
+    }
+    const session::Staging* const staged = latitude.none() ? nullptr : staging.get();
     shim::CallContext context;
+    if (staged != nullptr) context.margin = staged->margin();
     context.pool = &pool;
     context.operators = &operators;
     context.threads = threads;
     context.exact_threads = loaded.exact_threads;
-    make_inputs(loaded.rules, given);
+    make_inputs(loaded.rules, given, staged);
     const shim::ContextScope scope(context);
     if (!loaded.container->run(inputs, outputs)) {
       // A run that fails in its checks has left the inputs, one that fails later may have made outputs.
@@ -85,6 +92,10 @@ struct Session::Impl {
     if (context.failure) {
       drop_results();
       throw loaded.container->error(context);
+    }
+    if (staged != nullptr) {
+      staged->finish(given);
+      for (AtenTensorHandle output : outputs) staged->give_back(*output, given);
     }
     for (std::size_t i = 0; i < outputs.size(); ++i) session::show(*outputs[i], results[i], loaded.what);
   }
@@ -135,10 +146,17 @@ struct Session::Impl {
     drop_results();
   }
 
-  void make_inputs(const model::InputRules& rules, std::span<const TensorView> given) {
+  void make_inputs(const model::InputRules& rules, std::span<const TensorView> given,
+                   const session::Staging* staged) {
     std::size_t made = 0;
     try {
-      for (; made < given.size(); ++made) inputs[made] = input_handle(rules, made, given[made]).release();
+      for (; made < given.size(); ++made) {
+        const TensorView& view = given[made];
+        tensor::Storage* const storage =
+            staged != nullptr ? staged->storage(made, view)
+                              : tensor::borrow_storage(view.data(), view.storage_bytes(), view.device());
+        inputs[made] = input_handle(rules, made, view, storage).release();
+      }
     } catch (...) {
       while (made-- > 0) tensor::free_tensor(std::exchange(inputs[made], nullptr));
       throw;
@@ -149,6 +167,8 @@ struct Session::Impl {
   int threads;
   tensor::MemoryPool pool;
   cpu::OpState operators;
+  /// Made when first needed.
+  std::unique_ptr<session::Staging> staging;
   std::vector<AtenTensorHandle> inputs;
   std::vector<AtenTensorHandle> outputs;
   std::vector<TensorView> results;

@@ -18,6 +18,13 @@ struct Failure {
   std::string message;
 };
 
+/// How much memory that nobody uses lies on either side of a result. None by default.
+struct ResultMargin {
+  int doublings = 0;  ///< So many of the run's sizes count as if they were twice what they are.
+  std::size_t at_least_bytes = 0;
+  [[nodiscard]] bool none() const noexcept { return doublings == 0; }
+};
+
 /// What the shim functions of one call into a model library work with. The model library's C ABI has
 /// no room for it, so it is found through the thread.
 struct CallContext {
@@ -31,6 +38,8 @@ struct CallContext {
   cpu::OpState* operators = nullptr;   ///< Needed by operators; null while loading and probing.
   int threads = 1;                     ///< Upper bound on a team.
   bool exact_threads = false;          ///< A smaller team would leave work undone.
+  /// Room to leave before and behind each result of a run: the model may touch more than it asks for.
+  ResultMargin margin;
   std::optional<Failure> failure;
   std::string printed;  ///< What the library wrote to std::cerr.
   /// Load: the storages of weights in the order they were made, with a reference each.

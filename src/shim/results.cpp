@@ -4,9 +4,45 @@
 #include "base/fail.hpp"
 #include "tensor/layout.hpp"
 
+#include <algorithm>
 #include <array>
 
 namespace penstock::shim {
+namespace {
+
+tensor::Storage* allocate(const CallContext* context, std::size_t bytes) {
+  if (context == nullptr || context->pool == nullptr) return tensor::allocate_host_storage(bytes);
+  return context->pool->allocate(bytes);
+}
+
+/// What the bytes of a result would be if sizes that are 0 or 1 were 2; nothing where that overflows.
+std::optional<std::uint64_t> bytes_for_two(DType dtype, std::span<const std::int64_t> sizes,
+                                           std::span<const std::int64_t> strides) {
+  std::array<std::int64_t, tensor::kRoomForDims> raised;
+  std::ranges::transform(sizes, raised.begin(),
+                         [](std::int64_t size) { return std::max<std::int64_t>(size, 2); });
+  const auto elements = tensor::checked_extent({raised.data(), sizes.size()}, strides);
+  if (!elements) return std::nullopt;
+  return base::checked_mul<std::uint64_t>(static_cast<std::uint64_t>(*elements), element_bytes(dtype));
+}
+
+tensor::Storage* allocate_with_margin(const CallContext& context, std::size_t bytes, std::size_t for_two) {
+  constexpr std::size_t kAlignment = 64;
+  const auto scaled = base::checked_mul<std::uint64_t>(bytes, std::uint64_t{1} << context.margin.doublings);
+  const auto wanted =
+      scaled ? std::max({*scaled, std::uint64_t{for_two}, std::uint64_t{context.margin.at_least_bytes}})
+             : UINT64_MAX;
+  const auto rounded = base::checked_add<std::uint64_t>(wanted, kAlignment - 1);
+  const auto margin = rounded ? *rounded / kAlignment * kAlignment : 0;
+  const auto both = base::checked_mul<std::uint64_t>(margin, 2);
+  const auto whole = both ? base::checked_add<std::uint64_t>(*both, bytes) : std::nullopt;
+  if (!rounded || !whole)
+    base::fail(ErrorCode::OutOfMemory, "cannot allocate {} bytes and room around them", bytes);
+  return tensor::narrow_storage(allocate(&context, *whole), margin, bytes);
+}
+
+}  // namespace
+
 DType checked_dtype(std::int32_t number) {
   const auto dtype = static_cast<DType>(number);
   if (element_bytes(dtype) == 0) {
@@ -36,9 +72,11 @@ tensor::TensorObjectPtr make_result(DType dtype, std::span<const std::int64_t> s
                tensor::sizes_text(sizes), tensor::sizes_text(strides));
   }
   const CallContext* context = current_context();
-  const tensor::StorageReference made(context != nullptr && context->pool != nullptr
-                                          ? context->pool->allocate(*bytes)
-                                          : tensor::allocate_host_storage(*bytes));
+  const tensor::StorageReference made(
+      context == nullptr || context->margin.none()
+          ? allocate(context, *bytes)
+          : allocate_with_margin(*context, *bytes,
+                                 bytes_for_two(dtype, sizes, strides).value_or(UINT64_MAX)));
   return tensor::TensorObjectPtr(
       tensor::make_tensor(made.get(), {.dtype = dtype, .sizes = sizes, .strides = strides}));
 }

@@ -79,6 +79,11 @@ std::optional<std::size_t> block_bytes(std::size_t bytes) noexcept {
 
 void release_borrowed(Storage& storage) noexcept { give_storage_object(storage); }
 
+void release_narrowed(Storage& storage) noexcept {
+  static_cast<Storage*>(storage.context)->drop();
+  give_storage_object(storage);
+}
+
 void release_host(Storage& storage) noexcept {
   if (BlockList* const list = block_list(storage.bytes)) {
     if (unused_storages.is_new()) open_lists();
@@ -152,6 +157,22 @@ Storage* borrow_storage(void* data, std::size_t bytes, Device device) {
   storage->bytes = bytes;
   storage->device = device;
   storage->release = release_borrowed;
+  return storage;
+}
+
+Storage* narrow_storage(Storage* whole, std::size_t offset, std::size_t bytes) {
+  Storage* storage = nullptr;
+  try {
+    storage = take_storage_object();
+  } catch (...) {
+    whole->drop();
+    throw;
+  }
+  storage->data = static_cast<std::byte*>(whole->data) + offset;
+  storage->bytes = bytes;
+  storage->device = whole->device;
+  storage->context = whole;
+  storage->release = release_narrowed;
   return storage;
 }
 

@@ -78,6 +78,10 @@ Storage* allocate_host_storage(std::size_t bytes);
 /// allocated once the thread has a few unused objects. Errors: OutOfMemory.
 Storage* borrow_storage(void* data, std::size_t bytes, Device device);
 
+/// A storage over the `bytes` bytes from `offset` on of `whole`, of which it takes the caller's reference,
+/// also where it throws. Errors: OutOfMemory.
+Storage* narrow_storage(Storage* whole, std::size_t offset, std::size_t bytes);
+
 /// For makers of other storages: an object with one reference and nothing else set, from the pool of
 /// this thread. Errors: OutOfMemory.
 Storage* take_storage_object();

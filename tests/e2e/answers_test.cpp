@@ -24,6 +24,8 @@ std::vector<Case> cases() {
     result.push_back({name, name, "2.15"});
   }
   result.push_back({"empty", "empty.n3", "2.15"});
+  result.push_back({"two_rows", "two_rows", "2.15"});
+  result.push_back({"square", "square", "2.9"});
   return result;
 }
 

@@ -32,7 +32,8 @@ def test_consumer(options, scratch):
     prefix = scratch / "moved"
     (scratch / "installed").rename(prefix)
     build = scratch / "build"
-    run(options.cmake, "-S", ROOT / "tests/install/consumer", "-B", build, f"-DCMAKE_PREFIX_PATH={prefix}",
+    # The generator of our own build is there; CMake's default, make, may not be.
+    run(options.cmake, "-G", "Ninja", "-S", ROOT / "tests/install/consumer", "-B", build, f"-DCMAKE_PREFIX_PATH={prefix}",
         f"-DCMAKE_CXX_COMPILER={options.compiler}")
     run(options.cmake, "--build", build)
     # The convolution needs oneDNN, which has to be found in the prefix.

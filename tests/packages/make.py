@@ -224,6 +224,38 @@ def one_or_two():
     return Case(Pair(), (torch.randn(2, 8), torch.randn(2, 8)), dynamic_shapes=({0: rows}, {0: rows}))
 
 
+class TwoRows(torch.nn.Module):
+    """Takes rows that a batch of one does not have, from inputs and from what it computes."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = torch.nn.Linear(8, 8, bias=False)
+
+    def forward(self, x, y):
+        between = self.linear(x)
+        y.add_(1)
+        return x[1] * 3, x[-2] - 1, between[1] * 2, between[-2] * 2, y
+
+
+def two_rows():
+    rows = Dim("b", max=64)
+    return Case(TwoRows(), (torch.randn(3, 8), torch.randn(3, 8)), dynamic_shapes=({0: rows}, {0: rows}))
+
+
+class Square(torch.nn.Module):
+    def forward(self, x, mask):
+        return x.sum(0) + mask.sum(0) + mask.sum(1)
+
+
+def square():
+    rows, columns = Dim("rows"), Dim("columns")
+    return Case(
+        Square(),
+        (torch.randn(3, 8), torch.randn(8, 8)),
+        dynamic_shapes=({0: rows, 1: columns}, {0: columns, 1: columns}),
+    )
+
+
 class Counter(torch.nn.Module):
     def __init__(self):
         super().__init__()
@@ -439,8 +471,10 @@ CASES = [
     add, mlp, shared, multi, conv, matmuls, matmuls64, threads2, threads_all, dtypes, empty,
     strided, weights_out, inplace, missing_ops, fails, native,
 ]
+if VERSION < (2, 13):
+    CASES += [square]
 if VERSION >= (2, 15):
-    CASES += [blob, late, narrow, one_or_two, counter]
+    CASES += [blob, late, narrow, one_or_two, counter, two_rows]
 MAKERS = {case.__name__: case for case in CASES}
 SPECIAL = {
     "two_models": make_two_models,

@@ -142,8 +142,49 @@ TEST(InputRules, RefuseFollowersOfNoOtherSize) {
   EXPECT_NO_THROW(rules.check(std::vector{view({6, 9}), view({9, 6})}));
   expect_refused(rules, {view({6, 9}), view({5, 9})},
                  {"arg1", "dimension 0 is 5", "no size of the inputs before it"});
-  expect_refused(rules, {view({6, 9}), view({6, 6})}, {"arg1", "dimension 1 is 6"});
-  EXPECT_NO_THROW(rules.check(std::vector{view({6, 6}), view({6, 6})}));
+  EXPECT_NO_THROW(rules.check(std::vector{view({6, 9}), view({9, 9})}));
+}
+
+TEST(InputRules, TellHowFarAFollowerMayReach) {
+  DimRule follower;
+  follower.follows_some = true;
+  const InputRules rules = make({row_major({symbol(0), symbol(1)}), row_major({follower, follower})});
+  const std::vector given{view({2, 3}), view({3, 2})};
+  const Latitude latitude = rules.check(given);
+  EXPECT_EQ(latitude.largest_followed, 3);
+  EXPECT_EQ(latitude.below_two, 0);
+  EXPECT_EQ(rules.reach(0, given[0], latitude).from_first, 6 * sizeof(float));
+  EXPECT_EQ(rules.reach(1, given[1], latitude).from_first, 9 * sizeof(float));
+  EXPECT_EQ(rules.reach(1, given[1], latitude).before, 0);
+}
+
+TEST(InputRules, TellHowFarCodeGeneratedForTwoMayReach) {
+  DimRule batch = symbol(0);
+  batch.assumes_two = true;
+  const InputRules rules = make({row_major({batch, fixed(5)}), row_major({fixed(3), batch})});
+  EXPECT_TRUE(rules.check(std::vector{view({2, 5}), view({3, 2})}).none());
+  const std::vector one{view({1, 5}), view({3, 1})};
+  Latitude latitude = rules.check(one);
+  EXPECT_EQ(latitude.below_two, 1) << "one size, though two dimensions have it";
+  EXPECT_EQ(rules.reach(0, one[0], latitude).before, 2 * 5 * sizeof(float));
+  EXPECT_EQ(rules.reach(0, one[0], latitude).from_first, 2 * 5 * sizeof(float));
+  EXPECT_EQ(rules.reach(1, one[1], latitude).before, 2 * 1 * sizeof(float));
+  EXPECT_EQ(rules.reach(1, one[1], latitude).from_first, 6 * sizeof(float));
+  const std::vector none{view({0, 5}), view({3, 0})};
+  latitude = rules.check(none);
+  EXPECT_EQ(latitude.below_two, 1);
+  EXPECT_EQ(rules.reach(0, none[0], latitude).from_first, 2 * 5 * sizeof(float));
+}
+
+TEST(InputRules, RefuseToReachWhereNoMemoryIs) {
+  DimRule follower;
+  follower.follows_some = true;
+  const InputRules rules =
+      make({row_major({symbol(0), fixed(0)}), row_major({follower, follower, fixed(0)})});
+  constexpr std::int64_t kMany = std::int64_t{1} << 40;
+  const std::vector given{view({kMany, 0}), view({kMany, kMany, 0})};
+  const Latitude latitude = rules.check(given);
+  EXPECT_THROW((void)rules.reach(1, given[1], latitude), Error);
 }
 
 TEST(InputRules, RefuseStridesOtherThanRowMajor) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <cstring>
 #include <numeric>
 
 namespace penstock::shim::testing {
@@ -20,6 +21,39 @@ float at(const Handle& handle, const Numbers& index) {
   std::int64_t offset = 0;
   for (std::size_t i = 0; i < index.size(); ++i) offset += index[i] * handle->stride[i];
   return reinterpret_cast<const float*>(handle->data)[offset];
+}
+
+TEST(ShimTensor, LeavesRoomAroundResultsWhereTheRunAsksForIt) {
+  tensor::MemoryPool pool;
+  for (const bool pooled : {true, false}) {
+    CallContext context;
+    context.pool = pooled ? &pool : nullptr;
+    context.margin = {.doublings = 2, .at_least_bytes = 256};
+    const ContextScope scope(context);
+    const std::int64_t sizes[] = {1, 100};
+    const std::int64_t strides[] = {100, 1};
+    for (const std::int64_t rank : {1, 2}) {
+      Handle made;
+      // Of rank 1: the size of the whole, which says nothing of how it came about.
+      ASSERT_EQ(
+          penstock_empty_strided(rank, sizes + (2 - rank), strides + (2 - rank), kFloat, 0, 0, made.out()),
+          0);
+      EXPECT_EQ(made->storage->bytes, 400U);
+      EXPECT_EQ(reinterpret_cast<std::uintptr_t>(made->data) % 64, 0U);
+      // The address sanitizer sees where this is no memory of ours.
+      std::memset(made->data - 1600, 1, 1600 + 400 + 1600);
+      std::int64_t bytes = 0;
+      EXPECT_EQ(penstock_get_storage_size(made.get(), &bytes), 0);
+      EXPECT_EQ(bytes, 400);
+      AtenTensorHandle view = nullptr;
+      EXPECT_NE(penstock_reinterpret_tensor(made.get(), 1, sizes + 1, strides + 1, 100, &view), 0);
+    }
+    const std::int64_t nothing[] = {0, 50};
+    Handle empty;
+    ASSERT_EQ(penstock_empty_strided(2, nothing, strides, kFloat, 0, 0, empty.out()), 0);
+    EXPECT_EQ(empty->storage->bytes, 0U);
+    std::memset(empty->data - 256, 1, 2 * 256);
+  }
 }
 
 TEST(ShimTensor, FromMemoryTellsWhatItIs) {

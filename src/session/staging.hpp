@@ -1,0 +1,57 @@
+#pragma once
+
+#include "model/input_rules.hpp"
+#include "shim/context.hpp"
+#include "tensor/storage.hpp"
+#include "tensor/tensor_object.hpp"
+
+#include <penstock/tensor.hpp>
+
+#include <cstddef>
+#include <cstdlib>
+#include <memory>
+#include <span>
+#include <vector>
+
+namespace penstock::session {
+
+/// Copies of inputs of which a model may touch more than they have, with zeros around. What the model
+/// does to a copy is done to the input once the run is over. Memory is kept for the next run.
+/// docs/design/0006-input-checks.md says when and why.
+class Staging {
+ public:
+  /// Starts a run. Stages those inputs whose reach is more than they have.
+  /// Errors: OutOfMemory, InvalidArgument where no memory could hold what the model may touch.
+  void begin(const model::InputRules& rules, std::span<const TensorView> inputs,
+             const model::Latitude& latitude);
+
+  /// The room that results of this run need.
+  [[nodiscard]] shim::ResultMargin margin() const noexcept { return margin_; }
+
+  /// A storage for input `index`, with a reference for the caller: over its copy where it is staged, else
+  /// over its own memory. Errors: OutOfMemory.
+  [[nodiscard]] tensor::Storage* storage(std::size_t index, const TensorView& input) const;
+
+  /// Lets an output that is a staged input, or part of it, be the caller's memory. Errors: OutOfMemory.
+  void give_back(tensor::TensorObject& output, std::span<const TensorView> inputs) const;
+
+  /// Ends a run that succeeded: writes to the inputs what the model changed of their copies.
+  void finish(std::span<const TensorView> inputs) const noexcept;
+
+ private:
+  struct Copy {
+    /// What the memory was laid out for.
+    model::Reach reach;
+    std::size_t bytes = 0;  ///< Of the input itself, from its first element to its last.
+    std::unique_ptr<void, decltype(&std::free)> memory{nullptr, &std::free};
+    std::byte* data = nullptr;  ///< The first element, within the memory.
+    bool used = false;          ///< In this run.
+
+    void lay_out(const model::Reach& wanted, std::size_t input_bytes);
+  };
+
+  std::vector<Copy> copies_;
+  shim::ResultMargin margin_;
+};
+
+}  // namespace penstock::session
