@@ -10,7 +10,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cstring>
 #include <random>
 #include <string_view>
 
@@ -96,35 +95,19 @@ Tensor made_up(const ShapeRequest& request, const TensorSpec& spec, std::mt19937
 
 /// Files and made-up inputs are row-major. A model that was exported with another order of strides
 /// takes no other, so the elements are moved to where it wants them.
-Tensor laid_out(const Tensor& tensor, const TensorSpec& spec) {
-  const bool stated = spec.strides.size() == tensor.sizes().size() &&
-                      std::none_of(spec.strides.begin(), spec.strides.end(), [](auto s) { return s < 0; });
-  if (!stated || tensor.numel() <= 1) return tensor;
-  bool same = true;
-  for (std::size_t i = 0; i < spec.strides.size(); ++i) {
-    same = same && (tensor.sizes()[i] == 1 || spec.strides[i] == tensor.strides()[i]);
+Tensor laid_out(const Model& model, std::size_t input, const Tensor& tensor) {
+  const std::span<const DimSpec> dims = model.inputs()[input].dims;
+  const bool accepted = std::ranges::equal(tensor.sizes(), dims, [](std::int64_t size, const DimSpec& dim) {
+    return dim.min <= size && size <= dim.max;
+  });
+  // The run says what is wrong with others.
+  if (tensor.numel() <= 1 || !accepted) return tensor;
+  const std::vector<std::int64_t> wanted = model.input_strides(input, tensor.sizes());
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    if (tensor.sizes()[i] != 1 && tensor.strides()[i] != wanted[i])
+      return Tensor::copy_of(tensor.view(), wanted);
   }
-  if (same) return tensor;
-  std::int64_t extent = 1;
-  for (std::size_t i = 0; i < spec.strides.size(); ++i) extent += (tensor.sizes()[i] - 1) * spec.strides[i];
-  const Tensor memory = Tensor::empty(tensor.dtype(), {extent});
-  const std::size_t bytes = element_bytes(tensor.dtype());
-  const auto* source = static_cast<const std::byte*>(tensor.view().data());
-  auto* destination = static_cast<std::byte*>(memory.view().data());
-  std::memset(destination, 0, static_cast<std::size_t>(extent) * bytes);
-  std::vector<std::int64_t> position(spec.strides.size(), 0);
-  std::int64_t offset = 0;
-  for (std::int64_t i = 0; i < tensor.numel(); ++i, source += bytes) {
-    std::memcpy(destination + static_cast<std::size_t>(offset) * bytes, source, bytes);
-    for (std::size_t d = position.size(); d-- > 0;) {
-      offset += spec.strides[d];
-      if (++position[d] < tensor.sizes()[d]) break;
-      offset -= position[d] * spec.strides[d];
-      position[d] = 0;
-    }
-  }
-  return Tensor::adopt(TensorView(destination, tensor.dtype(), tensor.sizes(), spec.strides, 0),
-                       std::make_shared<Tensor>(memory));
+  return tensor;
 }
 
 }  // namespace
@@ -190,7 +173,7 @@ std::vector<Tensor> bind_inputs(const Model& model, const GivenInputs& given) {
   for (std::size_t i = 0; i < bound.size(); ++i) {
     const TensorSpec& spec = model.inputs()[i];
     if (requests[i] != nullptr) bound[i] = made_up(*requests[i], spec, generator);
-    bound[i] = laid_out(bound[i], spec);
+    bound[i] = laid_out(model, i, bound[i]);
   }
   return bound;
 }
@@ -198,12 +181,10 @@ std::vector<Tensor> bind_inputs(const Model& model, const GivenInputs& given) {
 std::vector<Tensor> smallest_inputs(const Model& model, std::uint64_t seed) {
   GivenInputs given;
   given.seed = seed;
-  for (const TensorSpec& spec : model.inputs()) {
-    ShapeRequest request{.name = spec.name, .dtype = spec.dtype, .sizes = {}};
-    for (const DimSpec& dim : spec.dims) {
-      request.sizes.push_back(std::min(std::max<std::int64_t>(dim.min, 1), dim.max));
-    }
-    given.shapes.push_back(std::move(request));
+  std::vector<std::vector<std::int64_t>> sizes = model.smallest_sizes();
+  for (std::size_t i = 0; i < sizes.size(); ++i) {
+    const TensorSpec& spec = model.inputs()[i];
+    given.shapes.push_back({.name = spec.name, .dtype = spec.dtype, .sizes = std::move(sizes[i])});
   }
   return bind_inputs(model, given);
 }

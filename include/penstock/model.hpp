@@ -78,6 +78,15 @@ class PENSTOCK_API Model {
   /// Errors: none; nothing where no input has the name.
   [[nodiscard]] std::optional<std::size_t> find_input(std::string_view name) const noexcept;
 
+  /// Strides in elements that input `input` must have when its sizes are `sizes`. Host-only.
+  /// Errors: NotFound where there is no such input; InvalidArgument for another number of dimensions.
+  [[nodiscard]] std::vector<std::int64_t> input_strides(std::size_t input,
+                                                        std::span<const std::int64_t> sizes) const;
+
+  /// Sizes of all inputs that go together, each the smallest that is accepted, but 1 rather than 0.
+  /// Host-only. Errors: none.
+  [[nodiscard]] std::vector<std::vector<std::int64_t>> smallest_sizes() const;
+
   /// Weights and buffers. Host-only. Lifetime: the model. Errors: none.
   [[nodiscard]] std::span<const ConstantInfo> constants() const noexcept;
 

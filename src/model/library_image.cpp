@@ -1,6 +1,7 @@
 #include "model/library_image.hpp"
 
 #include "base/fail.hpp"
+#include "package/replaced_libraries.hpp"
 
 #include <fmt/ranges.h>
 
@@ -109,7 +110,7 @@ void drop_version_needs(LibraryImage& image, const ElfImage& elf) {
   std::uint64_t dropped = 0;
   for (const package::ElfVersionNeed& need : elf.version_needs()) {
     const auto record = load<Elf64_Verneed>(image.bytes, offset);
-    if (is_replaced_library(need.library)) {
+    if (package::is_replaced_library(need.library)) {
       ++dropped;
       if (previous) {
         auto before = load<Elf64_Verneed>(image.bytes, *previous);
@@ -145,20 +146,30 @@ void drop_needs(LibraryImage& image, const ElfImage& elf) {
     auto entry = load<Elf64_Dyn>(image.bytes, at);
     if (entry.d_tag == DT_NULL) break;
     if (entry.d_tag != DT_NEEDED) continue;
-    if (is_replaced_library(elf.needed()[need++])) {
+    if (package::is_replaced_library(elf.needed()[need++])) {
       entry.d_tag = kIgnoredTag;
       store(image.bytes, at, entry);
     }
   }
 }
 
-void clear_executable_stack(LibraryImage& image, const ElfImage& elf) {
+void clear_executable_stack(LibraryImage& image, const ElfImage& elf, std::string_view what) {
+  bool found = false;
   for (std::size_t index = 0; index < elf.segments().size(); ++index) {
     if (elf.segments()[index].type != PT_GNU_STACK) continue;
+    found = true;
     const std::uint64_t at = elf.tables().program_headers + index * sizeof(Elf64_Phdr);
     auto header = load<Elf64_Phdr>(image.bytes, at);
     header.p_flags = PF_R | PF_W;
     store(image.bytes, at, header);
+  }
+  // The dynamic linker takes that as a wish for executable stacks in the whole process.
+  if (!found) {
+    base::fail(
+        ErrorCode::Incompatible,
+        "{}: the model library has no PT_GNU_STACK header, which means that it wants executable stacks; "
+        "link it with -z noexecstack",
+        what);
   }
 }
 
@@ -174,13 +185,6 @@ std::size_t mapped_bytes(const ElfImage& elf) {
 
 }  // namespace
 
-bool is_replaced_library(std::string_view soname) noexcept {
-  constexpr std::array<std::string_view, 5> kPrefixes{"libtorch", "libc10", "libcuda.", "libcudart",
-                                                      "libgomp"};
-  return std::any_of(kPrefixes.begin(), kPrefixes.end(),
-                     [&](std::string_view prefix) { return soname.starts_with(prefix); });
-}
-
 LibraryImage prepare_library(const ElfImage& elf, std::string_view what, const shim::ImportOptions& options) {
   LibraryImage image;
   const std::size_t size = mapped_bytes(elf);
@@ -193,7 +197,7 @@ LibraryImage prepare_library(const ElfImage& elf, std::string_view what, const s
   bind_symbols(image, elf, what, options);
   drop_version_needs(image, elf);
   drop_needs(image, elf);
-  clear_executable_stack(image, elf);
+  clear_executable_stack(image, elf, what);
   return image;
 }
 

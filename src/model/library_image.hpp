@@ -32,11 +32,9 @@ struct LibraryImage {
 ///   them) among them; entry points are found through `entry_points`, not by the dynamic linker;
 /// - needs of libtorch, CUDA and libgomp go, with their version needs;
 /// - the flag that asks for an executable stack is cleared.
-/// Errors: Unsupported names every import that nothing answers; Corrupt.
+/// Errors: Unsupported names every import that nothing answers; Incompatible where nothing says what stacks
+/// it wants; Corrupt.
 LibraryImage prepare_library(const package::ElfImage& elf, std::string_view what,
                              const shim::ImportOptions& options);
-
-/// True for a library that Penstock stands in for.
-bool is_replaced_library(std::string_view soname) noexcept;
 
 }  // namespace penstock::model

@@ -187,4 +187,22 @@ std::optional<std::size_t> Model::find_input(std::string_view name) const noexce
   return std::nullopt;
 }
 
+std::vector<std::int64_t> Model::input_strides(std::size_t input, std::span<const std::int64_t> sizes) const {
+  if (input >= impl_->inputs.size()) {
+    base::fail(ErrorCode::NotFound, "{} has {} inputs, and no input {}", impl_->what, impl_->inputs.size(),
+               input);
+  }
+  const TensorSpec& spec = impl_->inputs[input];
+  if (sizes.size() != spec.dims.size()) {
+    base::fail(ErrorCode::InvalidArgument, "{}: input {} is {}; {} sizes were given", impl_->what, spec.name,
+               to_string(spec), sizes.size());
+  }
+  const TensorView row_major(nullptr, spec.dtype, sizes);
+  std::vector<std::int64_t> strides(sizes.size());
+  impl_->rules.compiled_strides(input, row_major, strides);
+  return strides;
+}
+
+std::vector<std::vector<std::int64_t>> Model::smallest_sizes() const { return impl_->rules.smallest_sizes(); }
+
 }  // namespace penstock

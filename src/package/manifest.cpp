@@ -6,6 +6,7 @@
 #include "package/elf_image.hpp"
 #include "package/instruction_sets.hpp"
 #include "package/json_reader.hpp"
+#include "package/replaced_libraries.hpp"
 #include "package/text_hints.hpp"
 #include "package/weights.hpp"
 #include "system/machine.hpp"
@@ -157,12 +158,8 @@ class ModelReader {
       uses_sleef = uses_sleef || starts_with(symbol.name, "Sleef_");
     }
     needs.shim_functions.assign(functions.begin(), functions.end());
-    constexpr std::array<std::string_view, 4> kStoodInFor = {"libtorch", "libc10", "libcuda", "libgomp"};
-    for (const std::string_view library : image.needed()) {
-      const bool is_ours = std::any_of(kStoodInFor.begin(), kStoodInFor.end(),
-                                       [&](std::string_view prefix) { return starts_with(library, prefix); });
-      if (!is_ours) needs.libraries.emplace_back(library);
-    }
+    for (const std::string_view library : image.needed())
+      if (!is_replaced_library(library)) needs.libraries.emplace_back(library);
     if (uses_sleef) needs.libraries.emplace_back("libsleef.so.3");
     for (const ElfVersionNeed& need : image.version_needs()) {
       for (const std::string_view version : need.versions) {

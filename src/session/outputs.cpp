@@ -42,10 +42,10 @@ void check_target(const TensorView& target, std::size_t index, const std::string
     base::fail(ErrorCode::InvalidArgument, "{}: the view for out{} reaches {} bytes, its storage has {}",
                what, index, bytes.end - bytes.begin, target.storage_bytes());
   }
-  for (std::size_t dim = 0; dim < target.rank(); ++dim) {
-    if (target.numel() == 0 || target.sizes()[dim] == 1 || target.strides()[dim] != 0) continue;
+  if (tensor::may_overlap_itself(target.sizes(), target.strides())) {
     base::fail(ErrorCode::InvalidArgument,
-               "{}: the view for out{} has all elements of dimension {} at one address", what, index, dim);
+               "{}: the view for out{} has elements at the same address: its sizes are {}, its strides {}",
+               what, index, tensor::sizes_text(target.sizes()), tensor::sizes_text(target.strides()));
   }
 }
 

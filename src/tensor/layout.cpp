@@ -158,6 +158,24 @@ bool is_contiguous(std::span<const std::int64_t> sizes, std::span<const std::int
   return true;
 }
 
+bool may_overlap_itself(std::span<const std::int64_t> sizes, std::span<const std::int64_t> strides) noexcept {
+  std::array<std::size_t, kRoomForDims> order;
+  std::size_t count = 0;
+  for (std::size_t dim = 0; dim < sizes.size(); ++dim) {
+    if (sizes[dim] == 0) return false;
+    if (sizes[dim] != 1) order[count++] = dim;
+  }
+  std::sort(order.begin(), order.begin() + count,
+            [&](std::size_t a, std::size_t b) { return strides[a] < strides[b]; });
+  std::int64_t reach = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::size_t dim = order[i];
+    if (strides[dim] <= reach) return true;
+    reach += (sizes[dim] - 1) * strides[dim];
+  }
+  return false;
+}
+
 void copy_strided(void* destination, std::span<const std::int64_t> destination_strides, const void* source,
                   std::span<const std::int64_t> source_strides, std::span<const std::int64_t> sizes,
                   std::size_t element_bytes) noexcept {

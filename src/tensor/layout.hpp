@@ -25,6 +25,10 @@ void fill_contiguous_strides(std::span<const std::int64_t> sizes, std::span<std:
 /// True where elements lie in row-major order without gaps.
 bool is_contiguous(std::span<const std::int64_t> sizes, std::span<const std::int64_t> strides) noexcept;
 
+/// True where two elements may lie at one address: where dimensions, taken from the smallest stride to the
+/// largest, do not each step past all that lies inside. False is certain, true is not.
+bool may_overlap_itself(std::span<const std::int64_t> sizes, std::span<const std::int64_t> strides) noexcept;
+
 /// Copies elements between two host tensors of the same sizes and element size.
 void copy_strided(void* destination, std::span<const std::int64_t> destination_strides, const void* source,
                   std::span<const std::int64_t> source_strides, std::span<const std::int64_t> sizes,

@@ -6,6 +6,7 @@
 #include "tensor/storage.hpp"
 
 #include <algorithm>
+#include <cstring>
 #include <limits>
 
 namespace penstock {
@@ -131,6 +132,21 @@ Tensor Tensor::copy_of(const TensorView& view) {
   tensor::copy_strided(result.view_.data(), result.strides(), view.data(), view.strides(), view.sizes(),
                        element_bytes(view.dtype()));
   return result;
+}
+
+Tensor Tensor::copy_of(const TensorView& view, std::span<const std::int64_t> strides) {
+  check_host(view, "a copy");
+  const TensorView wanted(nullptr, view.dtype(), view.sizes(), strides, 0);
+  if (tensor::may_overlap_itself(view.sizes(), strides)) {
+    base::fail(ErrorCode::InvalidArgument, "a copy of {} with strides {}: elements would share memory",
+               to_string(view), tensor::sizes_text(strides));
+  }
+  Tensor memory = empty(DType::UInt8, {static_cast<std::int64_t>(wanted.storage_bytes())});
+  void* const data = memory.view_.data();
+  if (wanted.storage_bytes() != 0) std::memset(data, 0, wanted.storage_bytes());
+  tensor::copy_strided(data, strides, view.data(), view.strides(), view.sizes(), element_bytes(view.dtype()));
+  return adopt(TensorView(data, view.dtype(), view.sizes(), strides, wanted.storage_bytes()),
+               std::move(memory.owner_));
 }
 
 Tensor Tensor::adopt(const TensorView& view, std::shared_ptr<void> owner) noexcept {

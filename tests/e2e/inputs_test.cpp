@@ -303,5 +303,18 @@ TEST(ModelConstants, AreThoseOfTheModule) {
   EXPECT_EQ(bytes, (64 * 32 + 32 + 32 * 10 + 16) * sizeof(float));
 }
 
+TEST(ModelInputs, TellStridesAndSmallestSizes) {
+  const Model strided = load_model("strided");
+  EXPECT_EQ(strided.input_strides(0, std::vector<std::int64_t>{5, 6}), (std::vector<std::int64_t>{1, 5}));
+  expect_refused(ErrorCode::NotFound, {"1 inputs", "no input 1"}, [&] {
+    (void)strided.input_strides(1, std::vector<std::int64_t>{5, 6});
+  });
+  expect_refused(ErrorCode::InvalidArgument, {"arg0", "1 sizes"},
+                 [&] { (void)strided.input_strides(0, std::vector<std::int64_t>{5}); });
+  using Sizes = std::vector<std::vector<std::int64_t>>;
+  EXPECT_EQ(load_model("shared").smallest_sizes(), (Sizes{{1, 1}, {1, 1}, {}}));
+  EXPECT_EQ(load_model("narrow").smallest_sizes(), (Sizes{{1, 8}, {1, 8}, {1, 8}}));
+}
+
 }  // namespace
 }  // namespace penstock::testing

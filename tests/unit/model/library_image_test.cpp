@@ -5,6 +5,7 @@
 #include "package/archive.hpp"
 #include "package/elf_image.hpp"
 #include "package/manifest.hpp"
+#include "package/replaced_libraries.hpp"
 
 #include <penstock/error.hpp>
 
@@ -109,20 +110,20 @@ TEST_P(LibraryImageOf, HasNoUniqueAndNoVisibleExports) {
 }
 
 TEST_P(LibraryImageOf, NeedsNoLibraryThatWeStandInFor) {
-  EXPECT_TRUE(std::ranges::any_of(library_.elf.needed(), is_replaced_library));
+  EXPECT_TRUE(std::ranges::any_of(library_.elf.needed(), package::is_replaced_library));
   EXPECT_FALSE(prepared_.needed().empty());
   for (const std::string_view needed : prepared_.needed())
-    EXPECT_FALSE(is_replaced_library(needed)) << needed;
+    EXPECT_FALSE(package::is_replaced_library(needed)) << needed;
   std::vector<std::string_view> kept;
   std::ranges::copy_if(library_.elf.needed(), std::back_inserter(kept),
-                       [](std::string_view name) { return !is_replaced_library(name); });
+                       [](std::string_view name) { return !package::is_replaced_library(name); });
   EXPECT_TRUE(std::ranges::equal(prepared_.needed(), kept));
 }
 
 TEST_P(LibraryImageOf, NeedsNoVersionOfALibraryThatIsGone) {
   std::vector<std::string_view> kept;
   for (const package::ElfVersionNeed& need : library_.elf.version_needs()) {
-    if (!is_replaced_library(need.library)) kept.push_back(need.library);
+    if (!package::is_replaced_library(need.library)) kept.push_back(need.library);
   }
   std::vector<std::string_view> left;
   for (const package::ElfVersionNeed& need : prepared_.version_needs()) left.push_back(need.library);
@@ -140,6 +141,25 @@ TEST_P(LibraryImageOf, AsksForNoExecutableStack) {
   EXPECT_EQ(flags_of_stack(library_.elf).value_or(0) & PF_X, static_cast<std::uint32_t>(PF_X));
   ASSERT_TRUE(flags_of_stack(prepared_).has_value());
   EXPECT_EQ(*flags_of_stack(prepared_), static_cast<std::uint32_t>(PF_R | PF_W));
+}
+
+TEST(LibraryImage, IsRefusedWhereNothingSaysWhatStacksItWants) {
+  const Library library("torch-2.15/add.pt2");
+  std::vector<std::byte> bytes(library.elf.bytes().begin(), library.elf.bytes().end());
+  for (std::size_t i = 0; i < library.elf.segments().size(); ++i) {
+    if (library.elf.segments()[i].type != PT_GNU_STACK) continue;
+    const std::uint32_t none = PT_NULL;
+    std::memcpy(bytes.data() + library.elf.tables().program_headers + i * sizeof(Elf64_Phdr), &none,
+                sizeof none);
+  }
+  const package::ElfImage without = package::ElfImage::parse(bytes, "without");
+  try {
+    prepare_library(without, "without", {});
+    ADD_FAILURE() << "was accepted";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::Incompatible);
+    EXPECT_NE(std::string(error.what()).find("noexecstack"), std::string::npos) << error.what();
+  }
 }
 
 TEST_P(LibraryImageOf, ListsTheEntryPoints) {
@@ -225,17 +245,6 @@ TEST(LibraryImage, NamesAllMissingFunctionsAtOnce) {
         << text;
     for (const std::string& name : missing)
       EXPECT_NE(text.find(name), std::string::npos) << name << " in " << text;
-  }
-}
-
-TEST(LibraryImage, StandsInForTheseLibrariesOnly) {
-  for (const char* name : {"libtorch.so", "libtorch_cpu.so", "libtorch_cuda.so", "libc10.so", "libcuda.so.1",
-                           "libcudart.so.12", "libgomp.so.1", "libgomp-a34b3233.so.1"}) {
-    EXPECT_TRUE(is_replaced_library(name)) << name;
-  }
-  for (const char* name :
-       {"libc.so.6", "libstdc++.so.6", "libgcc_s.so.1", "libm.so.6", "libcudnn.so.9", ""}) {
-    EXPECT_FALSE(is_replaced_library(name)) << name;
   }
 }
 

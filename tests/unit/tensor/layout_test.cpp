@@ -120,5 +120,20 @@ TEST(Layout, CopyOfNothingTouchesNothing) {
   copy_strided(nullptr, Dims{0, 1}, nullptr, Dims{0, 1}, Dims{0, 4}, 4);
 }
 
+TEST(Layout, TellsWhereElementsMayShareAnAddress) {
+  const auto may = [](std::vector<std::int64_t> sizes, std::vector<std::int64_t> strides) {
+    return may_overlap_itself(sizes, strides);
+  };
+  EXPECT_FALSE(may({}, {}));
+  EXPECT_FALSE(may({2, 3}, {3, 1}));
+  EXPECT_FALSE(may({2, 3}, {1, 2}));
+  EXPECT_FALSE(may({2, 3}, {7, 2}));
+  EXPECT_FALSE(may({1, 3}, {0, 1})) << "a size of 1 has no second element";
+  EXPECT_FALSE(may({0, 3}, {0, 0})) << "no element at all";
+  EXPECT_TRUE(may({2, 3}, {0, 1}));
+  EXPECT_TRUE(may({2, 2}, {1, 1}));
+  EXPECT_TRUE(may({3, 3}, {2, 1}));
+}
+
 }  // namespace
 }  // namespace penstock::tensor

@@ -136,5 +136,20 @@ TEST(TensorSpec, IsWrittenWithItsRanges) {
   EXPECT_EQ(to_string(spec), "float32[1..64, 3, 2..]");
 }
 
+TEST(Tensor, IsCopiedToTheStridesAskedFor) {
+  const std::array<float, 6> numbers{0, 1, 2, 3, 4, 5};
+  const TensorView view(const_cast<float*>(numbers.data()), DType::Float32, {2, 3});
+  const std::vector<std::int64_t> strides{1, 4};
+  const Tensor copy = Tensor::copy_of(view, strides);
+  EXPECT_EQ(std::vector<std::int64_t>(copy.strides().begin(), copy.strides().end()), strides);
+  EXPECT_EQ(copy.view().storage_bytes(), 10 * sizeof(float));
+  const std::vector<float> expected{0, 3, 0, 0, 1, 4, 0, 0, 2, 5};
+  const auto* data = static_cast<const float*>(copy.view().data());
+  EXPECT_EQ(std::vector<float>(data, data + 10), expected);
+  const std::vector<std::int64_t> shared{0, 1};
+  EXPECT_THROW(Tensor::copy_of(view, shared), Error);
+  EXPECT_THROW(Tensor::copy_of(view, std::vector<std::int64_t>{1}), Error);
+}
+
 }  // namespace
 }  // namespace penstock
