@@ -54,4 +54,13 @@ void refuse_while_probing() {
   }
 }
 
+cpu::OpContext operator_context() {
+  refuse_while_probing();
+  const CallContext* context = current_context();
+  if (context == nullptr || context->operators == nullptr) {
+    base::fail(ErrorCode::Internal, "the model called an operator outside of a run");
+  }
+  return {*context->operators, context->threads};
+}
+
 }  // namespace penstock::shim

@@ -87,6 +87,10 @@ std::int32_t guarded(Work&& work) noexcept {
   }
 }
 
+/// Where the operators of the current run keep their state. Errors: Internal outside of a run; while
+/// probing, as refuse_while_probing.
+cpu::OpContext operator_context();
+
 /// Throws where the current call may only run input checks.
 void refuse_while_probing();
 

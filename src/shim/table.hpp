@@ -17,7 +17,7 @@ std::span<const TableEntry> metadata_functions();
 std::span<const TableEntry> scalar_functions();
 std::span<const TableEntry> guard_functions();
 std::span<const TableEntry> check_functions();
-std::span<const TableEntry> cpu_operator_functions();
+std::span<const TableEntry> linear_algebra_functions();
 std::span<const TableEntry> runtime_functions();
 std::span<const TableEntry> openmp_functions();
 

@@ -5,27 +5,12 @@
 #include "shim/results.hpp"
 #include "shim/table.hpp"
 
-#include "base/fail.hpp"
-
 #include <array>
 
 using namespace penstock;
 using penstock::shim::checked_span;
 using penstock::shim::guarded;
-
-namespace {
-
-/// Where the operators of the current run keep their state. Errors: Internal outside of a run.
-cpu::OpContext operator_context() {
-  shim::refuse_while_probing();
-  const shim::CallContext* context = shim::current_context();
-  if (context == nullptr || context->operators == nullptr) {
-    base::fail(ErrorCode::Internal, "the model called an operator outside of a run");
-  }
-  return {*context->operators, context->threads};
-}
-
-}  // namespace
+using penstock::shim::operator_context;
 
 extern "C" {
 
@@ -89,7 +74,7 @@ AOTITorchError penstock_cpu_convolution(AtenTensorHandle input, AtenTensorHandle
 
 namespace penstock::shim {
 
-std::span<const TableEntry> cpu_operator_functions() {
+std::span<const TableEntry> linear_algebra_functions() {
   static const std::array kTable{
       entry("aoti_torch_cpu_addmm_out", &penstock_cpu_addmm_out),
       entry("aoti_torch_cpu_mm_out", &penstock_cpu_mm_out),
