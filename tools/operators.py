@@ -19,7 +19,7 @@ HEADERS = {
     "Operators of any device": ["inductor/aoti_torch/generated/c_shim_aten.h"],
     "Tensors, scalars, guards and others": ["inductor/aoti_torch/c/shim.h"],
 }
-ENTRY = re.compile(r'entry\(\s*"(\w+)"')
+ENTRY = re.compile(r'"(aoti_\w+)"')
 DECLARED = re.compile(r"\b(aoti_(?:torch|record)_\w+)\s*\(")
 SKIPPED = 77
 
