@@ -14,7 +14,11 @@ std::vector<TableEntry> sorted_table() {
   std::vector<TableEntry> table;
   for (const auto family :
        {tensor_functions(), metadata_functions(), scalar_functions(), guard_functions(), check_functions(),
+<<<<<<< HEAD
         linear_algebra_functions(), order_functions(), runtime_functions(), openmp_functions()}) {
+=======
+        linear_algebra_functions(), neural_functions(), runtime_functions(), openmp_functions()}) {
+>>>>>>> neural
     table.insert(table.end(), family.begin(), family.end());
   }
   std::sort(table.begin(), table.end(),

@@ -41,13 +41,25 @@ class Recording:
         self.cases = []
         self.data = b""
 
-    def add(self, case: dict, answer: torch.Tensor) -> None:
+    def store(self, answer: torch.Tensor) -> dict:
+        """Keeps one answer and tells where."""
         stored = answer.contiguous()
         if stored.dtype in (torch.bfloat16, torch.float16):
             stored = stored.float()
-        case["answer_dtype"] = str(stored.dtype).removeprefix("torch.")
-        case["offset"] = len(self.data)
+        place = {"answer_dtype": str(stored.dtype).removeprefix("torch."), "offset": len(self.data)}
         self.data += stored.numpy().tobytes()
+        return place
+
+    def add(self, case: dict, answer: torch.Tensor) -> None:
+        case.update(self.store(answer))
+        self.cases.append(case)
+
+    def add_results(self, case: dict, answers: list) -> None:
+        """A case with several results, each with the layout that it has."""
+        case["results"] = [
+            {"dtype": str(one.dtype).removeprefix("torch."), "sizes": list(one.shape),
+             "strides": list(one.stride()), **self.store(one)} for one in answers
+        ]
         self.cases.append(case)
 
     def write(self) -> None:

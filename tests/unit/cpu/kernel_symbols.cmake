@@ -1,15 +1,15 @@
-# Fails where an object of src/cpu/gemm_*.cpp defines a symbol that the linker may merge with another
+# Fails where an object of src/cpu/gemm_*.cpp or attention_*.cpp defines a symbol that the linker may merge with another
 # object's and that is not in a namespace of its own. OBJECTS is separated by "|".
 string(REPLACE "|" ";" objects "${OBJECTS}")
 list(LENGTH objects count)
-if(count LESS 3)
+if(count LESS 6)
   message(FATAL_ERROR "expected the objects of every instruction set; got: ${OBJECTS}")
 endif()
 foreach(object IN LISTS objects)
-  if(NOT object MATCHES "gemm_([a-z0-9]+)\\.cpp")
+  if(NOT object MATCHES "(gemm|attention)_([a-z0-9]+)\\.cpp")
     message(FATAL_ERROR "unexpected object: ${object}")
   endif()
-  set(own "penstock_eigen_${CMAKE_MATCH_1}")
+  set(own "penstock_eigen_${CMAKE_MATCH_2}")
   execute_process(COMMAND "${NM}" -C --defined-only "${object}" OUTPUT_VARIABLE symbols COMMAND_ERROR_IS_FATAL ANY)
   string(REGEX MATCHALL "[^\n]* [WVu] [^\n]*" weak "${symbols}")
   if(NOT weak)

@@ -1,0 +1,193 @@
+#include "cpu/attention.hpp"
+
+#include "cpu/attention_kernels.hpp"
+#include "system/machine.hpp"
+#include "tensor/layout.hpp"
+
+#include <penstock/error.hpp>
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <limits>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace penstock::cpu {
+namespace {
+
+using tensor::TensorObject;
+using tensor::TensorObjectPtr;
+using Dims = std::vector<std::int64_t>;
+
+TensorObjectPtr make(const Dims& sizes, Dims strides = {}, DType dtype = DType::Float32) {
+  if (strides.empty()) {
+    strides.resize(sizes.size());
+    tensor::fill_contiguous_strides(sizes, strides);
+  }
+  const auto count = static_cast<std::size_t>(tensor::checked_extent(sizes, strides).value());
+  tensor::Storage* storage = tensor::allocate_host_storage(count * element_bytes(dtype));
+  TensorObjectPtr made(tensor::make_tensor(storage, {dtype, sizes, strides, 0}));
+  storage->drop();
+  return made;
+}
+
+/// Logical element `i` of a float tensor.
+float& at(const TensorObject& tensor, std::int64_t i) {
+  std::int64_t place = 0;
+  for (std::int32_t dim = tensor.rank; dim-- > 0;) {
+    const auto d = static_cast<std::size_t>(dim);
+    place += i % tensor.size[d] * tensor.stride[d];
+    i /= tensor.size[d];
+  }
+  return reinterpret_cast<float*>(tensor.data)[place];
+}
+
+TensorObjectPtr filled(const Dims& sizes, const Dims& strides, int seed) {
+  TensorObjectPtr made = make(sizes, strides);
+  for (std::int64_t i = 0; i < made->numel; ++i) {
+    at(*made, i) = static_cast<float>((i * 37 + seed * 11) % 64) / 32 - 1;
+  }
+  return made;
+}
+
+struct Answer {
+  TensorObjectPtr out;
+  TensorObjectPtr log_sum;
+};
+
+Answer run(const Attention& attention, int threads = 1) {
+  OpState state;
+  OpContext context{state, threads};
+  const AttentionOutput output = attention_output(attention);
+  Answer answer{make(output.out.sizes, output.out.strides, output.out.dtype),
+                make(output.log_sum.sizes, output.log_sum.strides, output.log_sum.dtype)};
+  attend(context, *answer.out, *answer.log_sum, attention);
+  return answer;
+}
+
+TEST(Attention, TakesElementsThatDoNotFollowOneAnother) {
+  const Dims sizes{2, 3, 5, 4};
+  const Dims columns{60, 20, 1, 5};
+  const TensorObjectPtr plain = filled(sizes, {}, 1);
+  const TensorObjectPtr other = filled(sizes, columns, 1);
+  const Answer expected = run({*plain, *plain, *plain});
+  const Answer actual = run({*other, *other, *other});
+  EXPECT_EQ(Dims(actual.out->strides().begin(), actual.out->strides().end()), columns);
+  for (std::int64_t i = 0; i < plain->numel; ++i) {
+    EXPECT_FLOAT_EQ(at(*actual.out, i), at(*expected.out, i)) << i;
+  }
+}
+
+TEST(Attention, GivesZerosWhereThereIsNothingToSee) {
+  const TensorObjectPtr query = filled({1, 2, 3, 4}, {}, 1);
+  const TensorObjectPtr none = make({1, 2, 0, 4});
+  const Answer answer = run({*query, *none, *none});
+  for (std::int64_t i = 0; i < query->numel; ++i) EXPECT_EQ(at(*answer.out, i), 0);
+  for (std::int64_t i = 0; i < 6; ++i) EXPECT_EQ(at(*answer.log_sum, i), 0);
+}
+
+TEST(Attention, PassesOnWhatIsNotANumber) {
+  const TensorObjectPtr query = filled({1, 1, 20, 4}, {}, 1);
+  const TensorObjectPtr key = filled({1, 1, 9, 4}, {}, 2);
+  at(*query, 4 * 3) = std::numeric_limits<float>::quiet_NaN();
+  const Answer answer = run({*query, *key, *key});
+  for (std::int64_t i = 0; i < query->numel; ++i) EXPECT_EQ(std::isnan(at(*answer.out, i)), i / 4 == 3) << i;
+}
+
+TEST(Attention, KeepsLargeScoresFinite) {
+  const TensorObjectPtr query = filled({1, 1, 3, 4}, {}, 1);
+  const TensorObjectPtr key = filled({1, 1, 9, 4}, {}, 2);
+  const Answer answer = run({.query = *query, .key = *key, .value = *key, .scale = 1e6});
+  for (std::int64_t i = 0; i < query->numel; ++i) EXPECT_TRUE(std::isfinite(at(*answer.out, i))) << i;
+}
+
+TEST(Attention, RefusesWhatDoesNotGoTogether) {
+  const TensorObjectPtr query = make({2, 3, 5, 4});
+  const TensorObjectPtr key = make({2, 3, 6, 4});
+  const TensorObjectPtr deeper = make({2, 3, 6, 5});
+  const TensorObjectPtr twice = make({2, 3, 6, 4}, {}, DType::Float64);
+  const TensorObjectPtr mask = make({5, 7});
+  const TensorObjectPtr whole = make({2, 3, 6, 4}, {}, DType::Int32);
+  const auto code_of = [](const Attention& attention) {
+    try {
+      attention_output(attention);
+    } catch (const Error& error) {
+      return error.code();
+    }
+    ADD_FAILURE() << "not refused";
+    return ErrorCode::Internal;
+  };
+  EXPECT_EQ(code_of({*query, *key, *deeper}), ErrorCode::InvalidArgument);
+  EXPECT_EQ(code_of({*query, *key, *query}), ErrorCode::InvalidArgument);
+  EXPECT_EQ(code_of({*query, *twice, *twice}), ErrorCode::InvalidArgument);
+  EXPECT_EQ(code_of({*query, *key, *key, mask.get()}), ErrorCode::InvalidArgument);
+  EXPECT_EQ(code_of({*whole, *whole, *whole}), ErrorCode::Unsupported);
+}
+
+/// Every unit that this machine can run, on every number of queries that a block can have.
+class AttentionUnit : public testing::TestWithParam<std::string> {};
+
+TEST_P(AttentionUnit, AgreesWithTheDefinition) {
+  const std::string name = GetParam();
+  if (name != "baseline" && !system::has_instruction_set(name)) GTEST_SKIP() << "no " << name;
+  const AttentionKernels& kernels =
+      name == "baseline" ? kAttentionBaseline : (name == "AVX2" ? kAttentionAvx2 : kAttentionAvx512);
+  constexpr std::int64_t kDepth = 19;
+  constexpr std::int64_t kKeys = 211;
+  const std::int64_t most = kernels.float64_lanes * kAttentionVectors;
+  std::vector<double> query(static_cast<std::size_t>(most * kDepth));
+  std::vector<double> key(static_cast<std::size_t>(kKeys * kDepth));
+  std::vector<double> value(key.size());
+  for (std::size_t i = 0; i < query.size(); ++i) query[i] = static_cast<double>(i * 7 % 13) / 13;
+  for (std::size_t i = 0; i < key.size(); ++i) key[i] = static_cast<double>(i * 5 % 17) / 17;
+  for (std::size_t i = 0; i < key.size(); ++i) value[i] = static_cast<double>(i * 3 % 19) / 19;
+  const std::size_t elements = attention_scratch_elements(kernels.float64_lanes, kDepth);
+  const std::unique_ptr<void, decltype(&std::free)> scratch(
+      std::aligned_alloc(64, (elements * sizeof(double) + 63) & ~std::size_t{63}), &std::free);
+  for (std::int64_t queries = 1; queries <= most; ++queries) {
+    std::vector<double> out(static_cast<std::size_t>(queries * kDepth));
+    std::vector<double> sums(static_cast<std::size_t>(queries));
+    AttentionBlock block{queries,
+                         kKeys,
+                         kDepth,
+                         {query.data(), kDepth},
+                         {key.data(), kDepth},
+                         {value.data(), kDepth},
+                         nullptr,
+                         0,
+                         0,
+                         2,  // Of the head's queries, two come before.
+                         0.5,
+                         out.data(),
+                         kDepth,
+                         sums.data(),
+                         1,
+                         scratch.get()};
+    kernels.float64(block);
+    for (std::int64_t i = 0; i < queries; ++i) {
+      std::vector<double> expected(kDepth);
+      double sum = 0;
+      for (std::int64_t k = 0; k < std::min(kKeys, i + 3); ++k) {
+        double score = 0;
+        for (std::int64_t d = 0; d < kDepth; ++d) score += query[i * kDepth + d] * key[k * kDepth + d];
+        const double weight = std::exp(score / 2);
+        sum += weight;
+        for (std::int64_t d = 0; d < kDepth; ++d) expected[d] += weight * value[k * kDepth + d];
+      }
+      EXPECT_NEAR(sums[i], std::log(sum), 1e-12) << queries << " " << i;
+      for (std::int64_t d = 0; d < kDepth; ++d) {
+        EXPECT_NEAR(out[i * kDepth + d], expected[d] / sum, 1e-12) << queries << " " << i << " " << d;
+      }
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, AttentionUnit, testing::Values("baseline", "AVX2", "AVX512F"),
+                         [](const auto& unit) { return unit.param; });
+
+}  // namespace
+}  // namespace penstock::cpu
