@@ -78,8 +78,9 @@ def make_package(name, make, folder):
         # A team of threads of any size, so that one package serves every comparison.
         torch._inductor.aoti_compile_and_package(exported, package_path=str(package),
                                                  inductor_configs={"cpp.dynamic_threads": True})
-        loaded = torch._inductor.aoti_load_package(str(package))
         for number, (args, kwargs) in enumerate([(case.args, case.kwargs), *case.more]):
+            # Loaded anew each time: a model may change its buffers, and each run of ours is a process.
+            loaded = torch._inductor.aoti_load_package(str(package))
             inputs = tree_leaves(tree_map(clone, (args, kwargs)))
             save_file({f"arg{i}": t.contiguous() for i, t in enumerate(inputs)},
                       folder / f"{name}.{number}.inputs.safetensors")
@@ -103,7 +104,6 @@ def run_package(cli, name, runs, folder):
     worst, problems = 0.0, []
     for number in range(runs):
         stem = folder / f"{name}.{number}"
-        # A model that changes its buffers starts anew in each process: only its first run is compared.
         command = [cli, "run", package, "--inputs", f"{stem}.inputs.safetensors",
                    "--outputs", f"{stem}.outputs.safetensors"]
         ran = subprocess.run(command, capture_output=True, text=True)
