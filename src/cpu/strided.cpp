@@ -3,7 +3,9 @@
 #include "base/fail.hpp"
 #include "tensor/layout.hpp"
 
+#include <cstring>
 #include <numeric>
+#include <type_traits>
 
 namespace penstock::cpu {
 namespace {
@@ -144,6 +146,27 @@ Dims without_dim(const tensor::TensorObject& tensor, std::size_t dim) {
   Dims sizes(tensor.sizes().begin(), tensor.sizes().end());
   if (!sizes.empty()) sizes[dim] = 1;
   return sizes;
+}
+
+void move_elements(std::byte* to, std::int64_t to_step, const std::byte* from, std::int64_t from_step,
+                   std::int64_t count, std::size_t element_bytes) noexcept {
+  if (to_step == 1 && from_step == 1) {
+    std::memmove(to, from, static_cast<std::size_t>(count) * element_bytes);
+    return;
+  }
+  const auto move = [&]<std::size_t kBytes>(std::integral_constant<std::size_t, kBytes>) {
+    constexpr auto kStep = static_cast<std::int64_t>(kBytes);
+    for (std::int64_t i = 0; i < count; ++i) {
+      std::memcpy(to + i * to_step * kStep, from + i * from_step * kStep, kBytes);
+    }
+  };
+  switch (element_bytes) {
+    case 1: return move(std::integral_constant<std::size_t, 1>{});
+    case 2: return move(std::integral_constant<std::size_t, 2>{});
+    case 4: return move(std::integral_constant<std::size_t, 4>{});
+    case 8: return move(std::integral_constant<std::size_t, 8>{});
+    default: return move(std::integral_constant<std::size_t, 16>{});
+  }
 }
 
 }  // namespace penstock::cpu

@@ -59,6 +59,10 @@ Lane lane_of(const tensor::TensorObject& tensor, std::size_t dim);
 /// Sizes with 1 in the place of `dim`: a walk over them finds the start of every lane along `dim`.
 Dims without_dim(const tensor::TensorObject& tensor, std::size_t dim);
 
+/// Copies `count` elements; steps are in elements.
+void move_elements(std::byte* to, std::int64_t to_step, const std::byte* from, std::int64_t from_step,
+                   std::int64_t count, std::size_t element_bytes) noexcept;
+
 /// Neighboring elements of a walk: where they begin in each of N tensors, how far apart they are there,
 /// and how many there are. In elements.
 template <std::size_t N>

@@ -166,16 +166,6 @@ AOTITorchError masked_select(AtenTensorHandle self, AtenTensorHandle mask, AtenT
   });
 }
 
-AOTITorchError masked_scatter(AtenTensorHandle self, AtenTensorHandle mask, AtenTensorHandle source,
-                              AtenTensorHandle* ret) {
-  return guarded([&] {
-    TensorObjectPtr made = make_result(self->dtype, cpu::broadcast_sizes(self->sizes(), mask->sizes()));
-    cpu::copy(*made, *self);
-    cpu::masked_scatter(*made, *mask, *source);
-    *ret = made.release();
-  });
-}
-
 AOTITorchError repeat_interleave(AtenTensorHandle repeats, std::int64_t* output_size, AtenTensorHandle* ret) {
   return guarded([&] {
     refuse_while_probing();
@@ -272,7 +262,6 @@ std::span<const TableEntry> order_functions() {
       entry("aoti_torch_cpu_nonzero", &nonzero),
       entry("aoti_torch_cpu_nonzero_static", &nonzero_static),
       entry("aoti_torch_cpu_masked_select", &masked_select),
-      entry("aoti_torch_cpu_masked_scatter", &masked_scatter),
       entry("aoti_torch_cpu_repeat_interleave_Tensor", &repeat_interleave),
       entry("aoti_torch_cpu_searchsorted_Tensor", &searchsorted),
       entry("aoti_torch_cpu_searchsorted_Scalar", &searchsorted_scalar),

@@ -46,6 +46,8 @@ class OperatorCase {
   /// A tensor that the function writes to, as its next result.
   void add_result(tensor::TensorObjectPtr made) { results_.push_back(std::move(made)); }
 
+  [[nodiscard]] AtenTensorHandle last_result() const { return results_.back().get(); }
+
   /// Calls `call` with this case and fails the current test where it does not what libtorch did.
   void check(const std::function<AOTITorchError(OperatorCase&)>& call);
 

@@ -61,7 +61,8 @@ class OperatorRecording:
         try:
             answers = call()
         except (RuntimeError, IndexError) as error:
-            case["error"] = str(error).splitlines()[0]
+            # Dtypes have other names there.
+            case["error"] = str(error).splitlines()[0].partition(", got Float")[0]
         else:
             answers = (answers,) if isinstance(answers, torch.Tensor) else answers
             case["answers"] = [self.number(answer.detach(), False) for answer in answers]

@@ -1,29 +1,7 @@
-#include "contract/operator_recording.hpp"
-#include "shim/imports.hpp"
-
-#include <gtest/gtest.h>
-
-#include <map>
+#include "contract/operator_call.hpp"
 
 namespace penstock::contract {
 namespace {
-
-using Call = std::function<AOTITorchError(OperatorCase&)>;
-using Handle = AtenTensorHandle;
-using Int = std::int64_t;
-using Flag = std::int32_t;
-
-/// The function that answers an import, called with `arguments`.
-template <class... Arguments>
-AOTITorchError call(const std::string& name, Arguments... arguments) {
-  const shim::Import import = shim::resolve_import(name, {});
-  EXPECT_EQ(import.kind, shim::ImportKind::Ours) << name;
-  if (import.address == nullptr) return 1;
-  return reinterpret_cast<AOTITorchError (*)(Arguments...)>(import.address)(arguments...);
-}
-
-Int number(OperatorCase& one, const char* name) { return one.json().at(name).get<Int>(); }
-Flag flag(OperatorCase& one, const char* name) { return one.json().at(name).get<bool>() ? 1 : 0; }
 
 Call scan_of(const std::string& name) {
   return [name](OperatorCase& one) {
@@ -153,13 +131,7 @@ const std::map<std::string, Call>& calls() {
   return kCalls;
 }
 
-TEST(OrderContract, AnswersAsLibtorch) {
-  const OperatorRecording recording("order");
-  ASSERT_FALSE(recording.cases().empty());
-  for (const auto& one : recording.cases()) {
-    OperatorCase(recording, one).check(calls().at(one.at("op").get<std::string>()));
-  }
-}
+TEST(OrderContract, AnswersAsLibtorch) { run_recording("order", calls()); }
 
 }  // namespace
 }  // namespace penstock::contract

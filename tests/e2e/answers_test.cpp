@@ -19,8 +19,9 @@ std::vector<Case> cases() {
     for (const char* name : {"add", "mlp", "shared"}) result.push_back({name, name, torch});
   }
   for (const char* name :
-       {"add", "mlp", "shared", "multi", "conv", "matmuls", "matmuls64", "threads2", "threads_all", "dtypes",
-        "empty", "strided", "weights_out", "inplace", "fails", "other_root", "native"}) {
+       {"add",      "mlp",         "shared",    "multi",     "conv",       "matmuls",     "matmuls64",
+        "threads2", "threads_all", "dtypes",    "empty",     "strided",    "weights_out", "inplace",
+        "fails",    "missing_ops", "selection", "placement", "other_root", "native"}) {
     result.push_back({name, name, "2.15"});
   }
   result.push_back({"empty", "empty.n3", "2.15"});

@@ -178,7 +178,7 @@ TEST(Unload, LeavesNothingAfterFailedRuns) {
 }
 
 TEST(Unload, LeavesNothingAfterRefusedAndCancelledLoads) {
-  const Package missing = open_package("missing_ops");
+  const Package missing = open_package("unsupported_ops");
   const Package package = open_package("add");
   LoadOptions options;
   options.progress = [](const LoadProgress& progress) { return progress.stage != "inputs"; };

@@ -319,6 +319,54 @@ def missing_ops():
     return Case(MissingOps(), (torch.randn(6, 10),))
 
 
+class UnsupportedOps(torch.nn.Module):
+    """Factorizations, which Penstock does not answer."""
+
+    def forward(self, x, y):
+        packed, scales = torch.geqrf(x)
+        return torch.ormqr(packed, scales, y), torch.cholesky_inverse(x), torch.cholesky_solve(y, x)
+
+
+def unsupported_ops():
+    return Case(UnsupportedOps(), (torch.eye(6) + 0.1 * torch.rand(6, 6), torch.randn(6, 6)))
+
+
+class Selection(torch.nn.Module):
+    """Results whose sizes depend on values, and what is done with them."""
+
+    def forward(self, x, mask):
+        chosen = torch.masked_select(x, mask)
+        rows = x[torch.nonzero(mask[:, 0]).squeeze(1)]
+        return chosen * 2, chosen.sum(), rows + 1, torch.where(mask)[1].to(torch.float64)
+
+
+def selection():
+    return Case(
+        Selection(),
+        (torch.randn(6, 10), torch.randn(6, 10) > 0),
+        dynamic_shapes=({0: (rows := Dim("rows", min=2, max=64))}, {0: rows}),
+    )
+
+
+class Placement(torch.nn.Module):
+    """Elements put at places that other inputs name."""
+
+    def forward(self, x, places, source):
+        put = torch.index_put(x, (places,), source, accumulate=True)
+        columns = places.unsqueeze(1).expand(-1, x.shape[1])
+        reduced = [x.scatter_reduce(0, columns, source, kind) for kind in ("sum", "mean", "amax", "prod")]
+        x.index_put_((places,), source)
+        return put, *reduced, x.scatter(0, columns, source), x * 2
+
+
+def placement():
+    return Case(
+        Placement(),
+        (torch.randn(7, 5), torch.tensor([6, 0, 6, 3]), torch.randn(4, 5)),
+        bad_inputs={".bad": ((torch.randn(7, 5), torch.tensor([6, 7, 6, 3]), torch.randn(4, 5)), {})},
+    )
+
+
 class Fails(torch.nn.Module):
     """Work, then a look-up that checks its index, then more work."""
 
@@ -470,6 +518,7 @@ def make_cuda_meta(out):
 CASES = [
     add, mlp, shared, multi, conv, matmuls, matmuls64, threads2, threads_all, dtypes, empty,
     strided, weights_out, inplace, missing_ops, fails, native,
+    unsupported_ops, selection, placement,
 ]
 if VERSION < (2, 13):
     CASES += [square]

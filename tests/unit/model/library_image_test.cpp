@@ -226,7 +226,7 @@ INSTANTIATE_TEST_SUITE_P(Torch, LibraryImageOf,
                          });
 
 TEST(LibraryImage, NamesAllMissingFunctionsAtOnce) {
-  const Library library("torch-2.15/missing_ops.pt2");
+  const Library library("torch-2.15/unsupported_ops.pt2");
   std::vector<std::string> missing;
   for (const package::ElfSymbol& symbol : library.elf.symbols()) {
     if (symbol.is_import() && shim::resolve_import(symbol.name, {}).kind == shim::ImportKind::Missing) {
@@ -235,12 +235,12 @@ TEST(LibraryImage, NamesAllMissingFunctionsAtOnce) {
   }
   ASSERT_GE(missing.size(), 3u);
   try {
-    prepare_library(library.elf, "missing_ops.pt2", {});
+    prepare_library(library.elf, "unsupported_ops.pt2", {});
     FAIL() << "was prepared";
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ErrorCode::Unsupported);
     const std::string text = error.what();
-    EXPECT_NE(text.find("missing_ops.pt2 needs " + std::to_string(missing.size()) + " functions"),
+    EXPECT_NE(text.find("unsupported_ops.pt2 needs " + std::to_string(missing.size()) + " functions"),
               std::string::npos)
         << text;
     for (const std::string& name : missing)

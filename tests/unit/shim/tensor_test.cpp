@@ -286,15 +286,6 @@ TEST(ShimTensor, CopiesOfSizesThatDoNotBroadcastAreRefused) {
   }
 }
 
-TEST(ShimTensor, CloneOfGapsKeepsTheOrderOfDimensions) {
-  auto values = counting();
-  const Handle gaps = over(values.data(), {3, 2}, {2, 8});
-  Handle clone;
-  ASSERT_EQ(penstock_clone(gaps.get(), clone.out()), 0);
-  EXPECT_EQ(strides_of(clone), (Numbers{1, 3}));
-  EXPECT_EQ(at(clone, {2, 1}), 12);
-}
-
 TEST(ShimTensor, ZeroFillsWhatIsStridedAndNoMore) {
   auto values = counting();
   const Handle gaps = over(values.data(), {3, 2}, {8, 2}, 1);

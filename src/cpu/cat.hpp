@@ -1,0 +1,32 @@
+#pragma once
+
+#include "cpu/strided.hpp"
+#include "tensor/tensor_object.hpp"
+
+#include <penstock/dtype.hpp>
+
+#include <cstdint>
+#include <span>
+
+namespace penstock::cpu {
+
+using TensorList = std::span<tensor::TensorObject* const>;
+
+/// The dtype that PyTorch gives a result of elements of both. Errors: Unsupported for unsigned types of
+/// more than 8 bits beside other integers, as there.
+DType promote(DType a, DType b);
+
+/// What a concatenation looks like.
+struct CatResult {
+  DType dtype = DType::Float32;
+  ResultLayout layout;
+};
+
+/// Errors: InvalidArgument in PyTorch's words for tensors that do not go together.
+CatResult cat_result(TensorList tensors, std::int64_t dim);
+
+/// out = the tensors one after the other along `dim`, converted to its dtype; `out` is made as cat_result
+/// says. Tensors of sizes [0] are left out. Source: torch.cat.
+void cat(const tensor::TensorObject& out, TensorList tensors, std::int64_t dim);
+
+}  // namespace penstock::cpu
