@@ -4,6 +4,7 @@
 #include "system/dynamic_library.hpp"
 
 #include <algorithm>
+#include <array>
 #include <string>
 #include <vector>
 
@@ -12,9 +13,12 @@ namespace {
 
 std::vector<TableEntry> sorted_table() {
   std::vector<TableEntry> table;
-  for (const auto family :
-       {tensor_functions(), metadata_functions(), scalar_functions(), guard_functions(), check_functions(),
-        linear_algebra_functions(), neural_functions(), runtime_functions(), openmp_functions()}) {
+  const std::array families{
+      tensor_functions(),  metadata_functions(),       scalar_functions(), guard_functions(),
+      check_functions(),   linear_algebra_functions(), order_functions(),  neural_functions(),
+      runtime_functions(), openmp_functions(),
+  };
+  for (const auto family : families) {
     table.insert(table.end(), family.begin(), family.end());
   }
   std::sort(table.begin(), table.end(),

@@ -88,6 +88,15 @@ tensor::TensorObjectPtr make_result(DType dtype, std::span<const std::int64_t> s
   return make_result(dtype, sizes, used);
 }
 
+tensor::TensorObjectPtr reshaped(const tensor::TensorObject& tensor, std::span<const std::int64_t> sizes) {
+  std::array<std::int64_t, tensor::kRoomForDims> strides;
+  const std::span<std::int64_t> used(strides.data(), sizes.size());
+  tensor::fill_contiguous_strides(sizes, used);
+  return tensor::TensorObjectPtr(tensor::make_tensor(
+      tensor.storage,
+      {.dtype = tensor.dtype, .sizes = sizes, .strides = used, .storage_offset = tensor.storage_offset}));
+}
+
 tensor::TensorObjectPtr share(const tensor::TensorObject& tensor) {
   return tensor::TensorObjectPtr(
       tensor::make_tensor(tensor.storage, {.dtype = tensor.dtype,

@@ -25,6 +25,9 @@ tensor::TensorObjectPtr make_result(DType dtype, std::span<const std::int64_t> s
 /// The same, row-major.
 tensor::TensorObjectPtr make_result(DType dtype, std::span<const std::int64_t> sizes);
 
+/// The same memory with other sizes, row-major: for a tensor that is row-major and as many elements.
+tensor::TensorObjectPtr reshaped(const tensor::TensorObject& tensor, std::span<const std::int64_t> sizes);
+
 /// Another handle of the same tensor.
 tensor::TensorObjectPtr share(const tensor::TensorObject& tensor);
 

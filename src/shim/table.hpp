@@ -18,6 +18,7 @@ std::span<const TableEntry> scalar_functions();
 std::span<const TableEntry> guard_functions();
 std::span<const TableEntry> check_functions();
 std::span<const TableEntry> linear_algebra_functions();
+std::span<const TableEntry> order_functions();
 std::span<const TableEntry> neural_functions();
 std::span<const TableEntry> runtime_functions();
 std::span<const TableEntry> openmp_functions();

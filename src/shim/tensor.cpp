@@ -1,3 +1,5 @@
+#include "cpu/copy.hpp"
+#include "cpu/strided.hpp"
 #include "shim/abi.hpp"
 #include "shim/context.hpp"
 #include "shim/results.hpp"
@@ -55,41 +57,6 @@ TensorObjectPtr tensor_over(void* data, DType dtype, std::span<const std::int64_
 TensorObjectPtr view_of(const TensorObject& self, const tensor::Layout& layout) {
   if (self.storage == nullptr) fail(ErrorCode::InvalidArgument, "a view of an undefined tensor");
   return TensorObjectPtr(tensor::make_tensor(self.storage, layout));
-}
-
-void copy_elements(const TensorObject& destination, const TensorObject& source) {
-  if (destination.dtype != source.dtype || destination.rank != source.rank ||
-      !std::equal(source.sizes().begin(), source.sizes().end(), destination.sizes().begin())) {
-    fail(ErrorCode::Unsupported, "a copy of {}{} into {}{}; only copies of equal dtype and sizes are made",
-         dtype_name(source.dtype), tensor::sizes_text(source.sizes()), dtype_name(destination.dtype),
-         tensor::sizes_text(destination.sizes()));
-  }
-  tensor::copy_strided(destination.data, destination.strides(), source.data, source.strides(), source.sizes(),
-                       element_bytes(source.dtype));
-}
-
-/// Strides of a dense tensor whose dimensions lie in the order that `self`'s do; row-major where
-/// `self` overlaps itself or has gaps. That is what torch.clone keeps.
-void preserved_strides(const TensorObject& self, std::span<std::int64_t> strides) {
-  const auto rank = static_cast<std::size_t>(self.rank);
-  std::array<std::size_t, tensor::kRoomForDims> order;
-  for (std::size_t i = 0; i < rank; ++i) order[i] = i;
-  std::stable_sort(order.begin(), order.begin() + self.rank, [&](std::size_t a, std::size_t b) {
-    return self.stride[a] != self.stride[b] ? self.stride[a] < self.stride[b] : self.size[a] < self.size[b];
-  });
-  std::int64_t expected = 1;
-  bool dense = true;
-  for (std::size_t i = 0; i < rank; ++i) {
-    const std::size_t dim = order[i];
-    if (self.size[dim] == 1) continue;
-    dense = dense && self.stride[dim] == expected;
-    expected *= std::max<std::int64_t>(self.size[dim], 1);
-  }
-  if (dense) {
-    std::copy_n(self.stride.begin(), rank, strides.begin());
-  } else {
-    tensor::fill_contiguous_strides(self.sizes(), strides);
-  }
 }
 
 }  // namespace
@@ -199,11 +166,9 @@ AOTITorchError penstock_as_strided(AtenTensorHandle self, const std::int64_t* si
 
 AOTITorchError penstock_clone(AtenTensorHandle self, AtenTensorHandle* ret) {
   return guarded([&] {
-    std::array<std::int64_t, tensor::kRoomForDims> strides;
-    const std::span<std::int64_t> used(strides.data(), static_cast<std::size_t>(self->rank));
-    preserved_strides(*self, used);
-    TensorObjectPtr made = shim::make_result(self->dtype, self->sizes(), used);
-    copy_elements(*made, *self);
+    const cpu::ResultLayout layout = cpu::like_layout(*self);
+    TensorObjectPtr made = shim::make_result(self->dtype, layout.sizes, layout.strides);
+    cpu::copy(*made, *self);
     *ret = made.release();
   });
 }
@@ -221,7 +186,7 @@ AOTITorchError penstock_clone_preserve_strides(AtenTensorHandle self, AtenTensor
 AOTITorchError penstock_tensor_copy_(AtenTensorHandle source, AtenTensorHandle destination) {
   return guarded([&] {
     shim::refuse_while_probing();
-    copy_elements(*destination, *source);
+    cpu::copy(*destination, *source);
   });
 }
 

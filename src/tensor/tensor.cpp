@@ -92,11 +92,10 @@ TensorView::TensorView(void* data, DType dtype, std::span<const std::int64_t> si
 }
 
 std::int64_t TensorView::numel() const noexcept {
+  // The sizes around a 0 may be as large as they like.
+  if (std::ranges::find(sizes(), 0) != sizes().end()) return 0;
   std::int64_t count = 1;
-  for (const std::int64_t size : sizes()) {
-    if (size == 0) return 0;
-    count *= size;
-  }
+  for (const std::int64_t size : sizes()) count *= size;
   return count;
 }
 

@@ -262,16 +262,37 @@ TEST(ShimTensor, CopiesBetweenLayouts) {
   EXPECT_EQ(at(destination, {3, 5}), 23);
 }
 
-TEST(ShimTensor, CopiesOfOtherSizesOrDtypesAreRefused) {
+TEST(ShimTensor, CopiesBroadcastAndConvert) {
+  auto values = counting();
+  std::array<std::int32_t, 24> target{};
+  const Handle row = over(values.data(), {6}, {1}, 2);
+  const auto kInt = static_cast<std::int32_t>(DType::Int32);
+  const Handle destination = over(target.data(), {4, 6}, {6, 1}, 0, kInt);
+  values[2] = -2.75F;
+  ASSERT_EQ(penstock_tensor_copy_(row.get(), destination.get()), 0);
+  for (std::size_t i = 0; i < target.size(); ++i) {
+    EXPECT_EQ(target[i], i % 6 == 0 ? -2 : static_cast<std::int32_t>(i % 6 + 2)) << i;
+  }
+}
+
+TEST(ShimTensor, CopiesOfSizesThatDoNotBroadcastAreRefused) {
   auto values = counting();
   const Handle a = over(values.data(), {4, 6}, {6, 1});
   const Handle b = over(values.data(), {6, 4}, {4, 1});
   const Handle c = over(values.data(), {24}, {1});
-  const Handle d = over(values.data(), {4, 6}, {6, 1}, 0, static_cast<std::int32_t>(DType::Int32));
-  for (const Handle* other : {&b, &c, &d}) {
-    expect_failure(ErrorCode::Unsupported, "a copy of float32",
+  for (const Handle* other : {&b, &c}) {
+    expect_failure(ErrorCode::InvalidArgument, "[4, 6] cannot be broadcast",
                    [&] { return penstock_tensor_copy_(a.get(), other->get()); });
   }
+}
+
+TEST(ShimTensor, CloneOfGapsKeepsTheOrderOfDimensions) {
+  auto values = counting();
+  const Handle gaps = over(values.data(), {3, 2}, {2, 8});
+  Handle clone;
+  ASSERT_EQ(penstock_clone(gaps.get(), clone.out()), 0);
+  EXPECT_EQ(strides_of(clone), (Numbers{1, 3}));
+  EXPECT_EQ(at(clone, {2, 1}), 12);
 }
 
 TEST(ShimTensor, ZeroFillsWhatIsStridedAndNoMore) {

@@ -1,0 +1,133 @@
+#include "cpu/search.hpp"
+
+#include "cpu/element.hpp"
+#include "cpu/strided.hpp"
+#include "tensor/layout.hpp"
+
+#include <algorithm>
+#include <vector>
+
+namespace penstock::cpu {
+namespace {
+
+using tensor::TensorObject;
+
+void check_operands(const TensorObject& out, const TensorObject& sequence, const TensorObject& values,
+                    const TensorObject* sorter) {
+  for (const TensorObject* operand : {&out, &sequence, &values}) check_host("searchsorted", *operand);
+  check_same_sizes("searchsorted", out, values.sizes());
+  const auto leading = [](const TensorObject& tensor) {
+    return tensor.sizes().first(static_cast<std::size_t>(std::max(tensor.rank - 1, 0)));
+  };
+  const bool fits = sequence.rank == 1 || (sequence.rank > 0 && sequence.rank == values.rank &&
+                                           std::ranges::equal(leading(sequence), leading(values)));
+  if (!fits) {
+    base::fail(
+        ErrorCode::InvalidArgument,
+        "torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 dimensions of "
+        "boundaries tensor and input value tensor must match, but we got boundaries tensor {} and input "
+        "value tensor {}",
+        tensor::sizes_text(sequence.sizes()), tensor::sizes_text(values.sizes()));
+  }
+  if (sorter == nullptr) return;
+  check_host("searchsorted", *sorter);
+  if (sorter->dtype != DType::Int64 || !std::ranges::equal(sorter->sizes(), sequence.sizes())) {
+    base::fail(ErrorCode::InvalidArgument,
+               "torch.searchsorted(): a sorter of {}{} for boundaries of sizes {}", dtype_name(sorter->dtype),
+               tensor::sizes_text(sorter->sizes()), tensor::sizes_text(sequence.sizes()));
+  }
+}
+
+/// The elements of a sequence in sorted order.
+template <class T>
+void read_sequence(std::vector<Plain<T>>& into, const std::byte* from, const Lane& lane,
+                   const std::int64_t* sorter, std::int64_t sorter_stride) {
+  for (std::int64_t i = 0; i < lane.size; ++i) {
+    const std::int64_t place = sorter != nullptr ? sorter[i * sorter_stride] : i;
+    if (place < 0 || place >= lane.size) {
+      base::fail(ErrorCode::InvalidArgument, "torch.searchsorted(): sorter index out of range");
+    }
+    into[static_cast<std::size_t>(i)] =
+        plain(load<T>(from + place * lane.stride * static_cast<std::int64_t>(sizeof(T))));
+  }
+}
+
+template <class To, class From>
+To read_as(const std::byte* from) {
+  return static_cast<To>(plain(load<From>(from)));
+}
+
+/// NaN is larger than any number: no element is at or above it.
+template <class T>
+std::int64_t find_place(const std::vector<T>& sequence, T value, bool right) {
+  const auto place = right ? std::partition_point(sequence.begin(), sequence.end(),
+                                                  [value](T element) { return !(element > value); })
+                           : std::partition_point(sequence.begin(), sequence.end(),
+                                                  [value](T element) { return !(element >= value); });
+  return place - sequence.begin();
+}
+
+/// S: the type of the sequence. Where values have another, doubles are compared.
+template <class S, class Compared>
+void search(const TensorObject& out, const TensorObject& sequence, const TensorObject& values,
+            const SearchOptions& options, Compared (*read_value)(const std::byte*)) {
+  const auto value_bytes = static_cast<std::int64_t>(element_bytes(values.dtype));
+  const Lane lane = lane_of(sequence, static_cast<std::size_t>(sequence.rank - 1));
+  std::vector<Plain<S>> read(static_cast<std::size_t>(lane.size));
+  std::vector<Compared> sorted(read.size());
+  const bool is_shared = sequence.rank == 1;
+  const auto last = static_cast<std::size_t>(std::max(values.rank - 1, 0));
+  const Lane from = lane_of(values, last);
+  const Lane to = lane_of(out, last);
+  const Dims still(static_cast<std::size_t>(values.rank), 0);
+  const DimsView per_row = is_shared ? DimsView(still) : sequence.strides();
+  const DimsView sorter_per_row = is_shared || options.sorter == nullptr ? still : options.sorter->strides();
+  const std::int64_t sorter_stride =
+      options.sorter == nullptr ? 0 : options.sorter->stride[static_cast<std::size_t>(sequence.rank - 1)];
+  bool is_read = false;
+  for_each_element<4>(
+      without_dim(values, last), {values.strides(), out.strides(), per_row, sorter_per_row},
+      [&](const auto& place) {
+        if (!is_shared || !is_read) {
+          const std::int64_t* sorter = nullptr;
+          if (options.sorter != nullptr) {
+            sorter = reinterpret_cast<const std::int64_t*>(options.sorter->data) + place[3];
+          }
+          read_sequence<S>(read, sequence.data + place[2] * static_cast<std::int64_t>(sizeof(S)), lane,
+                           sorter, sorter_stride);
+          std::ranges::transform(read, sorted.begin(),
+                                 [](auto value) { return static_cast<Compared>(value); });
+          is_read = true;
+        }
+        for (std::int64_t i = 0; i < from.size; ++i) {
+          const Compared value = read_value(values.data + (place[0] + i * from.stride) * value_bytes);
+          const std::int64_t found = find_place(sorted, value, options.right);
+          const std::int64_t at = place[1] + i * to.stride;
+          if (out.dtype == DType::Int32) {
+            store(out.data + at * 4, static_cast<std::int32_t>(found));
+          } else {
+            store(out.data + at * 8, found);
+          }
+        }
+      });
+}
+
+}  // namespace
+
+void searchsorted(const TensorObject& out, const TensorObject& sequence, const TensorObject& values,
+                  const SearchOptions& options) {
+  check_operands(out, sequence, values, options.sorter);
+  if (values.numel == 0) return;
+  double (*read_double)(const std::byte*) = nullptr;
+  with_type("searchsorted", values.dtype, kNumbers,
+            [&]<class V>(std::type_identity<V>) { read_double = &read_as<double, V>; });
+  with_type("searchsorted", sequence.dtype, kNumbers, [&]<class S>(std::type_identity<S>) {
+    if (values.dtype == sequence.dtype) {
+      search<S, Plain<S>>(out, sequence, values, options, &read_as<Plain<S>, S>);
+    } else {
+      search<S, double>(out, sequence, values, options, read_double);
+    }
+  });
+}
+
+}  // namespace penstock::cpu

@@ -1,0 +1,19 @@
+#pragma once
+
+#include "tensor/tensor_object.hpp"
+
+namespace penstock::cpu {
+
+/// How searchsorted looks for places.
+struct SearchOptions {
+  bool right = false;                            ///< The place behind equal elements, not before them.
+  const tensor::TensorObject* sorter = nullptr;  ///< Where the sorted elements are; null: in order.
+};
+
+/// out = the places at which `values` would have to be put into `sequence`, which is sorted along its last
+/// dimension: one sequence for all values, or one for each of their rows. `out` is int32 or int64, of the
+/// sizes of `values`. Errors: InvalidArgument in PyTorch's words. Source: torch.searchsorted.
+void searchsorted(const tensor::TensorObject& out, const tensor::TensorObject& sequence,
+                  const tensor::TensorObject& values, const SearchOptions& options);
+
+}  // namespace penstock::cpu

@@ -1,0 +1,200 @@
+#include "cpu/sort.hpp"
+
+#include "cpu/element.hpp"
+#include "cpu/strided.hpp"
+
+#include <algorithm>
+#include <vector>
+
+namespace penstock::cpu {
+namespace {
+
+using tensor::TensorObject;
+
+/// An element with its place along the dimension that is sorted.
+template <class T>
+struct Entry {
+  Plain<T> value;
+  std::int64_t index;
+};
+
+struct Less {
+  template <class E>
+  bool operator()(const E& a, const E& b) const noexcept {
+    return (!is_nan(a.value) && is_nan(b.value)) || a.value < b.value;
+  }
+};
+
+struct Greater {
+  template <class E>
+  bool operator()(const E& a, const E& b) const noexcept {
+    return Less{}(b, a);
+  }
+};
+
+/// One lane of the operands: byte pointers, and steps in bytes.
+struct LaneView {
+  const std::byte* from;
+  std::int64_t from_step;
+  std::int64_t count;
+  std::byte* values;
+  std::int64_t value_step;
+  std::byte* indices;
+  std::int64_t index_step;
+};
+
+/// `out` without the dimension (where it has size 1 there) looks as `self` does otherwise.
+template <class Work>
+void for_each_lane(const Found& out, const TensorObject& self, std::size_t dim, Work&& work) {
+  const Dims starts = without_dim(self, dim);
+  const auto element = static_cast<std::int64_t>(element_bytes(self.dtype));
+  constexpr auto kIndex = static_cast<std::int64_t>(sizeof(std::int64_t));
+  const Lane from = lane_of(self, dim);
+  const Lane values = lane_of(out.values, dim);
+  const Lane indices = lane_of(out.indices, dim);
+  for_each_element<3>(starts, {self.strides(), out.values.strides(), out.indices.strides()},
+                      [&](const auto& place) {
+                        work(LaneView{self.data + place[0] * element, from.stride * element, from.size,
+                                      out.values.data + place[1] * element, values.stride * element,
+                                      out.indices.data + place[2] * kIndex, indices.stride * kIndex});
+                      });
+}
+
+template <class T>
+void read_lane(const LaneView& lane, std::vector<Entry<T>>& entries) {
+  for (std::int64_t i = 0; i < lane.count; ++i) {
+    entries[static_cast<std::size_t>(i)] = {plain(load<T>(lane.from + i * lane.from_step)), i};
+  }
+}
+
+/// Writes elements as they are in memory: a NaN keeps its bits.
+template <class T>
+void write_lane(const LaneView& lane, const std::vector<Entry<T>>& entries, std::int64_t count) {
+  for (std::int64_t i = 0; i < count; ++i) {
+    const std::int64_t index = entries[static_cast<std::size_t>(i)].index;
+    store(lane.values + i * lane.value_step, load<T>(lane.from + index * lane.from_step));
+    store(lane.indices + i * lane.index_step, index);
+  }
+}
+
+void check_found(std::string_view name, const Found& out, const TensorObject& self, DimsView sizes) {
+  check_host(name, self);
+  check_same_sizes(name, out.values, sizes);
+  check_same_sizes(name, out.indices, sizes);
+  if (out.values.dtype != self.dtype || out.indices.dtype != DType::Int64) {
+    base::fail(ErrorCode::InvalidArgument, "{} of {} into {} and {}", name, dtype_name(self.dtype),
+               dtype_name(out.values.dtype), dtype_name(out.indices.dtype));
+  }
+}
+
+/// The first k entries in order. Partial sorting pays for few of many; the bound is PyTorch's, so that
+/// equal elements are taken as it takes them.
+template <class Entries, class Before>
+void select_top(Entries& entries, std::int64_t k, bool sorted, Before before) {
+  if (k * 64 <= static_cast<std::int64_t>(entries.size())) {
+    std::partial_sort(entries.begin(), entries.begin() + k, entries.end(), before);
+    return;
+  }
+  std::nth_element(entries.begin(), entries.begin() + k - 1, entries.end(), before);
+  if (sorted) std::sort(entries.begin(), entries.begin() + k - 1, before);
+}
+
+void find_median(std::string_view name, const TensorObject& out, const TensorObject& self, bool skips_nan) {
+  check_host(name, self);
+  check_same_sizes(name, out, {});
+  with_type(name, self.dtype, kNumbers, [&]<class T>(std::type_identity<T>) {
+    constexpr auto kBytes = static_cast<std::int64_t>(sizeof(T));
+    std::vector<Entry<T>> entries;
+    bool has_nan = false;
+    for_each_element<1>(self.sizes(), {self.strides()}, [&](const auto& place) {
+      const T value = load<T>(self.data + place[0] * kBytes);
+      has_nan |= is_nan(value);
+      if (!skips_nan || !is_nan(value)) entries.push_back({plain(value), 0});
+    });
+    if (entries.empty() || (has_nan && !skips_nan)) {
+      store(out.data, convert<T>(std::numeric_limits<double>::quiet_NaN()));
+      return;
+    }
+    const auto middle = entries.begin() + static_cast<std::ptrdiff_t>((entries.size() - 1) / 2);
+    std::nth_element(entries.begin(), middle, entries.end(), Less{});
+    store(out.data, static_cast<T>(middle->value));
+  });
+}
+
+}  // namespace
+
+void sort(Found out, const TensorObject& self, SortOrder order) {
+  const std::size_t dim = wrap_dim(order.dim, self.rank);
+  check_found("sort", out, self, self.sizes());
+  with_type("sort", self.dtype, kOrdered, [&]<class T>(std::type_identity<T>) {
+    std::vector<Entry<T>> entries(static_cast<std::size_t>(lane_of(self, dim).size));
+    for_each_lane(out, self, dim, [&](const LaneView& lane) {
+      read_lane<T>(lane, entries);
+      if (order.descending) {
+        std::stable_sort(entries.begin(), entries.end(), Greater{});
+      } else {
+        std::stable_sort(entries.begin(), entries.end(), Less{});
+      }
+      write_lane<T>(lane, entries, lane.count);
+    });
+  });
+}
+
+std::vector<std::int64_t> topk_sizes(const TensorObject& self, const TopK& options) {
+  const std::size_t dim = wrap_dim(options.dim, self.rank);
+  if (options.k < 0 || options.k > lane_of(self, dim).size) {
+    base::fail(ErrorCode::InvalidArgument, "selected index k out of range");
+  }
+  Dims sizes(self.sizes().begin(), self.sizes().end());
+  if (!sizes.empty()) sizes[dim] = options.k;
+  return sizes;
+}
+
+void topk(Found out, const TensorObject& self, const TopK& options) {
+  const std::size_t dim = wrap_dim(options.dim, self.rank);
+  check_found("topk", out, self, topk_sizes(self, options));
+  // A scalar is its own one element, also where none is asked for.
+  const std::int64_t k = self.rank == 0 ? 1 : options.k;
+  if (k == 0) return;
+  with_type("topk", self.dtype, kNumbers, [&]<class T>(std::type_identity<T>) {
+    std::vector<Entry<T>> entries(static_cast<std::size_t>(lane_of(self, dim).size));
+    for_each_lane(out, self, dim, [&](const LaneView& lane) {
+      read_lane<T>(lane, entries);
+      if (options.largest) {
+        select_top(entries, k, options.sorted, Greater{});
+      } else {
+        select_top(entries, k, options.sorted, Less{});
+      }
+      write_lane<T>(lane, entries, k);
+    });
+  });
+}
+
+void kthvalue(Found out, const TensorObject& self, std::int64_t k, std::int64_t dim) {
+  const std::size_t along = wrap_dim(dim, self.rank);
+  check_found("kthvalue", out, self, without_dim(self, along));
+  if (k < 1 || k > lane_of(self, along).size) {
+    base::fail(ErrorCode::InvalidArgument, "kthvalue(): selected number k out of range for dimension {}",
+               along);
+  }
+  with_type("kthvalue", self.dtype, kNumbers, [&]<class T>(std::type_identity<T>) {
+    std::vector<Entry<T>> entries(static_cast<std::size_t>(lane_of(self, along).size));
+    for_each_lane(out, self, along, [&](const LaneView& lane) {
+      read_lane<T>(lane, entries);
+      const auto found = entries.begin() + k - 1;
+      std::nth_element(entries.begin(), found, entries.end(), [](const auto& a, const auto& b) {
+        return Less{}(a, b) || (!Less{}(b, a) && a.index < b.index);
+      });
+      entries.front() = *found;
+      write_lane<T>(lane, entries, 1);
+    });
+  });
+}
+
+void median(const TensorObject& out, const TensorObject& self) { find_median("median", out, self, false); }
+
+void nanmedian(const TensorObject& out, const TensorObject& self) {
+  find_median("nanmedian", out, self, true);
+}
+
+}  // namespace penstock::cpu

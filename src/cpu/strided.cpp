@@ -1,0 +1,149 @@
+#include "cpu/strided.hpp"
+
+#include "base/fail.hpp"
+#include "tensor/layout.hpp"
+
+#include <numeric>
+
+namespace penstock::cpu {
+namespace {
+
+/// Below 0 where dimension `a` has to be inside of `b`, above where outside, 0 where no operand tells.
+int compare_dims(DimsView sizes, const std::vector<Dims>& operands, std::size_t a, std::size_t b) {
+  for (const Dims& strides : operands) {
+    if (strides[a] == 0 || strides[b] == 0) continue;
+    if (strides[a] != strides[b]) return strides[a] < strides[b] ? -1 : 1;
+    if (sizes[a] > sizes[b]) return 1;
+  }
+  return 0;
+}
+
+bool is_dense(DimsView sizes, DimsView strides) {
+  if (std::ranges::find(sizes, 0) != sizes.end()) return true;
+  std::vector<std::size_t> order;
+  for (std::size_t dim = 0; dim < sizes.size(); ++dim) {
+    if (sizes[dim] != 1) order.push_back(dim);
+  }
+  std::ranges::sort(order, {}, [&](std::size_t dim) { return strides[dim]; });
+  std::int64_t expected = 1;
+  for (const std::size_t dim : order) {
+    if (strides[dim] != expected) return false;
+    expected *= sizes[dim];
+  }
+  return true;
+}
+
+}  // namespace
+
+ResultLayout contiguous_layout(Dims sizes) {
+  if (!tensor::checked_numel(sizes)) {
+    base::fail(ErrorCode::InvalidArgument, "a result of sizes {}", tensor::sizes_text(sizes));
+  }
+  Dims strides(sizes.size());
+  tensor::fill_contiguous_strides(sizes, strides);
+  return {std::move(sizes), std::move(strides)};
+}
+
+ResultLayout like_layout(const tensor::TensorObject& self) {
+  Dims sizes(self.sizes().begin(), self.sizes().end());
+  Dims strides(self.strides().begin(), self.strides().end());
+  if (!is_dense(sizes, strides)) strides = elementwise_strides(sizes, {strides});
+  return {std::move(sizes), std::move(strides)};
+}
+
+Dims elementwise_strides(DimsView sizes, const std::vector<Dims>& operand_strides) {
+  // From the innermost dimension to the outermost. The relation is no strict order where operands
+  // disagree, so the way of sorting is part of the result: insertion, outer dimensions last.
+  std::vector<std::size_t> order(sizes.size());
+  std::iota(order.rbegin(), order.rend(), std::size_t{0});
+  for (std::size_t i = 1; i < order.size(); ++i) {
+    std::size_t moved = i;
+    for (std::size_t place = i; place-- > 0;) {
+      const int comparison = compare_dims(sizes, operand_strides, order[place], order[moved]);
+      if (comparison < 0) break;
+      if (comparison == 0) continue;
+      std::swap(order[place], order[moved]);
+      moved = place;
+    }
+  }
+  Dims strides(sizes.size());
+  std::int64_t stride = 1;
+  for (const std::size_t dim : order) {
+    strides[dim] = stride;
+    stride *= std::max<std::int64_t>(sizes[dim], 1);
+  }
+  return strides;
+}
+
+void check_host(std::string_view name, const tensor::TensorObject& tensor) {
+  if (tensor.storage == nullptr) base::fail(ErrorCode::InvalidArgument, "{} of an undefined tensor", name);
+  if (tensor.storage->device.type != DeviceType::Cpu) {
+    base::fail(ErrorCode::InvalidArgument, "{} on the CPU of a tensor that is on {}", name,
+               to_string(tensor.storage->device));
+  }
+}
+
+std::size_t wrap_dim(std::int64_t dim, std::int64_t rank) {
+  const std::int64_t dims = std::max<std::int64_t>(rank, 1);
+  if (dim < -dims || dim >= dims) {
+    base::fail(ErrorCode::InvalidArgument,
+               "Dimension out of range (expected to be in range of [{}, {}], but got {})", -dims, dims - 1,
+               dim);
+  }
+  return static_cast<std::size_t>(dim < 0 ? dim + dims : dim);
+}
+
+Dims broadcast_sizes(DimsView a, DimsView b) {
+  Dims sizes(std::max(a.size(), b.size()));
+  for (std::size_t i = 0; i < sizes.size(); ++i) {
+    const std::int64_t left = i < a.size() ? a[a.size() - 1 - i] : 1;
+    const std::int64_t right = i < b.size() ? b[b.size() - 1 - i] : 1;
+    const std::size_t dim = sizes.size() - 1 - i;
+    if (left != right && left != 1 && right != 1) {
+      base::fail(
+          ErrorCode::InvalidArgument,
+          "The size of tensor a ({}) must match the size of tensor b ({}) at non-singleton dimension {}",
+          left, right, dim);
+    }
+    sizes[dim] = left == 1 ? right : left;
+  }
+  return sizes;
+}
+
+Dims broadcast_strides(const tensor::TensorObject& tensor, DimsView sizes) {
+  const auto rank = static_cast<std::size_t>(tensor.rank);
+  bool fits = rank <= sizes.size();
+  Dims strides(sizes.size());
+  for (std::size_t dim = 0; fits && dim < rank; ++dim) {
+    const std::size_t place = sizes.size() - rank + dim;
+    if (tensor.size[dim] == sizes[place]) {
+      strides[place] = tensor.stride[dim];
+    } else {
+      fits = tensor.size[dim] == 1;
+    }
+  }
+  if (!fits) {
+    base::fail(ErrorCode::InvalidArgument, "a tensor of sizes {} cannot be broadcast to {}",
+               tensor::sizes_text(tensor.sizes()), tensor::sizes_text(sizes));
+  }
+  return strides;
+}
+
+void check_same_sizes(std::string_view name, const tensor::TensorObject& out, DimsView sizes) {
+  if (std::ranges::equal(out.sizes(), sizes)) return;
+  base::fail(ErrorCode::InvalidArgument, "{}: a result of sizes {} where it has {}", name,
+             tensor::sizes_text(sizes), tensor::sizes_text(out.sizes()));
+}
+
+Lane lane_of(const tensor::TensorObject& tensor, std::size_t dim) {
+  if (tensor.rank == 0) return {};
+  return {tensor.size[dim], tensor.stride[dim]};
+}
+
+Dims without_dim(const tensor::TensorObject& tensor, std::size_t dim) {
+  Dims sizes(tensor.sizes().begin(), tensor.sizes().end());
+  if (!sizes.empty()) sizes[dim] = 1;
+  return sizes;
+}
+
+}  // namespace penstock::cpu

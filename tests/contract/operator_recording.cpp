@@ -1,0 +1,174 @@
+#include "contract/operator_recording.hpp"
+
+#include "cpu/copy.hpp"
+#include "shim/context.hpp"
+#include "tensor/layout.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <stdexcept>
+
+namespace penstock::contract {
+namespace {
+
+using Dims = std::vector<std::int64_t>;
+using Bytes = std::vector<std::byte>;
+using tensor::TensorObject;
+using tensor::TensorObjectPtr;
+
+std::string read_file(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) throw std::runtime_error("cannot read " + path);
+  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
+Bytes row_major_bytes(const TensorObject& tensor) {
+  const std::size_t element = element_bytes(tensor.dtype);
+  Dims strides(static_cast<std::size_t>(tensor.rank));
+  tensor::fill_contiguous_strides(tensor.sizes(), strides);
+  Bytes bytes(static_cast<std::size_t>(tensor.numel) * element);
+  tensor::copy_strided(bytes.data(), strides, tensor.data, tensor.strides(), tensor.sizes(), element);
+  return bytes;
+}
+
+bool is_floating(DType dtype) {
+  return dtype == DType::Float32 || dtype == DType::Float64 || dtype == DType::Float16 ||
+         dtype == DType::BFloat16;
+}
+
+/// Widening, which is exact; the conversions themselves have a recording of their own.
+std::vector<double> as_doubles(const Bytes& bytes, DType dtype) {
+  const auto count = static_cast<std::int64_t>(bytes.size() / element_bytes(dtype));
+  std::vector<double> values(static_cast<std::size_t>(count));
+  const auto over = [count](void* data, DType type) {
+    const tensor::StorageReference storage(
+        tensor::borrow_storage(data, static_cast<std::size_t>(count) * element_bytes(type), {}));
+    const Dims size{count};
+    const Dims one{1};
+    return TensorObjectPtr(tensor::make_tensor(storage.get(), {type, size, one, 0}));
+  };
+  Bytes copy = bytes;
+  cpu::copy(*over(values.data(), DType::Float64), *over(copy.data(), dtype));
+  return values;
+}
+
+double tolerance_of(DType dtype) {
+  switch (dtype) {
+    case DType::Float64: return 1e-13;
+    case DType::Float16: return 1e-3;
+    case DType::BFloat16: return 8e-3;
+    default: return 1e-6;
+  }
+}
+
+}  // namespace
+
+OperatorRecording::OperatorRecording(const std::string& name) {
+  const std::string stem = std::string(PENSTOCK_TEST_CONTRACT) + "/" + name;
+  const nlohmann::json file = nlohmann::json::parse(read_file(stem + ".json"));
+  tensors_ = file.at("tensors");
+  cases_ = file.at("cases");
+  const std::string bytes = read_file(stem + ".bin");
+  bytes_.resize(bytes.size());
+  std::memcpy(bytes_.data(), bytes.data(), bytes.size());
+}
+
+TensorObjectPtr OperatorRecording::tensor(const nlohmann::json& number) const {
+  if (number.is_null()) return nullptr;
+  const auto& spec = tensors_.at(number.get<std::size_t>());
+  const auto at = spec.at(4).get<std::size_t>();
+  const auto bytes = spec.at(5).get<std::size_t>();
+  if (at + bytes > bytes_.size()) throw std::runtime_error("short recording");
+  const tensor::StorageReference storage(tensor::allocate_host_storage(bytes));
+  if (bytes != 0) std::memcpy(storage->data, bytes_.data() + at, bytes);
+  const Dims sizes = spec.at(1).get<Dims>();
+  const Dims strides = spec.at(2).get<Dims>();
+  return TensorObjectPtr(
+      tensor::make_tensor(storage.get(), {dtype_from_name(spec.at(0).get<std::string>()).value(), sizes,
+                                          strides, spec.at(3).get<std::int64_t>()}));
+}
+
+OperatorCase::OperatorCase(const OperatorRecording& recording, const nlohmann::json& one)
+    : recording_(recording), one_(one) {}
+
+AtenTensorHandle OperatorCase::tensor(const char* name) {
+  const auto& tensors = one_.at("tensors");
+  if (!tensors.contains(name)) return nullptr;
+  held_.push_back(recording_.tensor(tensors.at(name)));
+  return held_.back().get();
+}
+
+AtenTensorHandle* OperatorCase::optional(const char* name) {
+  const AtenTensorHandle handle = tensor(name);
+  if (handle == nullptr) return nullptr;
+  return optionals_.emplace_back(std::make_unique<AtenTensorHandle>(handle)).get();
+}
+
+std::vector<AtenTensorHandle> OperatorCase::list(const char* name) {
+  std::vector<AtenTensorHandle> handles;
+  for (const auto& number : one_.at(name)) {
+    held_.push_back(recording_.tensor(number));
+    handles.push_back(held_.back().get());
+  }
+  return handles;
+}
+
+AtenTensorHandle* OperatorCase::result() {
+  return pending_.emplace_back(std::make_unique<AtenTensorHandle>(nullptr)).get();
+}
+
+void OperatorCase::compare(std::size_t index) const {
+  const auto& spec = recording_.tensors_.at(one_.at("answers").at(index).get<std::size_t>());
+  const TensorObject& actual = *results_.at(index);
+  const std::string text = one_.dump() + ", result " + std::to_string(index);
+  ASSERT_EQ(dtype_name(actual.dtype), spec.at(0).get<std::string>()) << text;
+  ASSERT_EQ(Dims(actual.sizes().begin(), actual.sizes().end()), spec.at(1).get<Dims>()) << text;
+  // Where there are no two elements apart, strides mean nothing.
+  if (actual.numel > 1) {
+    for (std::size_t dim = 0; dim < static_cast<std::size_t>(actual.rank); ++dim) {
+      if (actual.size[dim] == 1) continue;
+      EXPECT_EQ(actual.stride[dim], spec.at(2).at(dim).get<std::int64_t>()) << text << ", dimension " << dim;
+    }
+  }
+  if (index > 0 && !one_.value("ties", true)) return;
+  const Bytes bytes = row_major_bytes(actual);
+  const auto at = recording_.bytes_.begin() + spec.at(4).get<std::ptrdiff_t>();
+  const Bytes wanted(at, at + spec.at(5).get<std::ptrdiff_t>());
+  ASSERT_EQ(bytes.size(), wanted.size()) << text;
+  if (!is_floating(actual.dtype)) {
+    EXPECT_TRUE(bytes == wanted) << text;
+    return;
+  }
+  const double tolerance = one_.value("exact", true) ? 0 : tolerance_of(actual.dtype);
+  const std::vector<double> values = as_doubles(bytes, actual.dtype);
+  const std::vector<double> expected = as_doubles(wanted, actual.dtype);
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (values[i] == expected[i] || (std::isnan(values[i]) && std::isnan(expected[i]))) continue;
+    if (std::abs(values[i] - expected[i]) <= tolerance * std::abs(expected[i])) continue;
+    ADD_FAILURE() << text << ": element " << i << " is " << values[i] << ", not " << expected[i];
+    return;
+  }
+}
+
+void OperatorCase::check(const std::function<AOTITorchError(OperatorCase&)>& call) {
+  shim::CallContext context;
+  const shim::ContextScope scope(context);
+  const AOTITorchError code = call(*this);
+  for (const auto& handle : pending_) results_.emplace_back(*handle);
+  const std::string message = context.failure ? context.failure->message : "";
+  if (one_.contains("error")) {
+    EXPECT_EQ(code, 1) << one_.dump();
+    EXPECT_NE(message.find(one_.at("error").get<std::string>()), std::string::npos)
+        << one_.dump() << ": " << message;
+    return;
+  }
+  ASSERT_EQ(code, 0) << one_.dump() << ": " << message;
+  ASSERT_EQ(results_.size(), one_.at("answers").size()) << one_.dump();
+  for (std::size_t i = 0; i < results_.size(); ++i) compare(i);
+}
+
+}  // namespace penstock::contract

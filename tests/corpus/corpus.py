@@ -1,0 +1,189 @@
+"""Compiles real models with torch, runs the packages with `penstock run`, and compares with libtorch.
+
+    python tests/corpus/corpus.py --cli build/release/bin/penstock --work build/corpus [--full] [NAME...]
+
+needs torch, torchvision, transformers and safetensors: `./dev torch-env`. Packages are kept in the work
+folder and compiled again when this folder or torch changes. Ends with 1 where a row is not ok.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+# Largest error relative to the largest output.
+LIMITS = {"float32": 2e-4, "float64": 1e-10, "bfloat16": 2e-2, "float16": 5e-3, "complex64": 2e-4}
+SMALLEST = 1e-3
+
+
+def short(dtype):
+    return str(dtype).removeprefix("torch.")
+
+
+def is_trivial(tensor):
+    """An output that a wrong runtime would get right."""
+    import torch
+
+    if tensor.numel() < 2 or not tensor.is_floating_point():
+        return False
+    values = tensor.double()
+    return bool((values == values.flatten()[0]).all()) or float(values.abs().max()) < SMALLEST
+
+
+def error_of(given, expected):
+    """The largest error relative to the largest output, or what is wrong otherwise."""
+    import torch
+
+    if given.dtype != expected.dtype or given.shape != expected.shape:
+        return None, f"{short(given.dtype)}{list(given.shape)}, not {short(expected.dtype)}{list(expected.shape)}"
+    if expected.numel() == 0:
+        return 0.0, ""
+    if not (expected.is_floating_point() or expected.is_complex()):
+        wrong = int((given != expected).sum())
+        return (0.0, "") if wrong == 0 else (None, f"{wrong} of {expected.numel()} differ")
+    wide = torch.complex128 if expected.is_complex() else torch.float64
+    a, b = given.to(wide), expected.to(wide)
+    if not torch.equal(a.isnan(), b.isnan()):
+        return None, "NaN where there should be none, or none where there should be"
+    a, b = a.nan_to_num(), b.nan_to_num()
+    scale = float(b.abs().max())
+    error = float((a - b).abs().max()) / (scale or 1.0)
+    limit = LIMITS[short(expected.dtype)]
+    return error, "" if error <= limit else f"over {limit:g}"
+
+
+def make_package(name, make, folder):
+    """Compiles one model, and writes its inputs and what libtorch makes of them."""
+    import torch
+    import torch._inductor
+    from safetensors.torch import save_file
+    from torch.utils._pytree import tree_leaves, tree_map
+
+    def clone(value):
+        return value.clone() if isinstance(value, torch.Tensor) else value
+
+    torch.manual_seed(0)
+    case = make()
+    case.model.eval()
+    args, kwargs = tree_map(clone, (case.args, case.kwargs))
+    with torch.no_grad():
+        exported = torch.export.export(case.model, args, kwargs, dynamic_shapes=case.dynamic_shapes)
+        package = folder / f"{name}.pt2"
+        # A team of threads of any size, so that one package serves every comparison.
+        torch._inductor.aoti_compile_and_package(exported, package_path=str(package),
+                                                 inductor_configs={"cpp.dynamic_threads": True})
+        loaded = torch._inductor.aoti_load_package(str(package))
+        for number, (args, kwargs) in enumerate([(case.args, case.kwargs), *case.more]):
+            inputs = tree_leaves(tree_map(clone, (args, kwargs)))
+            save_file({f"arg{i}": t.contiguous() for i, t in enumerate(inputs)},
+                      folder / f"{name}.{number}.inputs.safetensors")
+            outputs = tree_leaves(loaded(*tree_map(clone, args), **tree_map(clone, kwargs)))
+            save_file({f"out{i}": t.detach().clone(memory_format=torch.contiguous_format)
+                       for i, t in enumerate(outputs)}, folder / f"{name}.{number}.expected.safetensors")
+    return 1 + len(case.more)
+
+
+def run_package(cli, name, runs, folder):
+    """Returns (missing functions, largest error, what is wrong) of a package that was made."""
+    from safetensors.torch import load_file
+
+    package = folder / f"{name}.pt2"
+    told = subprocess.run([cli, "inspect", package, "--json"], capture_output=True, text=True)
+    if told.returncode != 0:
+        return [], None, told.stderr.strip()
+    needs = json.loads(told.stdout)["models"][0]["needs"]
+    if needs["missing_functions"]:
+        return needs["missing_functions"], None, "refused"
+    worst, problems = 0.0, []
+    for number in range(runs):
+        stem = folder / f"{name}.{number}"
+        # A model that changes its buffers starts anew in each process: only its first run is compared.
+        command = [cli, "run", package, "--inputs", f"{stem}.inputs.safetensors",
+                   "--outputs", f"{stem}.outputs.safetensors"]
+        ran = subprocess.run(command, capture_output=True, text=True)
+        if ran.returncode != 0:
+            problems.append((ran.stderr.strip().splitlines() or ["no message"])[-1])
+            continue
+        given, expected = load_file(f"{stem}.outputs.safetensors"), load_file(f"{stem}.expected.safetensors")
+        if given.keys() != expected.keys():
+            problems.append(f"outputs {sorted(given)}, not {sorted(expected)}")
+            continue
+        if all(is_trivial(tensor) for tensor in expected.values() if tensor.is_floating_point()) and any(
+                tensor.is_floating_point() and tensor.numel() > 1 for tensor in expected.values()):
+            problems.append("the reference is constant or tiny")
+        for key in expected:
+            error, problem = error_of(given[key], expected[key])
+            if error is not None:
+                worst = max(worst, error)
+            if problem:
+                problems.append(f"run {number}, {key}: {problem}")
+    return [], worst, "; ".join(problems)
+
+
+def fingerprint():
+    import torch
+
+    digest = hashlib.sha256(torch.__version__.encode())
+    for path in sorted(HERE.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--cli", required=True, type=Path)
+    parser.add_argument("--work", required=True, type=Path)
+    parser.add_argument("--full", action="store_true", help="more models, and more of them in bfloat16")
+    parser.add_argument("--list", action="store_true", help="only print the names of the models")
+    parser.add_argument("names", nargs="*", metavar="NAME")
+    options = parser.parse_args()
+    options.work.mkdir(parents=True, exist_ok=True)
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str((options.work / "cache").resolve()))
+
+    sys.path.insert(0, str(HERE))
+    import models
+
+    cases = models.FULL if options.full or options.names else models.SHORT
+    unknown = [name for name in options.names if name not in cases]
+    if unknown:
+        parser.error(f"no model is called {', '.join(unknown)}; there are {', '.join(cases)}")
+    names = options.names or list(cases)
+    if options.list:
+        print("\n".join(names))
+        return 0
+
+    current = fingerprint()
+    header = f"{'model':30} {'missing functions':34} {'largest error':>14} {'seconds':>8}  ok"
+    print(header + "\n" + "-" * len(header), flush=True)
+    failed = 0
+    for name in names:
+        start = time.monotonic()
+        stamp = options.work / f"{name}.stamp"
+        try:
+            kept = json.loads(stamp.read_text()) if stamp.exists() else {}
+            if kept.get("fingerprint") != current:
+                stamp.unlink(missing_ok=True)
+                runs = make_package(name, cases[name], options.work)
+                kept = {"fingerprint": current, "runs": runs}
+                stamp.write_text(json.dumps(kept))
+            missing, error, problem = run_package(options.cli.resolve(), name, kept["runs"], options.work)
+        except Exception as exception:  # A model that torch itself cannot compile is a failed row, not the end.
+            missing, error, problem = [], None, f"{type(exception).__name__}: {str(exception).splitlines()[0]}"
+        failed += bool(problem)
+        names_text = ", ".join(function.removeprefix("aoti_torch_") for function in missing) or "-"
+        error_text = "-" if error is None else f"{error:.2e}"
+        print(f"{name:30} {names_text:34} {error_text:>14} {time.monotonic() - start:8.1f}  "
+              f"{problem or 'ok'}", flush=True)
+    print(f"\n{len(names) - failed} of {len(names)} ok; "
+          f"{resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024} MiB at most in a run")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
