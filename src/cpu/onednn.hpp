@@ -12,39 +12,40 @@ namespace penstock::cpu {
 /// The functions of oneDNN that are used, found in the library when it is first needed. It is never
 /// linked, so that models without a large product start without it.
 struct OnednnApi {
-#define PENSTOCK_ONEDNN_FUNCTIONS(X)           \
-  X(status2str)                                \
-  X(version)                                   \
-  X(engine_create)                             \
-  X(stream_create)                             \
-  X(stream_destroy)                            \
-  X(stream_wait)                               \
-  X(memory_desc_create_with_strides)           \
-  X(memory_desc_create_with_tag)               \
-  X(memory_desc_clone)                         \
-  X(memory_desc_destroy)                       \
-  X(memory_desc_equal)                         \
-  X(memory_desc_get_size)                      \
-  X(memory_create)                             \
-  X(memory_destroy)                            \
-  X(memory_set_data_handle)                    \
-  X(primitive_attr_create)                     \
-  X(primitive_attr_destroy)                    \
-  X(primitive_attr_set_post_ops)               \
-  X(primitive_attr_set_scratchpad_mode)        \
-  X(post_ops_create)                           \
-  X(post_ops_destroy)                          \
-  X(post_ops_append_sum)                       \
-  X(post_ops_append_eltwise)                   \
-  X(primitive_desc_destroy)                    \
-  X(primitive_desc_query_md)                   \
-  X(primitive_create)                          \
-  X(primitive_destroy)                         \
-  X(primitive_execute)                         \
-  X(reorder_primitive_desc_create)             \
-  X(matmul_primitive_desc_create)              \
-  X(convolution_forward_primitive_desc_create) \
-  X(deconvolution_forward_primitive_desc_create)
+#define PENSTOCK_ONEDNN_FUNCTIONS(X)             \
+  X(status2str)                                  \
+  X(version)                                     \
+  X(engine_create)                               \
+  X(stream_create)                               \
+  X(stream_destroy)                              \
+  X(stream_wait)                                 \
+  X(memory_desc_create_with_strides)             \
+  X(memory_desc_create_with_tag)                 \
+  X(memory_desc_clone)                           \
+  X(memory_desc_destroy)                         \
+  X(memory_desc_equal)                           \
+  X(memory_desc_get_size)                        \
+  X(memory_create)                               \
+  X(memory_destroy)                              \
+  X(memory_set_data_handle)                      \
+  X(primitive_attr_create)                       \
+  X(primitive_attr_destroy)                      \
+  X(primitive_attr_set_post_ops)                 \
+  X(primitive_attr_set_scratchpad_mode)          \
+  X(post_ops_create)                             \
+  X(post_ops_destroy)                            \
+  X(post_ops_append_sum)                         \
+  X(post_ops_append_eltwise)                     \
+  X(primitive_desc_destroy)                      \
+  X(primitive_desc_query_md)                     \
+  X(primitive_create)                            \
+  X(primitive_destroy)                           \
+  X(primitive_execute)                           \
+  X(reorder_primitive_desc_create)               \
+  X(matmul_primitive_desc_create)                \
+  X(convolution_forward_primitive_desc_create)   \
+  X(deconvolution_forward_primitive_desc_create) \
+  X(lstm_forward_primitive_desc_create)
 #define PENSTOCK_ONEDNN_MEMBER(name) decltype(&::dnnl_##name) name = nullptr;
   PENSTOCK_ONEDNN_FUNCTIONS(PENSTOCK_ONEDNN_MEMBER)
 #undef PENSTOCK_ONEDNN_MEMBER

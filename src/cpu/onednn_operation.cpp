@@ -45,16 +45,6 @@ Memory make_memory(const OnednnApi& api, const_dnnl_memory_desc_t desc, std::str
   return Memory(made);
 }
 
-dnnl_query_t md_query(int argument) {
-  switch (argument) {
-    case DNNL_ARG_SRC: return dnnl_query_src_md;
-    case DNNL_ARG_DST: return dnnl_query_dst_md;
-    default: return dnnl_query_weights_md;
-  }
-}
-
-int md_index(int argument) { return argument == DNNL_ARG_BIAS ? 1 : 0; }
-
 }  // namespace
 
 void OperationKey::add(double value) noexcept { add(std::bit_cast<std::int64_t>(value)); }
@@ -128,7 +118,7 @@ void OnednnOperation::make_slot(OperationTensor tensor, bool is_result) {
   Slot slot{tensor.argument, std::move(tensor.given), nullptr, nullptr, nullptr, nullptr};
   slot.given_memory = make_memory(api, slot.given.get(), description_);
   const const_dnnl_memory_desc_t wanted =
-      api.primitive_desc_query_md(primitive_desc_.get(), md_query(slot.argument), md_index(slot.argument));
+      api.primitive_desc_query_md(primitive_desc_.get(), dnnl_query_exec_arg_md, slot.argument);
   if (wanted != nullptr && api.memory_desc_equal(wanted, slot.given.get()) == 0) {
     slot.wanted = clone(api, wanted, description_);
     slot.wanted_memory = make_memory(api, wanted, description_);

@@ -48,7 +48,8 @@ struct OperationData {
 /// other layouts than those of the tensors. Thread: one caller at a time.
 class OnednnOperation {
  public:
-  /// `primitive_desc` with `tensors`, of which the last is the result. `description` names operator and
+  /// `primitive_desc` with `tensors`. The last is the result; other results, and tensors after the first
+  /// four, lie as the primitive wants them. `description` names operator and
   /// shapes in messages. Errors: as check_onednn.
   OnednnOperation(PrimitiveDesc primitive_desc, std::vector<OperationTensor> tensors,
                   std::string description);

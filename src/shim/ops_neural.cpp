@@ -1,4 +1,5 @@
 #include "cpu/attention.hpp"
+#include "cpu/lstm.hpp"
 #include "shim/abi.hpp"
 #include "shim/context.hpp"
 #include "shim/results.hpp"
@@ -39,6 +40,47 @@ AOTITorchError attention(AtenTensorHandle query, AtenTensorHandle key, AtenTenso
   });
 }
 
+AOTITorchError rnn_layer(AtenTensorHandle input, AtenTensorHandle weight0, AtenTensorHandle weight1,
+                         AtenTensorHandle weight2, AtenTensorHandle weight3, AtenTensorHandle hidden,
+                         AtenTensorHandle cell, std::int32_t reverse, const std::int64_t* /*batch_sizes*/,
+                         std::int64_t batch_sizes_len, std::int64_t mode, std::int64_t /*hidden_size*/,
+                         std::int64_t num_layers, std::int32_t has_biases, std::int32_t bidirectional,
+                         std::int32_t batch_first, std::int32_t train, AtenTensorHandle* ret0,
+                         AtenTensorHandle* ret1, AtenTensorHandle* ret2, AtenTensorHandle* ret3) {
+  return guarded([&] {
+    cpu::OpContext context = operator_context();
+    constexpr std::int64_t kLstm = 2;
+    // PyTorch's compiler makes one call a layer and direction, of the whole batch, steps first.
+    if (mode != kLstm || num_layers != 1 || bidirectional != 0 || batch_first != 0 || train != 0 ||
+        batch_sizes_len != 0) {
+      base::fail(
+          ErrorCode::Unsupported,
+          "mkldnn_rnn_layer of mode {} with {} layers, bidirectional {}, batch_first {}, train {} and {} "
+          "batch sizes",
+          mode, num_layers, bidirectional, batch_first, train, batch_sizes_len);
+    }
+    const cpu::LstmLayer layer{.input = *input,
+                               .input_weight = *weight0,
+                               .hidden_weight = *weight1,
+                               .input_bias = has_biases != 0 ? weight2 : nullptr,
+                               .hidden_bias = has_biases != 0 ? weight3 : nullptr,
+                               .hidden = *hidden,
+                               .cell = *cell,
+                               .reverse = reverse != 0};
+    cpu::check_lstm(layer);
+    const std::array<std::int64_t, 3> sizes{input->size[0], input->size[1], hidden->size[2]};
+    auto output = make_result(input->dtype, sizes);
+    auto hidden_after = make_result(hidden->dtype, hidden->sizes());
+    auto cell_after = make_result(cell->dtype, cell->sizes());
+    auto workspace = make_result(DType::UInt8, std::array<std::int64_t, 1>{0});
+    cpu::lstm(context, {*output, *hidden_after, *cell_after}, layer);
+    *ret0 = output.release();
+    *ret1 = hidden_after.release();
+    *ret2 = cell_after.release();
+    *ret3 = workspace.release();
+  });
+}
+
 }  // namespace
 
 namespace penstock::shim {
@@ -46,6 +88,7 @@ namespace penstock::shim {
 std::span<const TableEntry> neural_functions() {
   static const std::array kTable{
       entry("aoti_torch_cpu__scaled_dot_product_flash_attention_for_cpu", &attention),
+      entry("aoti_torch_cpu_mkldnn_rnn_layer", &rnn_layer),
   };
   return kTable;
 }

@@ -15,12 +15,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 SKIPPED = 77
-HEADERS = ("torch/csrc/inductor/aoti_torch/c/shim.h", "torch/csrc/inductor/aoti_torch/generated/c_shim_cpu.h",
+HEADERS = ("torch/csrc/inductor/aoti_torch/c/shim.h", "torch/csrc/inductor/aoti_torch/c/shim_cpu.h",
+           "torch/csrc/inductor/aoti_torch/generated/c_shim_cpu.h",
            "torch/csrc/inductor/aoti_torch/generated/c_shim_aten.h")
 ENTRY = re.compile(r'entry\("(aoti_torch_\w+)",\s*&([^)]+)\)')
 
 PROLOGUE = """\
 #include <torch/csrc/inductor/aoti_torch/c/shim.h>
+#include <torch/csrc/inductor/aoti_torch/c/shim_cpu.h>
 #include <torch/csrc/inductor/aoti_torch/generated/c_shim_cpu.h>
 #include <torch/csrc/inductor/aoti_torch/generated/c_shim_aten.h>
 #include <complex>
