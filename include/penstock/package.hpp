@@ -35,7 +35,13 @@ struct Requirements {
 };
 
 /// Where the weights of a model are.
-enum class WeightsForm { None, Embedded, BinaryBlob, PickleWeights, External };
+enum class WeightsForm {
+  None,           ///< It has none.
+  Embedded,       ///< In the library, or appended to its file.
+  BinaryBlob,     ///< In one file of the package.
+  PickleWeights,  ///< In a file a weight, as torch.save writes it.
+  External,       ///< Not in the package: to be given by name (LoadOptions::weights).
+};
 
 /// One model of a package, as far as can be known without running it.
 struct ModelInfo {

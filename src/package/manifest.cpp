@@ -199,6 +199,7 @@ class ModelReader {
 
   void use_hints(const TextHints& hints) {
     info_.compiled_threads = hints.threads.at_most;
+    model_.weight_layouts = hints.weights;
     model_.exact_threads = hints.threads.exact;
     info_.input_hints = hints.inputs;
     info_.call_spec_in = hints.call_spec_in;
@@ -241,7 +242,9 @@ class ModelReader {
       info_.weights_form = form;
       info_.weights_bytes = bytes;
     };
+    if (blobs.size() > 1) corrupt("{} files of weights (*.blob) instead of one", blobs.size());
     if (!blobs.empty()) {
+      model_.blob = blobs.front();
       set(WeightsForm::BinaryBlob, blob_bytes);
     } else if (hints.constant_count == 0U) {
       set(WeightsForm::None, 0);

@@ -19,6 +19,7 @@ std::span<const TableEntry> guard_functions();
 std::span<const TableEntry> check_functions();
 std::span<const TableEntry> linear_algebra_functions();
 std::span<const TableEntry> runtime_functions();
+std::span<const TableEntry> weight_functions();
 std::span<const TableEntry> openmp_functions();
 
 /// Makes a table entry of a function.
