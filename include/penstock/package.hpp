@@ -51,7 +51,7 @@ struct ModelInfo {
   std::string library;                          ///< Archive entry of the model library.
   std::uint64_t library_bytes = 0;
   WeightsForm weights_form = WeightsForm::Embedded;
-  std::uint64_t weights_bytes = 0;  ///< Bytes of embedded or packaged weights.
+  std::uint64_t weights_bytes = 0;  ///< Bytes of the weights, wherever they are.
   Requirements needs;
   /// One sentence for each thing that keeps this machine from running the model; empty: it can.
   std::vector<std::string> obstacles;

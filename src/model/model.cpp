@@ -65,7 +65,8 @@ void open_library(Model::Impl& impl, const Load& load, bool generated_checks) {
       model::prepare_library(load.elf, impl.what, imports, load.weights.left_out), impl.what);
   impl.container =
       std::make_shared<model::Container>(impl.library, to_string(impl.device), impl.what, source);
-  model::give_first_weights(*impl.container, load.files, load.options.weights, impl.what);
+  model::give_first_weights(*impl.container, {load.files, load.weights.by_name, load.options.weights},
+                            impl.what);
   impl.container->keep_buffers();
   impl.container->fold_constants();
 }

@@ -58,24 +58,27 @@ tensor::TensorObjectPtr empty_weight(const WeightSlot& slot, const std::optional
 
 }  // namespace
 
-void give_first_weights(Container& container, const package::ModelFiles& files,
-                        std::span<const NamedWeight> given, const std::string& what) {
+void give_first_weights(Container& container, const FirstWeights& first, const std::string& what) {
   const std::span<const WeightSlot> slots = container.slots();
   const bool has_weights = !container.weights().empty();
-  if (given.empty() && (has_weights || slots.empty())) return;
+  if (first.given.empty() && (has_weights || slots.empty())) return;
   require_slots(container, what);
-  const auto matched = match_weights(slots, given, UpdateScope::Partial, what);
+  auto matched = match_weights(slots, first.given, UpdateScope::Partial, what);
+  for (std::size_t i = 0; i < slots.size(); ++i) {
+    const auto packaged = std::ranges::find(first.packaged, slots[i].full_name, &NamedWeight::name);
+    if (matched[i] == nullptr && packaged != first.packaged.end()) matched[i] = &*packaged;
+  }
   if (!has_weights) require_all(slots, matched, what);
   std::vector<tensor::TensorObjectPtr> weights;
   for (std::size_t i = 0; i < slots.size(); ++i) {
-    const tensor::TensorObject* const packaged = has_weights ? container.weights()[i].get() : nullptr;
-    std::optional<WeightLayout> layout = layout_of(packaged);
-    const auto hint = files.weight_layouts.find(slots[i].full_name);
-    if (!layout && hint != files.weight_layouts.end()) layout = hint->second;
+    const tensor::TensorObject* const before = has_weights ? container.weights()[i].get() : nullptr;
+    std::optional<WeightLayout> layout = layout_of(before);
+    const auto hint = first.files.weight_layouts.find(slots[i].full_name);
+    if (!layout && hint != first.files.weight_layouts.end()) layout = hint->second;
     if (matched[i] != nullptr) {
       weights.push_back(make_weight(slots[i], layout, *matched[i], what));
     } else {
-      weights.push_back(packaged != nullptr ? shim::share(*packaged) : empty_weight(slots[i], layout));
+      weights.push_back(before != nullptr ? shim::share(*before) : empty_weight(slots[i], layout));
     }
   }
   container.assign(std::move(weights));

@@ -2,6 +2,7 @@
 
 #include "base/checked.hpp"
 #include "base/fail.hpp"
+#include "package/pickled_weights.hpp"
 #include "shim/results.hpp"
 #include "tensor/layout.hpp"
 
@@ -114,6 +115,15 @@ PackagedWeights open_weights(const package::Archive& archive, const package::Mod
     source.kind = WeightSource::Kind::Blob;
     source.bytes = files.info.weights_bytes;
     if (source.bytes != 0) source.weights = storage_over(archive.read_private(files.blob, 0, source.bytes));
+    return found;
+  }
+  if (files.info.weights_form == WeightsForm::PickleWeights) {
+    for (package::PackagedWeight& weight : package::read_pickled_weights(archive, files)) {
+      const TensorView view(weight.bytes.bytes.data(), weight.dtype, weight.layout.sizes,
+                            weight.layout.strides, weight.bytes.bytes.size());
+      found.by_name.push_back(
+          {.name = std::move(weight.name), .view = view, .owner = std::move(weight.bytes.owner)});
+    }
     return found;
   }
   const auto embedded = package::find_embedded_weights(elf);

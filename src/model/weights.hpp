@@ -62,6 +62,8 @@ struct WeightSource {
 /// What a package has of a model's weights.
 struct PackagedWeights {
   WeightSource source;
+  /// Weights that are not in one piece.
+  std::vector<NamedWeight> by_name;
   /// The part of the library's file that need not be in memory.
   FileRange left_out;
 };

@@ -237,6 +237,7 @@ class ModelReader {
       if (std::find(blobs.begin(), blobs.end(), entry.name) != blobs.end()) blob_bytes += entry.bytes;
       if (starts_with(entry.name, kWeightsFolder)) pickle_bytes += entry.bytes;
     }
+    const bool has_pickles = archive_.contains(model_.folder + "weights_config.json");
     const auto embedded = find_embedded_weights(image);
     const auto set = [this](WeightsForm form, std::uint64_t bytes) {
       info_.weights_form = form;
@@ -250,10 +251,10 @@ class ModelReader {
       set(WeightsForm::None, 0);
     } else if (embedded) {
       set(WeightsForm::Embedded, embedded->bytes);
-    } else if (pickle_bytes > 0) {
+    } else if (has_pickles) {
       set(WeightsForm::PickleWeights, pickle_bytes);
     } else if (hints.constant_count) {
-      set(WeightsForm::External, 0);
+      set(WeightsForm::External, hints.constants_bytes);
     } else {
       set(WeightsForm::None, 0);
     }
