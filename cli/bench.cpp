@@ -278,6 +278,8 @@ Action add_bench(CLI::App& app) {
       ->type_name("NAME");
   app.add_option("--device", command->choice.device, "Device to run on (default cpu)")->type_name("DEVICE");
   app.add_option("--sha256", command->choice.sha256, "Digest that the file must have")->type_name("HEX");
+  app.add_option("--weights", command->choice.weights, "File of weights to give, or to use instead")
+      ->type_name("FILE");
   app.add_flag("--json", command->json, "Print the results as JSON");
   add_measuring_options(app, *command);
   add_input_options(app, command->inputs);

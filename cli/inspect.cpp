@@ -29,7 +29,7 @@ std::string_view weights_text(WeightsForm form) {
     case WeightsForm::Embedded: return "in the library";
     case WeightsForm::BinaryBlob: return "in a file of their own";
     case WeightsForm::PickleWeights: return "in files of their own";
-    case WeightsForm::External: return "outside the package";
+    case WeightsForm::External: return "not in the package: --weights FILE gives them";
   }
   return "unknown";
 }

@@ -3,6 +3,7 @@
 #include "report.hpp"
 
 #include <penstock/error.hpp>
+#include <penstock/io.hpp>
 
 #include <fmt/format.h>
 
@@ -99,6 +100,13 @@ Model load_model(const Package& package, const ModelChoice& choice) {
   LoadOptions options;
   options.model = choice.model;
   options.device = device;
+  if (!choice.weights.empty()) {
+    for (auto& [name, tensor] : read_tensors(choice.weights)) {
+      auto owner = std::make_shared<const Tensor>(std::move(tensor));
+      const TensorView view = owner->view();
+      options.weights.push_back({.name = name, .view = view, .owner = std::move(owner)});
+    }
+  }
   options.progress = [&line](const LoadProgress& progress) {
     line.show(progress);
     return interrupted == 0;

@@ -13,6 +13,8 @@ struct ModelChoice {
   std::string model;
   std::string device = "cpu";
   std::string sha256;
+  /// File of weights to give or replace; empty: none.
+  std::string weights;
 };
 
 /// Opens a package. Throws Refused for every error but OutOfMemory.

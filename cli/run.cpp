@@ -179,6 +179,8 @@ Action add_run(CLI::App& app) {
       ->type_name("N")
       ->check(CLI::NonNegativeNumber.description(""));
   app.add_option("--sha256", command->choice.sha256, "Digest that the file must have")->type_name("HEX");
+  app.add_option("--weights", command->choice.weights, "File of weights to give, or to use instead")
+      ->type_name("FILE");
   app.add_option("--outputs", command->outputs_file, "Write the outputs to a .npz, .safetensors or .npy file")
       ->type_name("FILE");
   add_input_options(app, command->inputs);

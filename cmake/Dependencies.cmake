@@ -4,10 +4,10 @@ find_package(nlohmann_json REQUIRED)
 find_package(fmt REQUIRED)
 find_package(Eigen3 REQUIRED NO_MODULE)
 find_package(OpenSSL REQUIRED COMPONENTS Crypto)
-find_package(ZLIB REQUIRED)
 find_package(PkgConfig REQUIRED)
 # libzip's own CMake files name tools that Debian ships in another package.
 pkg_check_modules(libzip REQUIRED IMPORTED_TARGET libzip)
+pkg_check_modules(libdeflate REQUIRED IMPORTED_TARGET libdeflate)
 
 # oneDNN is opened at run time; only its headers are needed here. `./dev build` unpacks them.
 set(PENSTOCK_ONEDNN_ROOT "${PROJECT_SOURCE_DIR}/build/deps/onednn" CACHE PATH

@@ -31,12 +31,23 @@ enum class GeneratedChecks {
   Off,   ///< They do not, also where Penstock's own are not complete.
 };
 
+/// A weight or buffer that is given to a model.
+struct NamedWeight {
+  std::string name;  ///< In PyTorch: "conv1.weight".
+  TensorView view;   ///< Of the weight's dtype and sizes, with any strides; in host memory.
+  /// Keeps the memory of `view`, which nobody may change from then on. A parameter is used in place then,
+  /// where it is aligned to 64 bytes and lies as the model has it. Null: it is copied.
+  std::shared_ptr<const void> owner = nullptr;
+};
+
 /// How to load a model.
 struct LoadOptions {
   /// Which model of the package; empty: the only one, or the one called "model".
   std::string model;
   Device device = {};
   GeneratedChecks generated_checks = GeneratedChecks::Auto;
+  /// Weights that the package does not have, and others to use instead of those that it has.
+  std::vector<NamedWeight> weights;
   /// Called between stages on the loading thread; returning false cancels the load, which then
   /// leaves nothing behind and throws Error with ErrorCode::Cancelled. May throw.
   std::function<bool(const LoadProgress&)> progress;
@@ -46,19 +57,34 @@ struct LoadOptions {
 struct ConstantInfo {
   std::string name;
   DType dtype = DType::Float32;
-  std::uint64_t bytes = 0;
+  std::uint64_t bytes = 0;  ///< Of its elements, padding not counted.
+  std::vector<std::int64_t> sizes;
+};
+
+/// Which weights an update gives.
+enum class UpdateScope {
+  Partial,  ///< Some; the others stay as they are.
+  Full,     ///< All parameters. Buffers may be left out, and stay as they are.
+};
+
+/// How to update weights.
+struct UpdateOptions {
+  UpdateScope scope = UpdateScope::Partial;
 };
 
 /// One model of a package, loaded on one device: code and weights, shared by its sessions.
 /// A copy shares the same loaded model. Thread: thread-safe.
+/// Weights change only by versions: see `update_weights`.
 /// Lifetime: sessions and outputs hold what they need; the library is unloaded with the last of them.
 /// Loading runs code of the package: see SECURITY.md.
 class PENSTOCK_API Model {
  public:
   /// Loads a model. Blocking: reads the library, binds it, creates its weights, folds constants,
   /// and asks the library's own checks what inputs it takes.
+  /// Weights that lie in the package's file are used in place: their pages are the page cache's.
   /// Errors: NotFound (no such model); Unsupported (functions that Penstock does not have, all named;
   /// a device it was not compiled for); Incompatible (instructions, glibc, libstdc++, libraries);
+  /// InvalidArgument (weights that the model does not have, that do not fit, or that are missing);
   /// Corrupt; Cancelled; OutOfMemory; Internal (the library's own words). Nothing is left behind.
   static Model load(const Package& package, const LoadOptions& options = {});
 
@@ -89,6 +115,21 @@ class PENSTOCK_API Model {
 
   /// Weights and buffers. Host-only. Lifetime: the model. Errors: none.
   [[nodiscard]] std::span<const ConstantInfo> constants() const noexcept;
+
+  /// A copy of a weight or buffer as it is now. Blocking. A buffer that a run changes at the same time may
+  /// be copied half changed. Errors: NotFound where the model has none of that name; OutOfMemory.
+  [[nodiscard]] Tensor weight(std::string_view name) const;
+
+  /// Replaces weights. Makes a new version of the model with them beside the one in use, constants folded
+  /// anew, and puts it in place at once: a run uses one version from its start to its end, and every session
+  /// takes up the new one at its next run. Runs wait for nothing. The memory of the old version is released
+  /// when the last run with it ends; outputs that are weights keep theirs. Buffers that are not given keep
+  /// their memory, and what runs have made of them. Blocking. Thread: thread-safe; updates take turns.
+  /// Errors: InvalidArgument (a name that the model does not have or that is given twice, another dtype,
+  /// other sizes, memory of another device; with UpdateScope::Full a parameter that is missing); Unsupported
+  /// for a library that does not name its weights; OutOfMemory; Internal (the library's own words). After an
+  /// error the model is as it was.
+  void update_weights(std::span<const NamedWeight> weights, const UpdateOptions& options = {});
 
   /// The pytree of the exported call as torch writes it (JSON): inputs, outputs. Empty where the
   /// library does not state it. Host-only. Lifetime: the model. Errors: none.

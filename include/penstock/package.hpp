@@ -35,7 +35,13 @@ struct Requirements {
 };
 
 /// Where the weights of a model are.
-enum class WeightsForm { None, Embedded, BinaryBlob, PickleWeights, External };
+enum class WeightsForm {
+  None,           ///< It has none.
+  Embedded,       ///< In the library, or appended to its file.
+  BinaryBlob,     ///< In one file of the package.
+  PickleWeights,  ///< In a file a weight, as torch.save writes it.
+  External,       ///< Not in the package: to be given by name (LoadOptions::weights).
+};
 
 /// One model of a package, as far as can be known without running it.
 struct ModelInfo {
@@ -45,7 +51,7 @@ struct ModelInfo {
   std::string library;                          ///< Archive entry of the model library.
   std::uint64_t library_bytes = 0;
   WeightsForm weights_form = WeightsForm::Embedded;
-  std::uint64_t weights_bytes = 0;  ///< Bytes of embedded or packaged weights.
+  std::uint64_t weights_bytes = 0;  ///< Bytes of the weights, wherever they are.
   Requirements needs;
   /// One sentence for each thing that keeps this machine from running the model; empty: it can.
   std::vector<std::string> obstacles;

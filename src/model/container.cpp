@@ -2,8 +2,13 @@
 
 #include "base/fail.hpp"
 #include "base/log.hpp"
+#include "shim/weight_copies.hpp"
+
+#include <sys/mman.h>
 
 #include <algorithm>
+#include <cstring>
+#include <unordered_map>
 #include <utility>
 
 namespace penstock::model {
@@ -20,68 +25,170 @@ std::string trimmed(std::string text) {
 }  // namespace
 
 // The names and signatures are those of torch/csrc/inductor/aoti_runtime/interface.h.
-Container::Container(const LoadedLibrary& library, const std::string& device, std::string what)
-    : library_(library), what_(std::move(what)) {
-  using Create = Status(Handle*, std::size_t, const char*, const char*);
+Container::Container(std::shared_ptr<const LoadedLibrary> library, const std::string& device,
+                     std::string what, const WeightSource& source)
+    : library_(std::move(library)), what_(std::move(what)) {
   using Count = Status(Handle, std::size_t*);
   run_ = required<RunFunction>("AOTInductorModelContainerRunSingleThreaded");
-  auto* const create = required<Create>("AOTInductorModelContainerCreateWithDevice");
   auto* const inputs = required<Count>("AOTInductorModelContainerGetNumInputs");
   auto* const outputs = required<Count>("AOTInductorModelContainerGetNumOutputs");
-  required<Status(Handle)>("AOTInductorModelContainerDelete");
-
-  shim::CallContext context;
-  context.purpose = shim::CallContext::Purpose::Load;
-  const shim::WeightReferences references{context};
-  const shim::ContextScope scope(context);
-  constexpr std::size_t kModels = 1;
-  require(create(&handle_, kModels, device.c_str(), nullptr), context);
+  auto* const remove = required<Status(Handle)>("AOTInductorModelContainerDelete");
   try {
+    create(device, source);
+    const shim::CallContext context;
     require(inputs(handle_, &input_count_), context);
     require(outputs(handle_, &output_count_), context);
-    sort_weights(context.weights);
   } catch (...) {
     drop_buffers();
-    library_.find<Status(Handle)>("AOTInductorModelContainerDelete")(handle_);
+    if (handle_ != nullptr) remove(handle_);
     throw;
   }
 }
 
-/// For each weight in the order of their numbers: whether it is a parameter. Empty where that is not told.
-std::vector<bool> Container::find_parameters() const {
-  // ConstantType::Parameter. A buffer may be changed in place by a run: work derived from it goes stale.
-  constexpr std::int32_t kParameter = 1;
-  using Folded = Status(Handle, std::size_t, bool*);
-  using Type = Status(Handle, std::size_t, std::int32_t*);
-  auto* const count = library_.find<Status(Handle, std::size_t*)>("AOTInductorModelContainerGetNumConstants");
-  auto* const folded = library_.find<Folded>("AOTInductorModelContainerGetConstantFromFolded");
-  auto* const type = library_.find<Type>("AOTInductorModelContainerGetConstantType");
-  std::size_t constants = 0;
-  if (count == nullptr || folded == nullptr || type == nullptr || count(handle_, &constants) != 0) return {};
-  std::vector<bool> is_parameter;
-  for (std::size_t index = 0; index < constants; ++index) {
-    bool from_folded = false;
-    std::int32_t kind = 0;
-    if (folded(handle_, index, &from_folded) != 0 || type(handle_, index, &kind) != 0) return {};
-    if (!from_folded) is_parameter.push_back(kind == kParameter);
-  }
-  return is_parameter;
+void Container::create(const std::string& device, const WeightSource& source) {
+  using Create = Status(Handle*, std::size_t, const char*, const char*);
+  auto* const create = required<Create>("AOTInductorModelContainerCreateWithDevice");
+  shim::WeightCopies copies;
+  copies.stand_in = lay_stand_in(source);
+  copies.weights = source.weights.get();
+  copies.appended = source.kind == WeightSource::Kind::Appended;
+  shim::CallContext context;
+  context.purpose = shim::CallContext::Purpose::Load;
+  if (source.kind != WeightSource::Kind::Library) context.copies = &copies;
+  const shim::ContextScope scope(context);
+  constexpr std::size_t kModels = 1;
+  require(create(&handle_, kModels, device.c_str(), nullptr), context);
+  slots_ = read_slots();
+  if (source.kind == WeightSource::Kind::Blob && source.weights != nullptr) load_blob(source, context);
+  const bool are_there = source.kind == WeightSource::Kind::Library || source.weights != nullptr;
+  if (are_there) sort_weights(std::move(context.weights));
 }
 
-void Container::sort_weights(std::span<tensor::Storage* const> weights) {
-  const std::vector<bool> is_parameter = find_parameters();
+/// The addresses that the library is going to copy its weights from.
+std::span<const std::byte> Container::lay_stand_in(const WeightSource& source) {
+  switch (source.kind) {
+    case WeightSource::Kind::Library: return {};
+    case WeightSource::Kind::Embedded:
+      return {static_cast<const std::byte*>(library_->at(source.address)), source.bytes};
+    case WeightSource::Kind::Blob:
+      if (source.weights == nullptr) return {};
+      return {static_cast<const std::byte*>(source.weights->data), source.bytes};
+    case WeightSource::Kind::Appended: break;
+  }
+  const std::uint64_t bytes = source.bytes + sizeof(source.magic);
+  void* const memory =
+      ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (memory == MAP_FAILED) {
+    base::fail(ErrorCode::OutOfMemory, "{}: {} bytes of addresses cannot be had", what_, bytes);
+  }
+  stand_in_ = base::UniqueMapping(memory, bytes);
+  std::memcpy(stand_in_.bytes().data() + source.bytes, &source.magic, sizeof(source.magic));
+  return stand_in_.bytes();
+}
+
+void Container::load_blob(const WeightSource& source, shim::CallContext& context) {
+  using Load = Status(Handle, const std::uint8_t*);
+  auto* const load = required<Load>("AOTInductorModelUpdateConstantsFromBlob");
+  require(load(handle_, static_cast<const std::uint8_t*>(source.weights->data)), context);
+}
+
+std::vector<WeightSlot> Container::read_slots() const {
+  // ConstantType::Parameter. A buffer may be changed in place by a run: work derived from it goes stale.
+  constexpr std::int32_t kParameter = 1;
+  using Text = Status(Handle, std::size_t, const char**);
+  using Number = Status(Handle, std::size_t, std::int32_t*);
+  using Size = Status(Handle, std::size_t, std::size_t*);
+  auto* const count =
+      library_->find<Status(Handle, std::size_t*)>("AOTInductorModelContainerGetNumConstants");
+  auto* const folded =
+      library_->find<Status(Handle, std::size_t, bool*)>("AOTInductorModelContainerGetConstantFromFolded");
+  auto* const name = library_->find<Text>("AOTInductorModelContainerGetConstantName");
+  auto* const full_name = library_->find<Text>("AOTInductorModelContainerGetConstantOriginalFQN");
+  auto* const dtype = library_->find<Number>("AOTInductorModelContainerGetConstantDtype");
+  auto* const type = library_->find<Number>("AOTInductorModelContainerGetConstantType");
+  auto* const bytes = library_->find<Size>("AOTInductorModelContainerGetConstantDataSize");
+  std::size_t constants = 0;
+  if (count == nullptr || folded == nullptr || name == nullptr || full_name == nullptr || dtype == nullptr ||
+      type == nullptr || bytes == nullptr || count(handle_, &constants) != 0) {
+    return {};
+  }
+  std::vector<WeightSlot> slots;
+  for (std::size_t index = 0; index < constants; ++index) {
+    bool from_folded = false;
+    std::int32_t number = 0;
+    std::int32_t kind = 0;
+    std::size_t size = 0;
+    const char* own = nullptr;
+    const char* full = nullptr;
+    if (folded(handle_, index, &from_folded) != 0) return {};
+    if (from_folded) continue;
+    if (name(handle_, index, &own) != 0 || full_name(handle_, index, &full) != 0 ||
+        dtype(handle_, index, &number) != 0 || type(handle_, index, &kind) != 0 ||
+        bytes(handle_, index, &size) != 0 || own == nullptr || full == nullptr) {
+      return {};
+    }
+    slots.push_back({.name = own,
+                     .full_name = full,
+                     .dtype = static_cast<DType>(number),
+                     .bytes = size,
+                     .is_parameter = kind == kParameter});
+  }
+  return slots;
+}
+
+void Container::sort_weights(std::vector<tensor::TensorObjectPtr> weights) {
   // The library makes its weights in the order of their numbers; where it does not, any may be a buffer.
-  const bool known = is_parameter.size() == weights.size();
-  buffers_.reserve(weights.size());
-  for (std::size_t index = 0; index < weights.size(); ++index) {
-    tensor::Storage* storage = weights[index];
-    storage->constant = known && is_parameter[index];
-    if (storage->constant) continue;
+  const bool known = slots_.size() == weights.size();
+  for (std::size_t index = 0; index < weights.size(); ++index)
+    weights[index]->storage->constant = known && slots_[index].is_parameter;
+  weights_ = std::move(weights);
+  if (!known && !weights_.empty()) slots_.clear();
+}
+
+void Container::keep_buffers() {
+  for (const tensor::TensorObjectPtr& weight : weights_) {
+    tensor::Storage* const storage = weight->storage;
+    if (storage->constant || storage->data == nullptr) continue;
     const auto* data = static_cast<const std::byte*>(storage->data);
     std::vector<std::byte> bytes(data, data + storage->bytes);
-    storage->retain();
     buffers_.push_back({storage, std::move(bytes)});
+    storage->retain();
   }
+}
+
+void Container::assign(std::vector<tensor::TensorObjectPtr> weights) {
+  struct Pair {
+    const char* name;
+    AtenTensorHandle handle;
+  };
+  using UpdatePairs = Status(Handle, const Pair*, std::size_t, bool, bool);
+  using HandlesByName = std::unordered_map<std::string, AtenTensorHandle>;
+  using UpdateMap = Status(Handle, HandlesByName*, bool, bool);
+  constexpr std::string_view kUpdate = "AOTInductorModelContainerUpdateUserManagedConstantBuffer";
+  auto* const by_pairs = library_->find<UpdatePairs>(std::string(kUpdate) + "Pairs");
+  auto* const by_map = library_->find<UpdateMap>(kUpdate);
+  if (by_pairs == nullptr && by_map == nullptr) {
+    base::fail(ErrorCode::Unsupported,
+               "{}: the library has no function to take weights; compile it with torch "
+               "2.9 or later",
+               what_);
+  }
+  shim::CallContext context;
+  context.purpose = shim::CallContext::Purpose::Load;
+  const shim::ContextScope scope(context);
+  // Neither the inactive set of weights, nor a check for completeness: there is one tensor a slot.
+  if (by_pairs != nullptr) {
+    std::vector<Pair> pairs;
+    for (std::size_t i = 0; i < slots_.size(); ++i)
+      pairs.push_back({slots_[i].name.c_str(), weights[i].get()});
+    require(by_pairs(handle_, pairs.data(), pairs.size(), false, false), context);
+  } else {
+    HandlesByName handles;
+    for (std::size_t i = 0; i < slots_.size(); ++i) handles.emplace(slots_[i].name, weights[i].get());
+    require(by_map(handle_, &handles, false, false), context);
+  }
+  // Some libraries hold handles of their own, some those that they were given.
+  weights_ = std::move(weights);
 }
 
 void Container::drop_buffers() noexcept {
@@ -97,49 +204,35 @@ void Container::restore_buffers() noexcept {
 
 Container::~Container() {
   drop_buffers();
-  if (library_.find<Status(Handle)>("AOTInductorModelContainerDelete")(handle_) != 0) {
+  if (library_->find<Status(Handle)>("AOTInductorModelContainerDelete")(handle_) != 0) {
     base::log(LogLevel::Warning, what_ + ": the library could not delete its model");
   }
 }
 
 void Container::fold_constants() {
   using Fold = Status(Handle, bool, void*, void*);
-  auto* const fold = library_.find<Fold>("AOTInductorModelContainerRunConstantFolding");
+  auto* const fold = library_->find<Fold>("AOTInductorModelContainerRunConstantFolding");
   // Libraries without it fold nothing.
   if (fold == nullptr) return;
   cpu::OpState operators;
   shim::CallContext context;
   context.purpose = shim::CallContext::Purpose::Load;
   context.operators = &operators;
-  const shim::WeightReferences references{context};
   const shim::ContextScope scope(context);
   require(fold(handle_, /*use_inactive=*/false, /*stream=*/nullptr, /*proxy_executor=*/nullptr), context);
 }
 
 std::vector<ConstantInfo> Container::constants() const {
   std::vector<ConstantInfo> result;
-  auto* const count = library_.find<Status(Handle, std::size_t*)>("AOTInductorModelContainerGetNumConstants");
-  auto* const name = library_.find<Status(Handle, std::size_t, const char**)>(
-      "AOTInductorModelContainerGetConstantOriginalFQN");
-  auto* const dtype =
-      library_.find<Status(Handle, std::size_t, std::int32_t*)>("AOTInductorModelContainerGetConstantDtype");
-  auto* const bytes = library_.find<Status(Handle, std::size_t, std::size_t*)>(
-      "AOTInductorModelContainerGetConstantDataSize");
-  auto* const folded =
-      library_.find<Status(Handle, std::size_t, bool*)>("AOTInductorModelContainerGetConstantFromFolded");
-  std::size_t constants = 0;
-  if (count == nullptr || name == nullptr || dtype == nullptr || count(handle_, &constants) != 0)
-    return result;
-  for (std::size_t index = 0; index < constants; ++index) {
-    bool from_folded = false;
-    if (folded != nullptr && folded(handle_, index, &from_folded) == 0 && from_folded) continue;
-    const char* text = nullptr;
-    std::int32_t number = 0;
-    std::size_t size = 0;
-    if (name(handle_, index, &text) != 0 || dtype(handle_, index, &number) != 0) continue;
-    if (bytes != nullptr && bytes(handle_, index, &size) != 0) size = 0;
-    result.push_back(
-        {.name = text != nullptr ? text : "", .dtype = static_cast<DType>(number), .bytes = size});
+  for (std::size_t i = 0; i < slots_.size(); ++i) {
+    ConstantInfo info{
+        .name = slots_[i].full_name, .dtype = slots_[i].dtype, .bytes = slots_[i].bytes, .sizes = {}};
+    if (i < weights_.size()) {
+      const tensor::TensorObject& weight = *weights_[i];
+      info.bytes = static_cast<std::uint64_t>(weight.numel) * element_bytes(weight.dtype);
+      info.sizes.assign(weight.sizes().begin(), weight.sizes().end());
+    }
+    result.push_back(std::move(info));
   }
   std::sort(result.begin(), result.end(),
             [](const ConstantInfo& a, const ConstantInfo& b) { return a.name < b.name; });
@@ -148,7 +241,7 @@ std::vector<ConstantInfo> Container::constants() const {
 
 std::pair<std::string, std::string> Container::call_spec() const {
   using GetCallSpec = Status(Handle, const char**, const char**);
-  auto* const get = library_.find<GetCallSpec>("AOTInductorModelContainerGetCallSpec");
+  auto* const get = library_->find<GetCallSpec>("AOTInductorModelContainerGetCallSpec");
   const char* in = nullptr;
   const char* out = nullptr;
   if (get == nullptr || get(handle_, &in, &out) != 0) return {};
@@ -162,7 +255,7 @@ bool Container::run(std::span<AtenTensorHandle> inputs, std::span<AtenTensorHand
 std::string Container::message(const shim::CallContext& context) const {
   using GetLastError = Status(const char**);
   const char* text = nullptr;
-  if (auto* const get = library_.find<GetLastError>("AOTInductorGetLastError");
+  if (auto* const get = library_->find<GetLastError>("AOTInductorGetLastError");
       get != nullptr && get(&text) == 0 && text != nullptr && *text != '\0') {
     return trimmed(text);
   }
@@ -185,7 +278,7 @@ Error Container::error(const shim::CallContext& context) const {
 
 template <class Function>
 Function* Container::required(std::string_view name) const {
-  auto* const function = library_.find<Function>(name);
+  auto* const function = library_->find<Function>(name);
   if (function == nullptr) {
     base::fail(ErrorCode::Corrupt,
                "{} has no function {}: it is no AOTInductor model library, or one of a "

@@ -1,12 +1,15 @@
 #pragma once
 
+#include "base/unique_handle.hpp"
 #include "model/loaded_library.hpp"
+#include "model/weights.hpp"
 #include "shim/abi.hpp"
 #include "shim/context.hpp"
 
 #include <penstock/model.hpp>
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -14,26 +17,43 @@
 
 namespace penstock::model {
 
-/// PyTorch's model container inside a loaded library, with one model in it.
+/// PyTorch's model container inside a loaded library, with one model in it: one version of its weights.
 /// Thread: `run` from many threads at once, once constants are folded; the rest one caller at a time.
+/// Lifetime: holds its library.
 class Container {
  public:
-  /// Creates the container and with it the weights. Blocking.
-  /// Errors: Corrupt where the library lacks a function that every one has; what the library says.
-  Container(const LoadedLibrary& library, const std::string& device, std::string what);
+  /// Creates the container and with it the weights that `source` has. Blocking.
+  /// Errors: Corrupt where the library lacks a function that every one has, or its weights reach past what
+  /// there is; what the library says.
+  Container(std::shared_ptr<const LoadedLibrary> library, const std::string& device, std::string what,
+            const WeightSource& source);
   ~Container();
   Container(const Container&) = delete;
   Container& operator=(const Container&) = delete;
 
-  /// Puts buffers back to what they were when the container was made, and keeps no copy any longer: calls
+  /// Keeps a copy of all buffers. Errors: OutOfMemory.
+  void keep_buffers();
+
+  /// Puts buffers back to what they were when they were kept, and keeps no copy any longer: calls
   /// that only meant to ask may have run the part of a model that changes its buffers.
   void restore_buffers() noexcept;
+
+  /// The weights that a caller may replace, by number. Empty where the library does not tell.
+  [[nodiscard]] std::span<const WeightSlot> slots() const noexcept { return slots_; }
+
+  /// Their tensors, one a slot where there are slots; empty as long as there are none.
+  [[nodiscard]] std::span<const tensor::TensorObjectPtr> weights() const noexcept { return weights_; }
+
+  /// Gives all weights, one a slot. To be called before the first run and before constants are folded.
+  /// Errors: Unsupported where the library has no function for it; what the library says.
+  void assign(std::vector<tensor::TensorObjectPtr> weights);
 
   /// Computes the weights that depend on other weights only. Blocking. Errors: what the library says.
   void fold_constants();
 
   [[nodiscard]] std::size_t input_count() const noexcept { return input_count_; }
   [[nodiscard]] std::size_t output_count() const noexcept { return output_count_; }
+  /// Weights and buffers, sorted by name.
   [[nodiscard]] std::vector<ConstantInfo> constants() const;
   /// Pytree JSON of the call; empty where the library does not state it.
   [[nodiscard]] std::string call_spec_in() const { return call_spec().first; }
@@ -59,23 +79,30 @@ class Container {
 
   template <class Function>
   Function* required(std::string_view name) const;
-  /// A weight that a run may change, and its bytes at first. Holds a reference.
+  /// A weight that a run may change, and its bytes when they were kept. Holds a reference.
   struct Buffer {
     tensor::Storage* storage;
     std::vector<std::byte> bytes;
   };
-  [[nodiscard]] std::vector<bool> find_parameters() const;
-  void sort_weights(std::span<tensor::Storage* const> weights);
+  void create(const std::string& device, const WeightSource& source);
+  [[nodiscard]] std::span<const std::byte> lay_stand_in(const WeightSource& source);
+  void load_blob(const WeightSource& source, shim::CallContext& context);
+  [[nodiscard]] std::vector<WeightSlot> read_slots() const;
+  void sort_weights(std::vector<tensor::TensorObjectPtr> weights);
   void drop_buffers() noexcept;
   void require(Status status, const shim::CallContext& context) const;
   [[nodiscard]] std::pair<std::string, std::string> call_spec() const;
 
-  const LoadedLibrary& library_;
+  std::shared_ptr<const LoadedLibrary> library_;
   std::string what_;
+  /// What a library maps that wants to map its weights.
+  base::UniqueMapping stand_in_;
   Handle handle_ = nullptr;
   RunFunction* run_ = nullptr;
   std::size_t input_count_ = 0;
   std::size_t output_count_ = 0;
+  std::vector<WeightSlot> slots_;
+  std::vector<tensor::TensorObjectPtr> weights_;
   std::vector<Buffer> buffers_;
 };
 

@@ -6,6 +6,7 @@
 #include <fmt/ranges.h>
 
 #include <elf.h>
+#include <sys/mman.h>
 
 #include <algorithm>
 #include <array>
@@ -22,14 +23,14 @@ using package::ElfSymbol;
 constexpr Elf64_Sxword kIgnoredTag = 0x6ffffef0;
 
 template <class T>
-T load(const std::vector<std::byte>& bytes, std::uint64_t offset) {
+T load(std::span<const std::byte> bytes, std::uint64_t offset) {
   T value;
   std::memcpy(&value, bytes.data() + offset, sizeof value);
   return value;
 }
 
 template <class T>
-void store(std::vector<std::byte>& bytes, std::uint64_t offset, const T& value) {
+void store(std::span<std::byte> bytes, std::uint64_t offset, const T& value) {
   std::memcpy(bytes.data() + offset, &value, sizeof value);
 }
 
@@ -183,12 +184,30 @@ std::size_t mapped_bytes(const ElfImage& elf) {
   return static_cast<std::size_t>(std::min<std::uint64_t>(end, elf.bytes().size()));
 }
 
+LibraryImage copy_image(std::span<const std::byte> bytes, const FileRange& left_out, std::string_view what) {
+  // Pages of the mapping come as they are written to.
+  void* const memory = ::mmap(nullptr, bytes.size(), PROT_READ | PROT_WRITE,
+                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (memory == MAP_FAILED) {
+    base::fail(ErrorCode::OutOfMemory, "{}: no memory for the {} bytes of the model library", what,
+               bytes.size());
+  }
+  LibraryImage image;
+  image.memory = base::UniqueMapping(memory, bytes.size());
+  image.bytes = image.memory.bytes();
+  const std::uint64_t begin = std::min<std::uint64_t>(left_out.offset, bytes.size());
+  const std::uint64_t end = std::min<std::uint64_t>(begin + left_out.bytes, bytes.size());
+  image.left_out = {begin, end - begin};
+  std::ranges::copy(bytes.first(begin), image.bytes.begin());
+  std::ranges::copy(bytes.subspan(end), image.bytes.subspan(end).begin());
+  return image;
+}
+
 }  // namespace
 
-LibraryImage prepare_library(const ElfImage& elf, std::string_view what, const shim::ImportOptions& options) {
-  LibraryImage image;
-  const std::size_t size = mapped_bytes(elf);
-  image.bytes.assign(elf.bytes().begin(), elf.bytes().begin() + static_cast<std::ptrdiff_t>(size));
+LibraryImage prepare_library(const ElfImage& elf, std::string_view what, const shim::ImportOptions& options,
+                             const FileRange& left_out) {
+  LibraryImage image = copy_image(elf.bytes().first(mapped_bytes(elf)), left_out, what);
   auto header = load<Elf64_Ehdr>(image.bytes, 0);
   header.e_shoff = 0;
   header.e_shnum = 0;

@@ -1,13 +1,14 @@
 #pragma once
 
+#include "base/unique_handle.hpp"
 #include "package/elf_image.hpp"
 #include "shim/imports.hpp"
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 namespace penstock::model {
@@ -18,10 +19,18 @@ struct EntryPoint {
   std::uint64_t address = 0;
 };
 
+/// A part of a file.
+struct FileRange {
+  std::uint64_t offset = 0;
+  std::uint64_t bytes = 0;
+};
+
 /// A copy of a model library that has been made ready for this process. docs/design/0001-binding.md
 /// says why it is done so.
 struct LibraryImage {
-  std::vector<std::byte> bytes;
+  base::UniqueMapping memory;
+  std::span<std::byte> bytes;            ///< All of `memory`.
+  FileRange left_out;                    ///< Zeros that take no memory.
   std::vector<EntryPoint> entry_points;  ///< All exports that start with "AOTInductor".
 };
 
@@ -31,10 +40,11 @@ struct LibraryImage {
 /// - every export becomes hidden, unique symbols (which glibc shares across libraries, and which pin
 ///   them) among them; entry points are found through `entry_points`, not by the dynamic linker;
 /// - needs of libtorch, CUDA and libgomp go, with their version needs;
-/// - the flag that asks for an executable stack is cleared.
+/// - the flag that asks for an executable stack is cleared;
+/// - `left_out` is not copied.
 /// Errors: Unsupported names every import that nothing answers; Incompatible where nothing says what stacks
 /// it wants; Corrupt.
 LibraryImage prepare_library(const package::ElfImage& elf, std::string_view what,
-                             const shim::ImportOptions& options);
+                             const shim::ImportOptions& options, const FileRange& left_out = {});
 
 }  // namespace penstock::model

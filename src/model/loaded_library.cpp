@@ -31,12 +31,12 @@ std::string unique_path(int fd) {
   return path + "fd/" + std::to_string(fd);
 }
 
-base::UniqueFd write_memory_file(const std::vector<std::byte>& bytes, std::string_view what) {
-  base::UniqueFd fd(::memfd_create("penstock-model", MFD_CLOEXEC));
-  if (!fd) base::fail(ErrorCode::OutOfMemory, "{}: no memory file: {}", what, std::strerror(errno));
+void write_part(const base::UniqueFd& fd, std::span<const std::byte> bytes, std::uint64_t offset,
+                std::string_view what) {
   std::size_t written = 0;
   while (written < bytes.size()) {
-    const ssize_t count = ::write(fd.get(), bytes.data() + written, bytes.size() - written);
+    const ssize_t count = ::pwrite(fd.get(), bytes.data() + written, bytes.size() - written,
+                                   static_cast<off_t>(offset + written));
     if (count < 0 && errno == EINTR) continue;
     if (count <= 0) {
       base::fail(ErrorCode::OutOfMemory, "{}: cannot write {} bytes to a memory file: {}", what, bytes.size(),
@@ -44,6 +44,20 @@ base::UniqueFd write_memory_file(const std::vector<std::byte>& bytes, std::strin
     }
     written += static_cast<std::size_t>(count);
   }
+}
+
+base::UniqueFd write_memory_file(const LibraryImage& image, std::string_view what) {
+  base::UniqueFd fd(::memfd_create("penstock-model", MFD_CLOEXEC));
+  if (!fd) base::fail(ErrorCode::OutOfMemory, "{}: no memory file: {}", what, std::strerror(errno));
+  // What is left out stays a hole in the file.
+  if (::ftruncate(fd.get(), static_cast<off_t>(image.bytes.size())) != 0) {
+    base::fail(ErrorCode::OutOfMemory, "{}: no memory file of {} bytes: {}", what, image.bytes.size(),
+               std::strerror(errno));
+  }
+  const std::uint64_t end = image.left_out.offset + image.left_out.bytes;
+  const bool is_whole = image.left_out.bytes == 0;
+  write_part(fd, is_whole ? image.bytes : image.bytes.first(image.left_out.offset), 0, what);
+  if (!is_whole) write_part(fd, image.bytes.subspan(end), end, what);
   return fd;
 }
 
@@ -63,7 +77,7 @@ std::uintptr_t end_of_mapping(const LibraryImage& image, std::uintptr_t base) {
 
 LoadedLibrary::LoadedLibrary(const LibraryImage& image, std::string_view what)
     : entry_points_(image.entry_points) {
-  const base::UniqueFd fd = write_memory_file(image.bytes, what);
+  const base::UniqueFd fd = write_memory_file(image, what);
   handle_ = ::dlopen(unique_path(fd.get()).c_str(), RTLD_NOW | RTLD_LOCAL);
   if (handle_ == nullptr) {
     const char* reason = ::dlerror();

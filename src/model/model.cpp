@@ -6,11 +6,13 @@
 #include "model/library_image.hpp"
 #include "model/model_impl.hpp"
 #include "model/package_impl.hpp"
+#include "model/weight_update.hpp"
 #include "package/call_spec.hpp"
 #include "package/elf_image.hpp"
 
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <map>
 #include <utility>
 
@@ -39,31 +41,44 @@ void require_loadable(const ModelInfo& info, const LoadOptions& options, const s
     base::fail(ErrorCode::Unsupported, "{}: needs functions that Penstock does not have: {}", what,
                fmt::join(info.needs.missing_functions, ", "));
   }
-  if (const std::string obstacle = weights_obstacle(info); !obstacle.empty()) {
-    base::fail(ErrorCode::Unsupported, "{}: {}", what, obstacle);
-  }
   if (!info.obstacles.empty()) {
     base::fail(ErrorCode::Incompatible, "{}: {}", what, fmt::join(info.obstacles, "; "));
   }
 }
 
-void open_library(Model::Impl& impl, const package::ElfImage& elf, bool generated_checks) {
+/// What a load works with.
+struct Load {
+  const package::ElfImage& elf;
+  const package::ModelFiles& files;
+  const LoadOptions& options;
+  model::PackagedWeights weights;
+};
+
+void open_library(Model::Impl& impl, const Load& load, bool generated_checks) {
+  if (impl.container != nullptr) impl.container->restore_buffers();
   impl.container.reset();
   impl.library.reset();
-  impl.library.emplace(model::prepare_library(elf, impl.what, {.generated_checks = generated_checks}),
-                       impl.what);
-  impl.container.emplace(*impl.library, to_string(impl.device), impl.what);
+  const model::WeightSource& source = load.weights.source;
+  const shim::ImportOptions imports{.generated_checks = generated_checks,
+                                    .appended_weights = source.kind == model::WeightSource::Kind::Appended};
+  impl.library = std::make_shared<model::LoadedLibrary>(
+      model::prepare_library(load.elf, impl.what, imports, load.weights.left_out), impl.what);
+  impl.container =
+      std::make_shared<model::Container>(impl.library, to_string(impl.device), impl.what, source);
+  model::give_first_weights(*impl.container, {load.files, load.weights.by_name, load.options.weights},
+                            impl.what);
+  impl.container->keep_buffers();
   impl.container->fold_constants();
 }
 
 /// Sees to it that the generated checks are on or off as asked for, once they have been asked.
-void settle_checks(Model::Impl& impl, const package::ElfImage& elf, GeneratedChecks wanted, bool complete) {
+void settle_checks(Model::Impl& impl, const Load& load, GeneratedChecks wanted, bool complete) {
   const bool stay_on = wanted == GeneratedChecks::On || (wanted == GeneratedChecks::Auto && !complete);
   if (stay_on || impl.container->input_count() == 0) return;
-  const auto check_switch = model::find_check_switch(elf);
+  const auto check_switch = model::find_check_switch(load.elf);
   if (check_switch && model::turn_off_checks(*impl.library, *impl.container, *check_switch)) return;
   // A library without symbols takes its answer for good with the first call: so it is loaded anew.
-  open_library(impl, elf, false);
+  open_library(impl, load, false);
 }
 
 /// The symbol of each number, by the generated text where it has one.
@@ -126,6 +141,16 @@ void describe_inputs(Model::Impl& impl, model::ProbedInputs& probed, const Model
   impl.rules = model::InputRules(std::move(probed.rules), impl.inputs, impl.what);
 }
 
+void publish_first(Model::Impl& impl) {
+  impl.input_count = impl.container->input_count();
+  impl.output_count = impl.container->output_count();
+  const auto weights = impl.container->weights();
+  const bool in_library = std::ranges::any_of(
+      weights, [](const tensor::TensorObjectPtr& weight) { return weight->storage->of_model; });
+  impl.versions.publish(impl.container);
+  if (!in_library) impl.container.reset();
+}
+
 std::shared_ptr<Model::Impl> load_model(const Package& package, const LoadOptions& options) {
   const Package::Impl& source = *package.impl();
   const std::size_t index = source.index_of(options.model);
@@ -143,8 +168,11 @@ std::shared_ptr<Model::Impl> load_model(const Package& package, const LoadOption
   const auto elf = package::ElfImage::parse(library.bytes, impl->what);
   report(options, impl->what,
          {.stage = "loading", .done = info.library_bytes / 2, .total = info.library_bytes});
+  const package::ModelFiles& files = source.manifest.models[index];
+  const Load load{elf, files, options, model::open_weights(source.archive, files, elf)};
+  impl->no_weights = load.weights.source.without_weights();
   // The checks are on at first whatever the options say: they are what tells the inputs.
-  open_library(*impl, elf, true);
+  open_library(*impl, load, true);
   report(options, impl->what, {.stage = "inputs", .done = info.library_bytes, .total = info.library_bytes});
 
   impl->call_spec_in = impl->container->call_spec_in();
@@ -156,8 +184,9 @@ std::shared_ptr<Model::Impl> load_model(const Package& package, const LoadOption
   model::ProbedInputs probed = model::probe_inputs(*impl->container);
   // Only checks of whole layouts ask for a rank; libraries before torch 2.13 have none.
   describe_inputs(*impl, probed, info, elf.find("aoti_torch_get_dim") != nullptr);
-  settle_checks(*impl, elf, options.generated_checks, probed.complete && impl->rules.checks_all());
+  settle_checks(*impl, load, options.generated_checks, probed.complete && impl->rules.checks_all());
   impl->container->restore_buffers();
+  publish_first(*impl);
   report(options, impl->what, {.stage = "ready", .done = info.library_bytes, .total = info.library_bytes});
   return impl;
 }
@@ -178,6 +207,14 @@ std::span<const ConstantInfo> Model::constants() const noexcept { return impl_->
 const std::string& Model::call_spec_in() const noexcept { return impl_->call_spec_in; }
 const std::string& Model::call_spec_out() const noexcept { return impl_->call_spec_out; }
 int Model::max_threads() const noexcept { return impl_->max_threads; }
+
+Tensor Model::weight(std::string_view name) const {
+  return base::report_out_of_memory(impl_->what, [&] { return model::copy_weight(*impl_, name); });
+}
+
+void Model::update_weights(std::span<const NamedWeight> weights, const UpdateOptions& options) {
+  base::report_out_of_memory(impl_->what, [&] { model::update_weights(*impl_, weights, options.scope); });
+}
 
 std::optional<std::size_t> Model::find_input(std::string_view name) const noexcept {
   for (std::size_t i = 0; i < impl_->inputs.size(); ++i) {

@@ -24,9 +24,6 @@ std::shared_ptr<const Package::Impl> describe(package::Archive archive) {
       info.obstacles.push_back(fmt::format("needs functions that Penstock does not have: {}",
                                            fmt::join(info.needs.missing_functions, ", ")));
     }
-    if (const std::string obstacle = weights_obstacle(info); !obstacle.empty()) {
-      info.obstacles.push_back(obstacle);
-    }
     if (info.device == DeviceType::Cuda) {
       info.obstacles.push_back("was compiled for a CUDA device; this build of Penstock runs CPU packages");
     }
@@ -36,18 +33,6 @@ std::shared_ptr<const Package::Impl> describe(package::Archive archive) {
 }
 
 }  // namespace
-
-std::string weights_obstacle(const ModelInfo& info) {
-  switch (info.weights_form) {
-    case WeightsForm::None:
-    case WeightsForm::Embedded: return {};
-    case WeightsForm::BinaryBlob:
-    case WeightsForm::PickleWeights:
-    case WeightsForm::External: break;
-  }
-  return "keeps its weights outside of the library, which Penstock does not read yet; export it with "
-         "inductor_configs={'aot_inductor.package_constants_in_so': True}";
-}
 
 std::size_t Package::Impl::index_of(std::string_view model) const {
   if (model.empty() && models.size() == 1) return 0;

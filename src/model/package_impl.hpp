@@ -11,9 +11,6 @@
 
 namespace penstock {
 
-/// Why a model's weights cannot be had, as an obstacle says it; empty where they can.
-std::string weights_obstacle(const ModelInfo& info);
-
 struct Package::Impl {
   explicit Impl(package::Archive opened)
       : archive(std::move(opened)), manifest(package::read_manifest(archive)) {}

@@ -23,11 +23,11 @@ Archive Archive::open(const std::filesystem::path& path) {
   if (std::filesystem::is_directory(path, error)) {
     return Archive(path.string(), open_folder_source(path));
   }
-  return open_memory(map_file(path), path.string());
+  return Archive(path.string(), open_zip_source(map_file(path), path.string()));
 }
 
 Archive Archive::open_memory(SharedBytes bytes, const std::string& name) {
-  return Archive(name, open_zip_source(std::move(bytes), name));
+  return Archive(name, open_zip_source({.bytes = std::move(bytes), .file = nullptr}, name));
 }
 
 std::optional<std::size_t> Archive::index_of(std::string_view entry) const noexcept {
@@ -46,6 +46,17 @@ SharedBytes Archive::read(std::string_view entry) const {
   const auto index = index_of(entry);
   if (!index) base::fail(ErrorCode::NotFound, "{} has no entry \"{}\"", name_, entry);
   return source_->read(*index);
+}
+
+PrivateBytes Archive::read_private(std::string_view entry, std::uint64_t offset, std::uint64_t size) const {
+  const auto index = index_of(entry);
+  if (!index) base::fail(ErrorCode::NotFound, "{} has no entry \"{}\"", name_, entry);
+  if (!base::fits(offset, size, entries_[*index].bytes)) {
+    base::fail(ErrorCode::Corrupt, "{}: \"{}\" has {} bytes, of which {} from byte {} on are wanted", name_,
+               entry, entries_[*index].bytes, size, offset);
+  }
+  if (size == 0) return {};
+  return source_->read_private(*index, offset, size);
 }
 
 std::string Archive::read_text(std::string_view entry, std::uint64_t max_bytes) const {

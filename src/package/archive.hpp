@@ -18,6 +18,12 @@ struct SharedBytes {
   std::shared_ptr<const void> owner;
 };
 
+/// Bytes that may be written to without anyone else seeing it, with what keeps them alive.
+struct PrivateBytes {
+  std::span<std::byte> bytes;
+  std::shared_ptr<const void> owner;
+};
+
 /// A file inside a package. The name is relative to the package's top folder, '/'-separated, and is
 /// never used as a path on this machine.
 struct ArchiveEntry {
@@ -46,6 +52,12 @@ class Archive {
   /// Bytes of an entry, its checksum verified: used in place where they are stored, else inflated.
   /// Errors: NotFound; Corrupt (checksum, size that lies); OutOfMemory.
   [[nodiscard]] SharedBytes read(std::string_view entry) const;
+
+  /// `size` bytes of an entry from `offset` on, its checksum verified. Where the entry is stored in a
+  /// file they are the file's own pages, and memory is used only for what is written to; else a copy.
+  /// Errors: as read, and Corrupt where the entry ends before.
+  [[nodiscard]] PrivateBytes read_private(std::string_view entry, std::uint64_t offset,
+                                          std::uint64_t size) const;
 
   /// `read` as text of at most `max_bytes`. Errors: as read, and Corrupt for more.
   [[nodiscard]] std::string read_text(std::string_view entry, std::uint64_t max_bytes) const;

@@ -1,15 +1,8 @@
 #include "base/fail.hpp"
-#include "base/unique_handle.hpp"
 #include "package/archive_source.hpp"
 #include "package/entry_name.hpp"
 
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <system_error>
 #include <utility>
 
@@ -61,13 +54,13 @@ class FolderSource final : public ArchiveSource {
 
   [[nodiscard]] SharedBytes read(std::size_t index) const override {
     const Item& item = items_[index];
-    SharedBytes bytes = map_file(item.path);
-    if (bytes.bytes.size() != item.bytes) {
-      base::fail(ErrorCode::Corrupt,
-                 "{}: \"{}\" has {} bytes and had {} when the package was opened; open it again", shown_,
-                 item.name, bytes.bytes.size(), item.bytes);
-    }
-    return bytes;
+    return map(item).bytes;
+  }
+
+  [[nodiscard]] PrivateBytes read_private(std::size_t index, std::uint64_t offset,
+                                          std::uint64_t size) const override {
+    const Item& item = items_[index];
+    return map_private(*map(item).file, offset, size, item.path.string());
   }
 
  private:
@@ -76,6 +69,16 @@ class FolderSource final : public ArchiveSource {
     fs::path path;
     std::uint64_t bytes = 0;
   };
+
+  [[nodiscard]] MappedFile map(const Item& item) const {
+    MappedFile mapped = map_file(item.path);
+    if (mapped.bytes.bytes.size() != item.bytes) {
+      base::fail(ErrorCode::Corrupt,
+                 "{}: \"{}\" has {} bytes and had {} when the package was opened; open it again", shown_,
+                 item.name, mapped.bytes.bytes.size(), item.bytes);
+    }
+    return mapped;
+  }
 
   [[noreturn]] void corrupt(const std::string& name, std::string_view reason) const {
     base::fail(ErrorCode::Corrupt, "{}: \"{}\" {}; unpack the package again", shown_, name, reason);
@@ -127,25 +130,6 @@ class FolderSource final : public ArchiveSource {
 };
 
 }  // namespace
-
-SharedBytes map_file(const fs::path& path) {
-  // A FIFO without O_NONBLOCK would wait for a writer.
-  const base::UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (!fd) base::fail(ErrorCode::NotFound, "{}: {}", path.string(), std::strerror(errno));
-  struct stat status {};
-  if (::fstat(fd.get(), &status) != 0 || !S_ISREG(status.st_mode)) {
-    base::fail(ErrorCode::NotFound, "{}: not a regular file", path.string());
-  }
-  const auto size = static_cast<std::size_t>(status.st_size);
-  if (size == 0) return {};
-  void* data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd.get(), 0);
-  if (data == MAP_FAILED) {
-    base::fail(ErrorCode::OutOfMemory, "{}: {} bytes cannot be mapped: {}", path.string(), size,
-               std::strerror(errno));
-  }
-  const auto mapping = std::make_shared<base::UniqueMapping>(data, size);
-  return {mapping->bytes(), mapping};
-}
 
 std::shared_ptr<const ArchiveSource> open_folder_source(const fs::path& path) {
   return std::make_shared<FolderSource>(path);

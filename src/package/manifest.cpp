@@ -199,6 +199,7 @@ class ModelReader {
 
   void use_hints(const TextHints& hints) {
     info_.compiled_threads = hints.threads.at_most;
+    model_.weight_layouts = hints.weights;
     model_.exact_threads = hints.threads.exact;
     info_.input_hints = hints.inputs;
     info_.call_spec_in = hints.call_spec_in;
@@ -236,21 +237,24 @@ class ModelReader {
       if (std::find(blobs.begin(), blobs.end(), entry.name) != blobs.end()) blob_bytes += entry.bytes;
       if (starts_with(entry.name, kWeightsFolder)) pickle_bytes += entry.bytes;
     }
+    const bool has_pickles = archive_.contains(model_.folder + "weights_config.json");
     const auto embedded = find_embedded_weights(image);
     const auto set = [this](WeightsForm form, std::uint64_t bytes) {
       info_.weights_form = form;
       info_.weights_bytes = bytes;
     };
+    if (blobs.size() > 1) corrupt("{} files of weights (*.blob) instead of one", blobs.size());
     if (!blobs.empty()) {
+      model_.blob = blobs.front();
       set(WeightsForm::BinaryBlob, blob_bytes);
     } else if (hints.constant_count == 0U) {
       set(WeightsForm::None, 0);
     } else if (embedded) {
       set(WeightsForm::Embedded, embedded->bytes);
-    } else if (pickle_bytes > 0) {
+    } else if (has_pickles) {
       set(WeightsForm::PickleWeights, pickle_bytes);
     } else if (hints.constant_count) {
-      set(WeightsForm::External, 0);
+      set(WeightsForm::External, hints.constants_bytes);
     } else {
       set(WeightsForm::None, 0);
     }

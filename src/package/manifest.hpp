@@ -1,9 +1,11 @@
 #pragma once
 
 #include "package/archive.hpp"
+#include "package/weights.hpp"
 
 #include <penstock/package.hpp>
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -15,6 +17,10 @@ struct ModelFiles {
   std::string folder;                ///< "data/aotinductor/model/"
   std::string library;               ///< Entry of the model library.
   std::vector<std::string> entries;  ///< All entries below the folder.
+  /// Entry of the weights where they are in one file of their own; else empty.
+  std::string blob;
+  /// How weights lie, by the name in PyTorch. From the generated text, which is a hint.
+  std::map<std::string, WeightLayout> weight_layouts;
   /// The code splits work by its own thread count: a team must have just `info.compiled_threads`.
   bool exact_threads = false;
 };

@@ -107,10 +107,36 @@ class WrapperScanner {
     inputs_.push_back(std::move(input));
   }
 
+  /// "0].data_size = 512;", "0].shape = {8, 16};", "0].stride = {16, 1};", then "0].original_fqn =
+  /// "a.weight";".
   void read_constant(TextCursor cursor) {
-    if (!cursor.take_integer() || !cursor.take("].data_size = ")) return;
-    const auto bytes = cursor.take_integer();
-    if (bytes && *bytes > 0) hints_.constants_bytes += static_cast<std::uint64_t>(*bytes);
+    const auto index = cursor.take_integer();
+    if (!index) return;
+    if (*index != constant_) layout_ = {};
+    constant_ = *index;
+    if (cursor.take("].data_size = ")) {
+      const auto bytes = cursor.take_integer();
+      if (bytes && *bytes > 0) hints_.constants_bytes += static_cast<std::uint64_t>(*bytes);
+    } else if (cursor.take("].shape = {")) {
+      layout_.sizes = read_numbers(cursor);
+    } else if (cursor.take("].stride = {")) {
+      layout_.strides = read_numbers(cursor);
+    } else if (cursor.take("].original_fqn = \"")) {
+      const std::string_view rest = cursor.rest();
+      const std::size_t end = rest.find('"');
+      if (end == std::string_view::npos || layout_.sizes.size() != layout_.strides.size()) return;
+      hints_.weights.insert_or_assign(std::string(rest.substr(0, end)), std::move(layout_));
+      layout_ = {};
+    }
+  }
+
+  static std::vector<std::int64_t> read_numbers(TextCursor& cursor) {
+    std::vector<std::int64_t> numbers;
+    while (const auto number = cursor.take_integer()) {
+      numbers.push_back(*number);
+      if (!cursor.take(",")) break;
+    }
+    return numbers;
   }
 
   InputText* find_input(std::string_view name) {
@@ -262,6 +288,8 @@ class WrapperScanner {
   }
 
   TextHints& hints_;
+  std::int64_t constant_ = -1;
+  WeightLayout layout_;
   std::vector<InputText> inputs_;
   std::map<std::string, std::size_t> by_name_;
   std::map<std::string, Place> bound_;          // symbols that are read from a dimension

@@ -1,9 +1,12 @@
 #pragma once
 
+#include "package/weights.hpp"
+
 #include <penstock/tensor.hpp>
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -28,7 +31,9 @@ struct TextHints {
   std::optional<std::size_t> output_count;
   std::optional<std::size_t> constant_count;
   std::uint64_t constants_bytes = 0;  ///< Sum over all constants.
-  std::string call_spec_in;           ///< Pytree JSON; empty: not stated.
+  /// By the name in PyTorch.
+  std::map<std::string, WeightLayout> weights;
+  std::string call_spec_in;  ///< Pytree JSON; empty: not stated.
   std::string call_spec_out;
   ThreadHints threads;
   /// Value of -march in the compile commands: "x86-64-v3", "native"; "mixed" where they differ; empty:

@@ -76,10 +76,10 @@ std::optional<EmbeddedWeights> find_embedded_weights(const ElfImage& image) {
     const std::uint64_t total = image.bytes().size();
     if (size > sizeof(magic) && size <= total &&
         read_at<std::uint64_t>(image.bytes(), total - sizeof(magic)) == magic) {
-      return EmbeddedWeights{0, total - size, size - sizeof(magic)};
+      return EmbeddedWeights{0, total - size, size - sizeof(magic), magic};
     }
   }
-  return EmbeddedWeights{bounds.start, *offset, bytes};
+  return EmbeddedWeights{bounds.start, *offset, bytes, 0};
 }
 
 }  // namespace penstock::package

@@ -4,14 +4,22 @@
 
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 namespace penstock::package {
+
+/// How a weight lies in memory, in elements.
+struct WeightLayout {
+  std::vector<std::int64_t> sizes;
+  std::vector<std::int64_t> strides;
+};
 
 /// Where a model library has its weights.
 struct EmbeddedWeights {
   std::uint64_t address = 0;  ///< Mapped address; 0 where they are appended to the file.
   std::uint64_t file_offset = 0;
   std::uint64_t bytes = 0;
+  std::uint64_t magic = 0;  ///< The number behind weights that are appended.
 };
 
 /// The bytes between the symbols `_binary_constants_bin_start` and `_end`, which stand in .symtab; for

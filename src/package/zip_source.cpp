@@ -3,9 +3,10 @@
 #include "package/archive_source.hpp"
 #include "package/zip_directory.hpp"
 
+#include <libdeflate.h>
 #include <sys/mman.h>
+#include <unistd.h>
 #include <zip.h>
-#include <zlib.h>
 
 #include <algorithm>
 #include <atomic>
@@ -17,19 +18,36 @@ namespace {
 struct ZipCloser {
   void operator()(zip_t* archive) const noexcept { zip_discard(archive); }
 };
+/// Whole pages of a mapped file, which come back from the page cache when they are read again.
+void give_back_pages(std::span<const std::byte> bytes) noexcept {
+  const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const auto begin = (reinterpret_cast<std::uintptr_t>(bytes.data()) + page - 1) / page * page;
+  const auto end = reinterpret_cast<std::uintptr_t>(bytes.data() + bytes.size()) / page * page;
+  if (begin < end) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+}
+
 struct ZipFileCloser {
   void operator()(zip_file_t* file) const noexcept { zip_fclose(file); }
 };
 
-/// zlib's crc32 takes 32-bit sizes.
-std::uint32_t crc_of(std::span<const std::byte> bytes) noexcept {
-  return static_cast<std::uint32_t>(crc32_z(0, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()));
+/// The pages of a file that this brought in are given back as it goes, so that weights which are mapped
+/// once more count once in what the process holds.
+std::uint32_t crc_of(std::span<const std::byte> bytes, bool of_file) noexcept {
+  constexpr std::size_t kStep = std::size_t{8} << 20;
+  std::uint32_t crc = 0;
+  for (std::size_t at = 0; at < bytes.size(); at += kStep) {
+    const auto step = bytes.subspan(at, std::min(kStep, bytes.size() - at));
+    crc = libdeflate_crc32(crc, step.data(), step.size());
+    if (of_file && bytes.size() > kStep) give_back_pages(step);
+  }
+  return crc;
 }
 
 class ZipSource final : public ArchiveSource {
  public:
-  ZipSource(SharedBytes file, const std::string& name)
-      : file_(std::move(file)),
+  ZipSource(MappedFile mapped, const std::string& name)
+      : file_(std::move(mapped.bytes)),
+        descriptor_(std::move(mapped.file)),
         name_(name),
         items_(read_zip_directory(file_.bytes, name)),
         verified_(items_.size()) {
@@ -49,17 +67,37 @@ class ZipSource final : public ArchiveSource {
 
   [[nodiscard]] SharedBytes read(std::size_t index) const override {
     const ZipEntry& item = items_[index];
-    if (item.method != 0) return inflate(item);
-    const auto bytes = file_.bytes.subspan(item.data_offset, item.bytes);
-    // Once is enough: the file may not change while it is open.
-    if (!verified_[index].load(std::memory_order_relaxed)) {
-      if (crc_of(bytes) != item.crc) corrupt(item, "its checksum is wrong");
-      verified_[index].store(true, std::memory_order_relaxed);
+    if (item.method == 0) return {verified(index), file_.owner};
+    const PrivateBytes inflated = inflate(item);
+    return {inflated.bytes, inflated.owner};
+  }
+
+  [[nodiscard]] PrivateBytes read_private(std::size_t index, std::uint64_t offset,
+                                          std::uint64_t size) const override {
+    const ZipEntry& item = items_[index];
+    if (item.method != 0) {
+      // Inflated for this call alone.
+      PrivateBytes inflated = inflate(item);
+      inflated.bytes = inflated.bytes.subspan(offset, size);
+      return inflated;
     }
-    return {bytes, file_.owner};
+    const auto bytes = verified(index).subspan(offset, size);
+    if (descriptor_ == nullptr) return copy_private(bytes, name_);
+    return map_private(*descriptor_, item.data_offset + offset, size, name_);
   }
 
  private:
+  /// Bytes of a stored entry in place, its checksum verified.
+  [[nodiscard]] std::span<const std::byte> verified(std::size_t index) const {
+    const ZipEntry& item = items_[index];
+    const auto bytes = file_.bytes.subspan(item.data_offset, item.bytes);
+    // Once is enough: the file may not change while it is open.
+    if (verified_[index].load(std::memory_order_relaxed)) return bytes;
+    if (crc_of(bytes, descriptor_ != nullptr) != item.crc) corrupt(item, "its checksum is wrong");
+    verified_[index].store(true, std::memory_order_relaxed);
+    return bytes;
+  }
+
   [[noreturn]] void corrupt(const ZipEntry& item, std::string_view reason) const {
     base::fail(ErrorCode::Corrupt, "{}: \"{}\" is corrupt: {}; copy or export the package again", name_,
                item.name, reason);
@@ -83,7 +121,7 @@ class ZipSource final : public ArchiveSource {
   }
 
   /// libzip reads the directory once more: everything that it sees must be what was checked.
-  [[nodiscard]] SharedBytes inflate(const ZipEntry& item) const {
+  [[nodiscard]] PrivateBytes inflate(const ZipEntry& item) const {
     zip_error_t error;
     zip_error_init(&error);
     zip_source_t* source = zip_source_buffer_create(file_.bytes.data(), file_.bytes.size(), 0, &error);
@@ -108,7 +146,7 @@ class ZipSource final : public ArchiveSource {
     return read_all(item, file.get());
   }
 
-  [[nodiscard]] SharedBytes read_all(const ZipEntry& item, zip_file_t* file) const {
+  [[nodiscard]] PrivateBytes read_all(const ZipEntry& item, zip_file_t* file) const {
     if (item.bytes == 0) return {};
     // Pages come as they are written, so that a size that lies costs nothing.
     void* memory = ::mmap(nullptr, item.bytes, PROT_READ | PROT_WRITE,
@@ -129,11 +167,12 @@ class ZipSource final : public ArchiveSource {
     std::byte more{};
     const zip_int64_t rest = zip_fread(file, &more, 1);
     if (rest != 0) corrupt(item, rest > 0 ? "it is longer than it says" : zip_file_strerror(file));
-    if (crc_of(data) != item.crc) corrupt(item, "its checksum is wrong");
+    if (crc_of(data, false) != item.crc) corrupt(item, "its checksum is wrong");
     return {data, mapping};
   }
 
   SharedBytes file_;
+  std::shared_ptr<const base::UniqueFd> descriptor_;  ///< Null where the bytes are of no file.
   std::string name_;
   std::vector<ZipEntry> items_;
   mutable std::vector<std::atomic<bool>> verified_;
@@ -141,8 +180,8 @@ class ZipSource final : public ArchiveSource {
 
 }  // namespace
 
-std::shared_ptr<const ArchiveSource> open_zip_source(SharedBytes bytes, const std::string& file) {
-  return std::make_shared<ZipSource>(std::move(bytes), file);
+std::shared_ptr<const ArchiveSource> open_zip_source(MappedFile mapped, const std::string& name) {
+  return std::make_shared<ZipSource>(std::move(mapped), name);
 }
 
 }  // namespace penstock::package

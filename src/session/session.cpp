@@ -50,11 +50,10 @@ tensor::TensorObjectPtr input_handle(const model::InputRules& rules, std::size_t
 
 struct Session::Impl {
   Impl(Model given, const SessionOptions& options)
-      : model(std::move(given)), threads(thread_bound(model, options)) {
-    const model::Container& container = *model.impl()->container;
-    inputs.resize(container.input_count());
-    outputs.resize(container.output_count());
-    results.resize(container.output_count());
+      : model(std::move(given)), threads(thread_bound(model, options)), version(model.impl()->versions) {
+    inputs.resize(model.impl()->input_count);
+    outputs.resize(model.impl()->output_count);
+    results.resize(model.impl()->output_count);
   }
 
   ~Impl() { drop_results(); }
@@ -82,16 +81,17 @@ struct Session::Impl {
     context.threads = threads;
     context.exact_threads = loaded.exact_threads;
     make_inputs(loaded.rules, given, staged);
+    const model::VersionScope run(version);
     const shim::ContextScope scope(context);
-    if (!loaded.container->run(inputs, outputs)) {
+    if (!run.container().run(inputs, outputs)) {
       // A run that fails in its checks has left the inputs, one that fails later may have made outputs.
       for (AtenTensorHandle& input : inputs) tensor::free_tensor(std::exchange(input, nullptr));
       drop_results();
-      throw loaded.container->error(context);
+      throw run.container().error(context);
     }
     if (context.failure) {
       drop_results();
-      throw loaded.container->error(context);
+      throw run.container().error(context);
     }
     if (staged != nullptr) {
       staged->finish(given);
@@ -165,6 +165,7 @@ struct Session::Impl {
 
   Model model;
   int threads;
+  model::VersionUse version;
   tensor::MemoryPool pool;
   cpu::OpState operators;
   /// Made when first needed.

@@ -22,10 +22,6 @@ void keep(ErrorCode code, const char* message) noexcept {
 
 }  // namespace
 
-WeightReferences::~WeightReferences() {
-  for (tensor::Storage* storage : context.weights) storage->drop();
-}
-
 CallContext* current_context() noexcept { return t_context; }
 
 ContextScope::ContextScope(CallContext& context) noexcept : previous_(t_context) { t_context = &context; }

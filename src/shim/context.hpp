@@ -18,6 +18,8 @@ struct Failure {
   std::string message;
 };
 
+struct WeightCopies;
+
 /// How much memory that nobody uses lies on either side of a result. None by default.
 struct ResultMargin {
   int doublings = 0;  ///< So many of the run's sizes count as if they were twice what they are.
@@ -42,19 +44,15 @@ struct CallContext {
   ResultMargin margin;
   std::optional<Failure> failure;
   std::string printed;  ///< What the library wrote to std::cerr.
-  /// Load: the storages of weights in the order they were made, with a reference each.
-  std::vector<tensor::Storage*> weights;
+  /// Load: handles of the weights in the order they were made.
+  std::vector<tensor::TensorObjectPtr> weights;
+  /// Load: where the weights really are; null: where the library says.
+  WeightCopies* copies = nullptr;
   /// Probe: tensors whose rank was asked for, in that order. Checks of whole layouts begin so.
   std::vector<const tensor::TensorObject*> rank_queries;
   /// Probe: tensors whose address may be asked for once more. Generated checks wrap each input, and the
   /// wrapper asks; whoever asks again is about to work with the address.
   std::vector<const tensor::TensorObject*> addressable_once;
-};
-
-/// Drops the references that a context holds.
-struct WeightReferences {
-  CallContext& context;
-  ~WeightReferences();
 };
 
 /// The context of this thread's innermost call into a model library; null outside of one.

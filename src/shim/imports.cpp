@@ -16,7 +16,8 @@ std::vector<TableEntry> sorted_table() {
   const std::array families{tensor_functions(), metadata_functions(), scalar_functions(),
                             guard_functions(),  check_functions(),    linear_algebra_functions(),
                             order_functions(),  neural_functions(),   indexing_functions(),
-                            view_functions(),   runtime_functions(),  openmp_functions()};
+                            view_functions(),   runtime_functions(),  weight_functions(),
+                            openmp_functions()};
   for (const auto family : families) table.insert(table.end(), family.begin(), family.end());
   std::sort(table.begin(), table.end(),
             [](const TableEntry& a, const TableEntry& b) { return a.name < b.name; });
@@ -43,6 +44,12 @@ bool is_openmp(std::string_view name) { return name.starts_with("GOMP_") || name
 
 Import resolve_import(std::string_view name, const ImportOptions& options) {
   if (name == "getenv" && !options.generated_checks) name = "getenv without checks";
+  if (options.appended_weights) {
+    if (name == "open") name = "open of appended weights";
+    if (name == "lseek") name = "lseek of appended weights";
+    if (name == "mmap") name = "mmap of appended weights";
+    if (name == "munmap") name = "munmap of appended weights";
+  }
   const bool openmp = is_openmp(name);
   // A clamp is of no use without the library that it stands before.
   if (openmp && !system::libgomp().is_open()) return {.kind = ImportKind::Missing, .provider = "libgomp"};

@@ -23,6 +23,8 @@ struct Import {
 /// How imports are answered for one load.
 struct ImportOptions {
   bool generated_checks = true;
+  /// The library maps weights that are appended to its own file.
+  bool appended_weights = false;
 };
 
 /// Says who answers the import `name`. Opens SLEEF and libgomp when one of theirs is asked for.

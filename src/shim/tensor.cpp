@@ -4,6 +4,7 @@
 #include "shim/context.hpp"
 #include "shim/results.hpp"
 #include "shim/table.hpp"
+#include "shim/weight_copies.hpp"
 #include "tensor/layout.hpp"
 
 #include "base/checked.hpp"
@@ -43,15 +44,18 @@ TensorObjectPtr tensor_over(void* data, DType dtype, std::span<const std::int64_
     fail(ErrorCode::InvalidArgument, "a tensor of sizes {} and strides {} at offset {}",
          tensor::sizes_text(sizes), tensor::sizes_text(strides), offset);
   }
-  const tensor::StorageReference storage(tensor::borrow_storage(data, *bytes, Device{}));
   CallContext* context = shim::current_context();
-  if (context != nullptr && context->purpose == CallContext::Purpose::Load) {
-    storage->of_model = true;
-    context->weights.push_back(storage.get());
-    storage->retain();
-  }
-  return TensorObjectPtr(tensor::make_tensor(
+  const bool is_weight = context != nullptr && context->purpose == CallContext::Purpose::Load;
+  const bool is_elsewhere = is_weight && context->copies != nullptr;
+  const tensor::StorageReference storage(is_elsewhere ? context->copies->storage(data, *bytes)
+                                                      : tensor::borrow_storage(data, *bytes, Device{}));
+  TensorObjectPtr tensor(tensor::make_tensor(
       storage.get(), {.dtype = dtype, .sizes = sizes, .strides = strides, .storage_offset = offset}));
+  if (is_weight) {
+    storage->of_model = !is_elsewhere;
+    context->weights.push_back(shim::share(*tensor));
+  }
+  return tensor;
 }
 
 TensorObjectPtr view_of(const TensorObject& self, const tensor::Layout& layout) {

@@ -31,7 +31,7 @@ class Storage {
   /// True for a parameter of a model: its bytes do not change while this storage is used, so work
   /// derived from them is worth keeping.
   bool constant = false;
-  /// True where the bytes are a model's, which has to stay for as long as they are used.
+  /// True where the bytes are in memory of a model library, which has to stay for as long as they are used.
   bool of_model = false;
   /// Gives the bytes and this object back to where they came from.
   Release release = nullptr;

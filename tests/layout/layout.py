@@ -23,7 +23,8 @@ ALLOWED = {
 
 # A vendor's headers and the folders that may know of them.
 VENDORS = {
-    r"zip(conf)?\.h|zlib\.h": {"src/package", "src/io", "tests"},
+    r"zip(conf)?\.h|libdeflate\.h": {"src/package", "src/io", "tests"},
+    r"zlib\.h": {"tests"},
     r"nlohmann/": {"src/package", "src/io", "cli", "tests"},
     r"oneapi/|dnnl": {"src/cpu"},
     r"Eigen/": {"src/cpu", "tests"},

@@ -40,7 +40,7 @@ struct Library {
 /// The same bytes, with a tag of its own for each entry that is to be ignored: our reader, stricter than
 /// the dynamic linker, takes none twice.
 std::vector<std::byte> readable(const LibraryImage& image, const package::ElfImage& elf) {
-  std::vector<std::byte> bytes = image.bytes;
+  std::vector<std::byte> bytes(image.bytes.begin(), image.bytes.end());
   for (std::uint64_t index = 0; index < elf.tables().dynamic_count; ++index) {
     std::byte* const at = bytes.data() + elf.tables().dynamic + index * sizeof(Elf64_Dyn);
     Elf64_Dyn entry;

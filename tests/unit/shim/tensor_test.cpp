@@ -365,13 +365,12 @@ TEST(ShimTensor, BlobsThatCannotBeAreRefused) {
 TEST(ShimTensor, BlobsAreWeightsWhileAModelLoads) {
   std::array<float, 4> values{};
   CallContext context;
-  const WeightReferences references{context};
   const ContextScope scope(context);
   context.purpose = CallContext::Purpose::Load;
   const Handle weight = over(values.data(), {4}, {1});
   EXPECT_TRUE(weight->storage->of_model);
   ASSERT_EQ(context.weights.size(), 1u);
-  EXPECT_EQ(context.weights[0], weight->storage);
+  EXPECT_EQ(context.weights[0]->storage, weight->storage);
   context.purpose = CallContext::Purpose::Run;
   EXPECT_FALSE(over(values.data(), {4}, {1})->storage->of_model);
   EXPECT_EQ(context.weights.size(), 1u);
