@@ -26,7 +26,7 @@ SKIPPED = 77
 INTRODUCTION = """\
 # Functions that model libraries may call
 
-A model library calls PyTorch's C functions; Penstock answers those marked "yes". A package that needs another one is refused when it is opened, with all the missing names; `penstock inspect FILE` tells them too. Real models need few of these.
+A model library calls PyTorch's C functions; Penstock answers those marked "yes". A package that needs another one is refused when it is loaded, with all the missing names; `penstock inspect FILE` tells them before. Real models need few of these.
 
 Made by `build/torch-env/bin/python tools/operators.py` from the headers of torch {version} and the tables in `src/shim`; a test compares it with what the library answers. Backward functions are for training, which compiled inference packages do not contain.
 """

@@ -4,6 +4,7 @@ Batch 1, float32, default settings but for a team of threads of any size, so tha
 thread and two. Writes NAME.pt2, NAME.N.raw (inputs) and NAME.json (what the inputs are).
 """
 
+import hashlib
 import json
 import os
 import sys
@@ -45,6 +46,14 @@ CASES = {
 
 def main():
     FOLDER.mkdir(parents=True, exist_ok=True)
+    digest = hashlib.sha256((torch.__version__ + transformers.__version__).encode())
+    for source in (Path(__file__), Path(models.__file__)):
+        digest.update(source.read_bytes())
+    stamp = FOLDER / "made-from"
+    if not stamp.exists() or stamp.read_text() != digest.hexdigest():
+        for old in FOLDER.glob("*.json"):
+            old.unlink()
+        stamp.write_text(digest.hexdigest())
     for name, make in CASES.items():
         told = FOLDER / f"{name}.json"
         if told.exists():

@@ -104,8 +104,10 @@ class PENSTOCK_API Model {
   /// Errors: none; nothing where no input has the name.
   [[nodiscard]] std::optional<std::size_t> find_input(std::string_view name) const noexcept;
 
-  /// Strides in elements that input `input` must have when its sizes are `sizes`. Host-only.
-  /// Errors: NotFound where there is no such input; InvalidArgument for another number of dimensions.
+  /// Strides in elements that input `input` must have when its sizes are `sizes`; row-major where they
+  /// follow from sizes in a way that is not understood. Host-only.
+  /// Errors: NotFound where there is no such input; InvalidArgument for another number of dimensions, and for
+  /// sizes that no tensor has.
   [[nodiscard]] std::vector<std::int64_t> input_strides(std::size_t input,
                                                         std::span<const std::int64_t> sizes) const;
 

@@ -22,8 +22,9 @@ struct SessionOptions {
 
 /// What one run may be told.
 struct RunOptions {
-  /// Where results go: one view an output, of the right dtype and sizes, any strides. Empty: Penstock
-  /// gives memory. A view may not overlap an input or another output view.
+  /// Where results go: one view an output, of the right dtype and sizes, of any strides that each step
+  /// past all that the smaller ones span. Empty: Penstock gives memory. A view may not overlap an input or
+  /// another output view.
   std::span<const TensorView> outputs = {};
 };
 

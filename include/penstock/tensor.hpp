@@ -92,7 +92,7 @@ class PENSTOCK_API Tensor {
   /// A copy that lies as `strides` (in elements, one a dimension) say, with zeros in gaps: for a model
   /// that was exported with inputs that are not row-major (Model::input_strides). Host-only.
   /// Errors: OutOfMemory; InvalidArgument where `view` is not in host memory, or strides are negative,
-  /// of another number, or let elements share memory.
+  /// of another number, or let elements share memory that are not equal: along a stride of 0 they may.
   static Tensor copy_of(const TensorView& view, std::span<const std::int64_t> strides);
 
   /// A tensor over memory that `owner` keeps alive. Host-only. Errors: none.

@@ -267,7 +267,16 @@ std::string Container::message(const shim::CallContext& context) const {
 }
 
 Error Container::error(const shim::CallContext& context) const {
-  if (context.failure) return Error(context.failure->code, what_ + ": " + context.failure->message);
+  if (context.failure) {
+    // What the caller gave was found right before: in a run it is the model that asks for what cannot be.
+    const bool is_run = context.purpose == shim::CallContext::Purpose::Run;
+    const ErrorCode code = context.failure->code;
+    std::string message = what_ + ": " + context.failure->message;
+    if (!context.margin.none()) {
+      message += " (a size of 0 or 1 was given where the library was generated for 2 and more)";
+    }
+    return Error(is_run && code == ErrorCode::InvalidArgument ? ErrorCode::Internal : code, message);
+  }
   std::string text = message(context);
   if (text.empty()) text = "the model library reports an error without saying which";
   // The generated checks of inputs speak of these.

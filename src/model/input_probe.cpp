@@ -275,7 +275,7 @@ InputRule make_rule(const InputGuess& input) {
     if (dim.fixed || min == max) {
       made.min = made.max = dim.fixed.value_or(min);
     } else {
-      made.assumes_two = min == kAssumedMinimum;
+      made.assumes_two = min == (dim.derived ? dim.scale * kAssumedMinimum + dim.offset : kAssumedMinimum);
       made.min = made.assumes_two ? 0 : min;
       made.max = max;
       made.symbol = dim.symbol;
@@ -365,15 +365,18 @@ void add_text_hints(ProbedInputs& probed, std::span<const TensorSpec> hints, boo
     }
   };
   // What the names mean is known from the inputs that were checked.
+  for (const InputRule& rule : probed.rules) {
+    for (const DimRule& dim : rule.dims) next = std::max(next, dim.symbol + 1);
+  }
   for_each_size(true, [&](const DimRule& dim, const std::string& name) {
-    next = std::max(next, dim.symbol + 1);
     if (dim.symbol >= 0 && dim.is_plain() && !name.empty()) symbols.emplace(name, dim.symbol);
   });
   for_each_size(false, [&](DimRule& dim, const std::string& name) {
     if (name.empty()) return;
-    const auto [known, added] = symbols.emplace(name, next);
-    if (added) ++next;
-    dim.symbol = known->second;
+    // One that others were seen to follow from keeps the number that they know it by.
+    const auto [known, added] = symbols.emplace(name, dim.symbol >= 0 ? dim.symbol : next);
+    if (added && dim.symbol < 0) ++next;
+    if (dim.symbol < 0) dim.symbol = known->second;
   });
   for_each_size(false, [&](DimRule& dim, const std::string& name) {
     if (!name.empty()) return;

@@ -83,7 +83,9 @@ Reach InputRules::reach(std::size_t input, const TensorView& view, const Latitud
   std::array<std::int64_t, kMaxRank> sizes;
   for (std::size_t dim = 0; dim < view.rank(); ++dim) {
     sizes[dim] = view.sizes()[dim];
-    if (rule.dims[dim].assumes_two) sizes[dim] = std::max(sizes[dim], kGeneratedMinimum);
+    const DimRule& accepted = rule.dims[dim];
+    if (accepted.assumes_two)
+      sizes[dim] = std::max(sizes[dim], accepted.scale * kGeneratedMinimum + accepted.offset);
     if (rule.dims[dim].follows_some) sizes[dim] = std::max(sizes[dim], latitude.largest_followed);
   }
   std::int64_t before = 0;
@@ -99,8 +101,9 @@ Reach InputRules::reach(std::size_t input, const TensorView& view, const Latitud
     overflow |= __builtin_mul_overflow(stride, std::max<std::int64_t>(sizes[dim], 1), &dense);
     overflow |= __builtin_mul_overflow(stride, std::max<std::int64_t>(sizes[dim] - 1, 0), &inside);
     overflow |= __builtin_add_overflow(extent, inside, &extent);
-    if (sizes[dim] != view.sizes()[dim] && rule.dims[dim].assumes_two) {
-      overflow |= __builtin_mul_overflow(stride, kGeneratedMinimum, &inside);
+    if (rule.dims[dim].assumes_two) {
+      // Counted from the end, the first of two rows lies before the first that is there.
+      overflow |= __builtin_mul_overflow(stride, sizes[dim] - view.sizes()[dim], &inside);
       overflow |= __builtin_add_overflow(before, inside, &before);
     }
     empty |= sizes[dim] == 0;
@@ -204,8 +207,8 @@ void InputRules::compiled_strides(std::size_t input, const TensorView& view,
     strides[dim] = rule.strides[dim] >= 0             ? rule.strides[dim]
                    : rule.strides[dim] == kStrideFree ? view.strides()[dim]
                                                       : next;
-    // Cannot overflow where it matters: the view's own extent has been computed.
-    next = strides[dim] * std::max<std::int64_t>(view.sizes()[dim], 1);
+    // Overflows only beside a size of 0, where strides mean nothing.
+    if (__builtin_mul_overflow(strides[dim], std::max<std::int64_t>(view.sizes()[dim], 1), &next)) next = 0;
   }
 }
 

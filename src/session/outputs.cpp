@@ -43,9 +43,11 @@ void check_target(const TensorView& target, std::size_t index, const std::string
                what, index, bytes.end - bytes.begin, target.storage_bytes());
   }
   if (tensor::may_overlap_itself(target.sizes(), target.strides())) {
-    base::fail(ErrorCode::InvalidArgument,
-               "{}: the view for out{} has elements at the same address: its sizes are {}, its strides {}",
-               what, index, tensor::sizes_text(target.sizes()), tensor::sizes_text(target.strides()));
+    base::fail(
+        ErrorCode::InvalidArgument,
+        "{}: the view for out{} may have elements at the same address: its sizes are {}, its strides {}; "
+        "take strides that step past all smaller ones",
+        what, index, tensor::sizes_text(target.sizes()), tensor::sizes_text(target.strides()));
   }
 }
 

@@ -73,7 +73,7 @@ struct Session::Impl {
       if (staging == nullptr) staging = std::make_unique<session::Staging>();
       staging->begin(loaded.rules, given, latitude);
     }
-    const session::Staging* const staged = latitude.none() ? nullptr : staging.get();
+    session::Staging* const staged = latitude.none() ? nullptr : staging.get();
     shim::CallContext context;
     if (staged != nullptr) context.margin = staged->margin();
     context.pool = &pool;
@@ -202,6 +202,8 @@ int Session::threads() const noexcept { return impl_->threads; }
 
 const Model& Session::model() const noexcept { return impl_->model; }
 
-std::uint64_t Session::arena_bytes() const noexcept { return impl_->pool.held_bytes(); }
+std::uint64_t Session::arena_bytes() const noexcept {
+  return impl_->pool.held_bytes() + (impl_->staging != nullptr ? impl_->staging->held_bytes() : 0);
+}
 
 }  // namespace penstock

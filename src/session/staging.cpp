@@ -23,23 +23,23 @@ std::size_t bytes_of(const TensorView& view) {
 }  // namespace
 
 void Staging::Copy::lay_out(const model::Reach& wanted, std::size_t input_bytes) {
-  if (memory != nullptr && reach.before == wanted.before && reach.from_first == wanted.from_first &&
-      bytes == input_bytes) {
-    return;
+  const auto behind =
+      base::checked_add<std::uint64_t>(std::max(wanted.from_first, input_bytes), 2 * kAlignment);
+  const auto room = behind ? base::checked_add<std::uint64_t>(*behind, wanted.before) : std::nullopt;
+  if (room && *room > capacity) {
+    memory.reset();
+    capacity = 0;
+    // Zeros from calloc cost nothing where nobody touches them, and a reach may be long.
+    memory.reset(std::calloc(*room, 1));
+    if (memory != nullptr) capacity = *room;
   }
-  memory.reset();
-  const auto room = base::checked_add<std::uint64_t>(wanted.before, std::max(wanted.from_first, input_bytes));
-  const auto padded = room ? base::checked_add<std::uint64_t>(*room, 2 * kAlignment) : std::nullopt;
-  // Zeros from calloc cost nothing where nobody touches them, and a reach may be long.
-  if (padded) memory.reset(std::calloc(*padded, 1));
-  if (memory == nullptr) {
+  if (!room || memory == nullptr) {
     base::fail(ErrorCode::OutOfMemory,
                "cannot allocate {} bytes for an input and {} bytes before it, which the model may touch",
                wanted.from_first, wanted.before);
   }
   const auto address = reinterpret_cast<std::uintptr_t>(memory.get()) + wanted.before;
   data = static_cast<std::byte*>(memory.get()) + wanted.before + (kAlignment - address % kAlignment);
-  reach = wanted;
   bytes = input_bytes;
 }
 
@@ -50,17 +50,34 @@ void Staging::begin(const model::InputRules& rules, std::span<const TensorView> 
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     Copy& copy = copies_[i];
     const model::Reach reach = rules.reach(i, inputs[i], latitude);
-    margin_.at_least_bytes = std::max(margin_.at_least_bytes, reach.before + reach.from_first);
     copy.used = reach.before != 0 || reach.from_first > inputs[i].storage_bytes();
     if (!copy.used) continue;
+    margin_.of_nothing_bytes = std::max(margin_.of_nothing_bytes, reach.before + reach.from_first);
+    copy.same_as = first_of(inputs, i);
     copy.lay_out(reach, bytes_of(inputs[i]));
     if (copy.bytes != 0) std::memcpy(copy.data, inputs[i].data(), copy.bytes);
   }
 }
 
+/// The first staged input that is the very tensor that input `index` is.
+std::size_t Staging::first_of(std::span<const TensorView> inputs, std::size_t index) const {
+  const TensorView& given = inputs[index];
+  for (std::size_t i = 0; i < index; ++i) {
+    const TensorView& other = inputs[i];
+    if (copies_[i].used && other.data() == given.data() && other.dtype() == given.dtype() &&
+        std::ranges::equal(other.sizes(), given.sizes()) &&
+        std::ranges::equal(other.strides(), given.strides())) {
+      return i;
+    }
+  }
+  return index;
+}
+
 tensor::Storage* Staging::storage(std::size_t index, const TensorView& input) const {
-  if (index < copies_.size() && copies_[index].used)
-    return tensor::borrow_storage(copies_[index].data, copies_[index].bytes, input.device());
+  if (index < copies_.size() && copies_[index].used) {
+    const Copy& copy = copies_[copies_[index].same_as];
+    return tensor::borrow_storage(copy.data, copy.bytes, input.device());
+  }
   return tensor::borrow_storage(input.data(), input.storage_bytes(), input.device());
 }
 
@@ -79,15 +96,26 @@ void Staging::give_back(tensor::TensorObject& output, std::span<const TensorView
   }
 }
 
-void Staging::finish(std::span<const TensorView> inputs) const noexcept {
+void Staging::finish(std::span<const TensorView> inputs) noexcept {
+  // All are looked at before any is written to, as inputs may share memory. Only what was changed is written:
+  // inputs are often constants, in memory that cannot be written to.
   for (std::size_t i = 0; i < copies_.size(); ++i) {
-    const Copy& copy = copies_[i];
+    Copy& copy = copies_[i];
+    copy.changed = copy.used && copy.same_as == i && copy.bytes != 0 &&
+                   std::memcmp(copy.data, inputs[i].data(), copy.bytes) != 0;
+  }
+  for (std::size_t i = 0; i < copies_.size(); ++i) {
+    if (!copies_[i].changed) continue;
     const TensorView& input = inputs[i];
-    // Only what was changed is written: inputs are often constants, in memory that cannot be written to.
-    if (!copy.used || copy.bytes == 0 || std::memcmp(copy.data, input.data(), copy.bytes) == 0) continue;
-    tensor::copy_strided(input.data(), input.strides(), copy.data, input.strides(), input.sizes(),
+    tensor::copy_strided(input.data(), input.strides(), copies_[i].data, input.strides(), input.sizes(),
                          element_bytes(input.dtype()));
   }
+}
+
+std::uint64_t Staging::held_bytes() const noexcept {
+  std::uint64_t bytes = 0;
+  for (const Copy& copy : copies_) bytes += copy.capacity;
+  return bytes;
 }
 
 }  // namespace penstock::session

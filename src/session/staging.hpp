@@ -15,8 +15,9 @@
 
 namespace penstock::session {
 
-/// Copies of inputs of which a model may touch more than they have, with zeros around. What the model
-/// does to a copy is done to the input once the run is over. Memory is kept for the next run.
+/// Copies of inputs of which a model may touch more than they have, in memory that is as long. What lies
+/// around an input there is unspecified. What the model does to a copy is done to the input once the run is
+/// over; a tensor that is given twice has one copy. Memory is kept for the next run.
 /// docs/design/0006-input-checks.md says when and why.
 class Staging {
  public:
@@ -36,19 +37,24 @@ class Staging {
   void give_back(tensor::TensorObject& output, std::span<const TensorView> inputs) const;
 
   /// Ends a run that succeeded: writes to the inputs what the model changed of their copies.
-  void finish(std::span<const TensorView> inputs) const noexcept;
+  void finish(std::span<const TensorView> inputs) noexcept;
+
+  [[nodiscard]] std::uint64_t held_bytes() const noexcept;
 
  private:
   struct Copy {
-    /// What the memory was laid out for.
-    model::Reach reach;
-    std::size_t bytes = 0;  ///< Of the input itself, from its first element to its last.
     std::unique_ptr<void, decltype(&std::free)> memory{nullptr, &std::free};
+    std::size_t capacity = 0;   ///< Bytes of the memory.
     std::byte* data = nullptr;  ///< The first element, within the memory.
+    std::size_t bytes = 0;      ///< Of the input itself, from its first element to its last.
+    std::size_t same_as = 0;    ///< Whose copy is used: an earlier input's where both are one tensor.
     bool used = false;          ///< In this run.
+    bool changed = false;       ///< By this run.
 
     void lay_out(const model::Reach& wanted, std::size_t input_bytes);
   };
+
+  [[nodiscard]] std::size_t first_of(std::span<const TensorView> inputs, std::size_t index) const;
 
   std::vector<Copy> copies_;
   shim::ResultMargin margin_;

@@ -23,7 +23,7 @@ struct WeightCopies;
 /// How much memory that nobody uses lies on either side of a result. None by default.
 struct ResultMargin {
   int doublings = 0;  ///< So many of the run's sizes count as if they were twice what they are.
-  std::size_t at_least_bytes = 0;
+  std::size_t of_nothing_bytes = 0;  ///< Around a result that has no elements.
   [[nodiscard]] bool none() const noexcept { return doublings == 0; }
 };
 

@@ -28,10 +28,13 @@ std::optional<std::uint64_t> bytes_for_two(DType dtype, std::span<const std::int
 
 tensor::Storage* allocate_with_margin(const CallContext& context, std::size_t bytes, std::size_t for_two) {
   constexpr std::size_t kAlignment = 64;
-  const auto scaled = base::checked_mul<std::uint64_t>(bytes, std::uint64_t{1} << context.margin.doublings);
-  const auto wanted =
-      scaled ? std::max({*scaled, std::uint64_t{for_two}, std::uint64_t{context.margin.at_least_bytes}})
-             : UINT64_MAX;
+  // With so many of its sizes twice what they are, a result would be longer by this at either end.
+  const auto scaled =
+      base::checked_mul<std::uint64_t>(bytes, (std::uint64_t{1} << context.margin.doublings) - 1);
+  // Nothing tells how long a result of no elements would be.
+  const std::uint64_t unknown = bytes == 0 ? context.margin.of_nothing_bytes : 0;
+  const std::uint64_t longer = for_two > bytes ? for_two - bytes : 0;
+  const std::uint64_t wanted = scaled ? std::max({*scaled, longer, unknown}) : UINT64_MAX;
   const auto rounded = base::checked_add<std::uint64_t>(wanted, kAlignment - 1);
   const auto margin = rounded ? *rounded / kAlignment * kAlignment : 0;
   const auto both = base::checked_mul<std::uint64_t>(margin, 2);

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
+#include <vector>
 
 namespace penstock {
 namespace {
@@ -110,6 +111,18 @@ void* TensorView::checked_data(std::size_t bytes) const {
   return data_;
 }
 
+/// That a copy with strides of 0 holds what `view` does.
+static void require_equal_elements(const TensorView& view, const TensorView& copy,
+                                   std::span<const std::int64_t> apart) {
+  if (std::ranges::equal(apart, view.sizes())) return;
+  const Tensor given = Tensor::copy_of(view);
+  const Tensor made = Tensor::copy_of(copy);
+  if (std::memcmp(given.view().data(), made.view().data(), given.view().storage_bytes()) == 0) return;
+  base::fail(ErrorCode::InvalidArgument,
+             "a copy of {} with strides {}: elements along a stride of 0 have to be equal", to_string(view),
+             tensor::sizes_text(copy.strides()));
+}
+
 Tensor Tensor::empty(DType dtype, std::span<const std::int64_t> sizes) {
   // The byte count is checked before anything is asked for.
   const TensorView shape(nullptr, dtype, sizes);
@@ -136,14 +149,20 @@ Tensor Tensor::copy_of(const TensorView& view) {
 Tensor Tensor::copy_of(const TensorView& view, std::span<const std::int64_t> strides) {
   check_host(view, "a copy");
   const TensorView wanted(nullptr, view.dtype(), view.sizes(), strides, 0);
-  if (tensor::may_overlap_itself(view.sizes(), strides)) {
+  // Elements along a stride of 0 are one element, as those of an expanded tensor are.
+  std::vector<std::int64_t> apart(view.sizes().begin(), view.sizes().end());
+  for (std::size_t dim = 0; dim < apart.size(); ++dim) {
+    if (strides[dim] == 0 && apart[dim] > 1) apart[dim] = 1;
+  }
+  if (tensor::may_overlap_itself(apart, strides)) {
     base::fail(ErrorCode::InvalidArgument, "a copy of {} with strides {}: elements would share memory",
                to_string(view), tensor::sizes_text(strides));
   }
   Tensor memory = empty(DType::UInt8, {static_cast<std::int64_t>(wanted.storage_bytes())});
   void* const data = memory.view_.data();
   if (wanted.storage_bytes() != 0) std::memset(data, 0, wanted.storage_bytes());
-  tensor::copy_strided(data, strides, view.data(), view.strides(), view.sizes(), element_bytes(view.dtype()));
+  tensor::copy_strided(data, strides, view.data(), view.strides(), apart, element_bytes(view.dtype()));
+  require_equal_elements(view, TensorView(data, view.dtype(), view.sizes(), strides, 0), apart);
   return adopt(TensorView(data, view.dtype(), view.sizes(), strides, wanted.storage_bytes()),
                std::move(memory.owner_));
 }

@@ -26,6 +26,8 @@ std::vector<Case> cases() {
   }
   result.push_back({"empty", "empty.n3", "2.15"});
   result.push_back({"two_rows", "two_rows", "2.15"});
+  result.push_back({"past", "past", "2.15"});
+  result.push_back({"past", "past.one", "2.15"});
   result.push_back({"square", "square", "2.9"});
   return result;
 }

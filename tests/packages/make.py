@@ -242,6 +242,22 @@ def two_rows():
     return Case(TwoRows(), (torch.randn(3, 8), torch.randn(3, 8)), dynamic_shapes=({0: rows}, {0: rows}))
 
 
+class Past(torch.nn.Module):
+    """A mask that is one longer than what it masks."""
+
+    def forward(self, x, mask):
+        return x.sum(0) + mask.sum()
+
+
+def past():
+    rows = Dim("b", min=1, max=64)
+    x, mask = torch.randn(4, 8), torch.randn(5)
+    return Case(
+        Past(), (x, mask), dynamic_shapes=({0: rows}, {0: rows + 1}),
+        more_inputs={"": ((x, mask), {}), ".one": ((x[:1], mask[:2]), {})},
+    )
+
+
 class Square(torch.nn.Module):
     def forward(self, x, mask):
         return x.sum(0) + mask.sum(0) + mask.sum(1)
@@ -523,7 +539,7 @@ CASES = [
 if VERSION < (2, 13):
     CASES += [square]
 if VERSION >= (2, 15):
-    CASES += [blob, late, narrow, one_or_two, counter, two_rows]
+    CASES += [blob, late, narrow, one_or_two, counter, two_rows, past]
 MAKERS = {case.__name__: case for case in CASES}
 SPECIAL = {
     "two_models": make_two_models,

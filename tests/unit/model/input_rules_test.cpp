@@ -166,14 +166,28 @@ TEST(InputRules, TellHowFarCodeGeneratedForTwoMayReach) {
   const std::vector one{view({1, 5}), view({3, 1})};
   Latitude latitude = rules.check(one);
   EXPECT_EQ(latitude.below_two, 1) << "one size, though two dimensions have it";
-  EXPECT_EQ(rules.reach(0, one[0], latitude).before, 2 * 5 * sizeof(float));
+  EXPECT_EQ(rules.reach(0, one[0], latitude).before, 5 * sizeof(float));
   EXPECT_EQ(rules.reach(0, one[0], latitude).from_first, 2 * 5 * sizeof(float));
-  EXPECT_EQ(rules.reach(1, one[1], latitude).before, 2 * 1 * sizeof(float));
+  EXPECT_EQ(rules.reach(1, one[1], latitude).before, 1 * sizeof(float));
   EXPECT_EQ(rules.reach(1, one[1], latitude).from_first, 6 * sizeof(float));
   const std::vector none{view({0, 5}), view({3, 0})};
   latitude = rules.check(none);
   EXPECT_EQ(latitude.below_two, 1);
+  EXPECT_EQ(rules.reach(0, none[0], latitude).before, 2 * 5 * sizeof(float));
   EXPECT_EQ(rules.reach(0, none[0], latitude).from_first, 2 * 5 * sizeof(float));
+}
+
+TEST(InputRules, TellHowFarCodeMayReachWhereASizeFollowsFromOneOfTwo) {
+  DimRule batch = symbol(0);
+  batch.assumes_two = true;
+  DimRule one_more{.symbol = 0, .scale = 1, .offset = 1};
+  one_more.assumes_two = true;
+  const InputRules rules = make({row_major({batch, fixed(5)}), row_major({one_more})});
+  const std::vector one{view({1, 5}), view({2})};
+  const Latitude latitude = rules.check(one);
+  EXPECT_EQ(latitude.below_two, 1);
+  EXPECT_EQ(rules.reach(1, one[1], latitude).from_first, 3 * sizeof(float));
+  EXPECT_EQ(rules.reach(1, one[1], latitude).before, 1 * sizeof(float));
 }
 
 TEST(InputRules, RefuseToReachWhereNoMemoryIs) {

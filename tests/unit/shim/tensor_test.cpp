@@ -28,7 +28,7 @@ TEST(ShimTensor, LeavesRoomAroundResultsWhereTheRunAsksForIt) {
   for (const bool pooled : {true, false}) {
     CallContext context;
     context.pool = pooled ? &pool : nullptr;
-    context.margin = {.doublings = 2, .at_least_bytes = 256};
+    context.margin = {.doublings = 2, .of_nothing_bytes = 256};
     const ContextScope scope(context);
     const std::int64_t sizes[] = {1, 100};
     const std::int64_t strides[] = {100, 1};
@@ -41,7 +41,7 @@ TEST(ShimTensor, LeavesRoomAroundResultsWhereTheRunAsksForIt) {
       EXPECT_EQ(made->storage->bytes, 400U);
       EXPECT_EQ(reinterpret_cast<std::uintptr_t>(made->data) % 64, 0U);
       // The address sanitizer sees where this is no memory of ours.
-      std::memset(made->data - 1600, 1, 1600 + 400 + 1600);
+      std::memset(made->data - 1200, 1, 1200 + 400 + 1200);
       std::int64_t bytes = 0;
       EXPECT_EQ(penstock_get_storage_size(made.get(), &bytes), 0);
       EXPECT_EQ(bytes, 400);

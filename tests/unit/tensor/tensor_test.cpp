@@ -146,8 +146,14 @@ TEST(Tensor, IsCopiedToTheStridesAskedFor) {
   const std::vector<float> expected{0, 3, 0, 0, 1, 4, 0, 0, 2, 5};
   const auto* data = static_cast<const float*>(copy.view().data());
   EXPECT_EQ(std::vector<float>(data, data + 10), expected);
-  const std::vector<std::int64_t> shared{0, 1};
-  EXPECT_THROW(Tensor::copy_of(view, shared), Error);
+  const std::vector<std::int64_t> expanded{0, 1};
+  EXPECT_THROW(Tensor::copy_of(view, expanded), Error) << "the rows differ";
+  const std::array<float, 6> rows{7, 8, 9, 7, 8, 9};
+  const TensorView alike(const_cast<float*>(rows.data()), DType::Float32, {2, 3});
+  const Tensor shared = Tensor::copy_of(alike, expanded);
+  EXPECT_EQ(shared.view().storage_bytes(), 3 * sizeof(float));
+  EXPECT_EQ(static_cast<const float*>(shared.view().data())[2], 9.0F);
+  EXPECT_THROW(Tensor::copy_of(view, std::vector<std::int64_t>{1, 1}), Error);
   EXPECT_THROW(Tensor::copy_of(view, std::vector<std::int64_t>{1}), Error);
 }
 
