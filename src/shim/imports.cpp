@@ -15,7 +15,7 @@ std::vector<TableEntry> sorted_table() {
   for (const auto family :
        {tensor_functions(), metadata_functions(), scalar_functions(), guard_functions(), check_functions(),
         linear_algebra_functions(), order_functions(), indexing_functions(), view_functions(),
-        runtime_functions(), openmp_functions()}) {
+        elementwise_functions(), runtime_functions(), openmp_functions()}) {
     table.insert(table.end(), family.begin(), family.end());
   }
   std::sort(table.begin(), table.end(),

@@ -21,6 +21,7 @@ std::span<const TableEntry> linear_algebra_functions();
 std::span<const TableEntry> order_functions();
 std::span<const TableEntry> indexing_functions();
 std::span<const TableEntry> view_functions();
+std::span<const TableEntry> elementwise_functions();
 std::span<const TableEntry> runtime_functions();
 std::span<const TableEntry> openmp_functions();
 
