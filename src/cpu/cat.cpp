@@ -4,6 +4,7 @@
 #include "base/fail.hpp"
 #include "cpu/convolution_shape.hpp"
 #include "cpu/copy.hpp"
+#include "cpu/promotion.hpp"
 #include "tensor/layout.hpp"
 
 #include <algorithm>
@@ -15,25 +16,6 @@ namespace {
 
 using tensor::TensorObject;
 
-/// Kinds of numbers, of which the higher wins, and within a kind the wider.
-int kind_of(DType dtype) {
-  switch (dtype) {
-    case DType::Bool: return 0;
-    case DType::UInt8:
-    case DType::Int8:
-    case DType::Int16:
-    case DType::Int32:
-    case DType::Int64: return 1;
-    case DType::Float16:
-    case DType::BFloat16:
-    case DType::Float32:
-    case DType::Float64: return 2;
-    case DType::Complex64:
-    case DType::Complex128: return 3;
-    default: return -1;
-  }
-}
-
 bool is_left_out(const TensorObject& tensor) { return tensor.rank == 1 && tensor.size[0] == 0; }
 
 bool is_channels_last(const TensorObject& tensor) {
@@ -41,22 +23,6 @@ bool is_channels_last(const TensorObject& tensor) {
 }
 
 }  // namespace
-
-DType promote(DType a, DType b) {
-  if (a == b) return a;
-  const int kind = kind_of(a);
-  const int other = kind_of(b);
-  if (kind < 0 || other < 0) {
-    base::fail(ErrorCode::Unsupported, "Promotion for {} and {} is not supported", dtype_name(a),
-               dtype_name(b));
-  }
-  if (kind < other) return promote(b, a);
-  if (kind == 3) return b == DType::Float64 || other == 3 ? DType::Complex128 : a;
-  if (kind > other) return a;
-  if (element_bytes(a) != element_bytes(b)) return element_bytes(a) > element_bytes(b) ? a : b;
-  // Two of a size: neither holds the other.
-  return kind == 2 ? DType::Float32 : DType::Int16;
-}
 
 CatResult cat_result(TensorList tensors, std::int64_t dim) {
   if (tensors.empty())

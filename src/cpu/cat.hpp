@@ -12,10 +12,6 @@ namespace penstock::cpu {
 
 using TensorList = std::span<tensor::TensorObject* const>;
 
-/// The dtype that PyTorch gives a result of elements of both. Errors: Unsupported for unsigned types of
-/// more than 8 bits beside other integers, as there.
-DType promote(DType a, DType b);
-
 /// What a concatenation looks like.
 struct CatResult {
   DType dtype = DType::Float32;

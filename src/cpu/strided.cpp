@@ -72,7 +72,9 @@ Dims elementwise_strides(DimsView sizes, const std::vector<Dims>& operand_stride
   std::int64_t stride = 1;
   for (const std::size_t dim : order) {
     strides[dim] = stride;
-    stride *= std::max<std::int64_t>(sizes[dim], 1);
+    // What overflows has no elements, or is refused when it is made.
+    std::int64_t next = 0;
+    if (!__builtin_mul_overflow(stride, std::max<std::int64_t>(sizes[dim], 1), &next)) stride = next;
   }
   return strides;
 }

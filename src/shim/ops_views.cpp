@@ -134,6 +134,9 @@ Dims reshaped_sizes(const TensorObject& self, std::span<const std::int64_t> shap
   Dims sizes(shape.begin(), shape.end());
   const auto unknown = std::ranges::find(sizes, -1);
   if (unknown != sizes.end()) {
+    if (std::count(unknown, sizes.end(), -1) > 1) {
+      fail(ErrorCode::InvalidArgument, "only one dimension can be inferred");
+    }
     *unknown = 1;
     const auto known = tensor::checked_numel(sizes);
     if (known && *known != 0 && self.numel % *known == 0) {

@@ -207,6 +207,11 @@ AOTITorchError penstock_assign_tensors(AtenTensorHandle source, AtenTensorHandle
   });
 }
 
+/// torch.Tensor.set_ of a tensor: the names of the two are the other way round.
+AOTITorchError penstock_set_source_tensor(AtenTensorHandle self, AtenTensorHandle source) {
+  return penstock_assign_tensors(source, self);
+}
+
 AOTITorchError penstock_assign_tensors_out(AtenTensorHandle source, AtenTensorHandle* ret) {
   return penstock_new_tensor_handle(source, ret);
 }
@@ -246,6 +251,7 @@ std::span<const TableEntry> tensor_functions() {
       entry("aoti_torch_tensor_copy_", &penstock_tensor_copy_),
       entry("aoti_torch_copy_", &penstock_copy_),
       entry("aoti_torch_assign_tensors", &penstock_assign_tensors),
+      entry("aoti_torch_cpu_set__source_Tensor", &penstock_set_source_tensor),
       entry("aoti_torch_assign_tensors_out", &penstock_assign_tensors_out),
       entry("aoti_torch_zero_", &penstock_zero_),
   };

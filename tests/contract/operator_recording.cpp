@@ -1,6 +1,7 @@
 #include "contract/operator_recording.hpp"
 
 #include "cpu/copy.hpp"
+#include "cpu/elementwise.hpp"
 #include "shim/context.hpp"
 #include "tensor/layout.hpp"
 
@@ -139,13 +140,15 @@ void OperatorCase::compare(std::size_t index) const {
   const auto at = recording_.bytes_.begin() + spec.at(4).get<std::ptrdiff_t>();
   const Bytes wanted(at, at + spec.at(5).get<std::ptrdiff_t>());
   ASSERT_EQ(bytes.size(), wanted.size()) << text;
-  if (!is_floating(actual.dtype)) {
+  // Complex numbers by their parts.
+  const DType dtype = cpu::real_dtype(actual.dtype);
+  if (!is_floating(dtype)) {
     EXPECT_TRUE(bytes == wanted) << text;
     return;
   }
-  const double tolerance = one_.value("exact", true) ? 0 : tolerance_of(actual.dtype);
-  const std::vector<double> values = as_doubles(bytes, actual.dtype);
-  const std::vector<double> expected = as_doubles(wanted, actual.dtype);
+  const double tolerance = one_.value("exact", true) ? 0 : tolerance_of(dtype);
+  const std::vector<double> values = as_doubles(bytes, dtype);
+  const std::vector<double> expected = as_doubles(wanted, dtype);
   for (std::size_t i = 0; i < values.size(); ++i) {
     if (values[i] == expected[i] || (std::isnan(values[i]) && std::isnan(expected[i]))) continue;
     if (std::abs(values[i] - expected[i]) <= tolerance * std::abs(expected[i])) continue;

@@ -39,7 +39,7 @@ class OperatorRecording:
         """The tensor over its whole storage, or only its elements in row-major order."""
         if tensor is None:
             return None
-        stored = tensor if whole else tensor.contiguous()
+        stored = tensor if whole else tensor.clone(memory_format=torch.contiguous_format)
         storage = stored.untyped_storage()
         data = bytes(torch.empty(0, dtype=torch.uint8).set_(storage).numpy().tobytes())
         if not whole:
@@ -60,7 +60,7 @@ class OperatorRecording:
             case[name] = [self.number(tensor) for tensor in items]
         try:
             answers = call()
-        except (RuntimeError, IndexError) as error:
+        except (RuntimeError, IndexError, TypeError) as error:
             # Dtypes have other names there.
             case["error"] = str(error).splitlines()[0].partition(", got Float")[0]
         else:

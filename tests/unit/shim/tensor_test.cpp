@@ -320,6 +320,10 @@ TEST(ShimTensor, AssignmentChangesWhatAHandleRefersTo) {
   Handle out;
   ASSERT_EQ(penstock_assign_tensors_out(source.get(), out.out()), 0);
   EXPECT_EQ(at(out, {1, 1}), 7);
+  using SetSource = AOTITorchError(AtenTensorHandle, AtenTensorHandle);
+  const Handle other = over(values.data(), {3}, {1}, 2);
+  ASSERT_EQ(function<SetSource>("aoti_torch_cpu_set__source_Tensor")(out.get(), other.get()), 0);
+  EXPECT_EQ(out->data, other->data);
 }
 
 TEST(ShimTensor, MemoryThatCannotBeIsRefused) {

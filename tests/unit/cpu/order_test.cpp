@@ -1,0 +1,141 @@
+#include "cpu/mask.hpp"
+#include "cpu/scan.hpp"
+#include "cpu/search.hpp"
+#include "cpu/sort.hpp"
+
+#include "unit/cpu/tensors.hpp"
+
+#include <bit>
+
+namespace penstock::cpu {
+namespace {
+
+using testing::expect_refused;
+using testing::Numbers;
+using testing::over;
+
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+
+TEST(Sort, KeepsTheOrderOfEqualElementsAmongMany) {
+  std::vector<std::int32_t> values(1000);
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<std::int32_t>(i * 7 % 5);
+  for (const bool descending : {false, true}) {
+    std::vector<std::int32_t> sorted(values.size());
+    std::vector<std::int64_t> places(values.size());
+    const auto to = over(sorted, {1000});
+    const auto indices = over(places, {1000});
+    sort({*to, *indices}, *over(values, {1000}), {.dim = 0, .descending = descending});
+    for (std::size_t i = 1; i < values.size(); ++i) {
+      if (sorted[i - 1] == sorted[i]) {
+        ASSERT_LT(places[i - 1], places[i]);
+      } else {
+        ASSERT_EQ(sorted[i - 1] > sorted[i], descending);
+      }
+    }
+  }
+}
+
+TEST(Sort, PutsNanAboveInfinityWithItsBits) {
+  const auto odd_nan = std::bit_cast<float>(0xFFC12345U);
+  std::vector<float> values{1, odd_nan, std::numeric_limits<float>::infinity(), -2};
+  std::vector<float> sorted(4);
+  std::vector<std::int64_t> places(4);
+  const auto to = over(sorted, {4});
+  const auto indices = over(places, {4});
+  sort({*to, *indices}, *over(values, {4}), {.dim = 0});
+  EXPECT_EQ(places, (Numbers{3, 0, 2, 1}));
+  EXPECT_EQ(std::bit_cast<std::uint32_t>(sorted[3]), 0xFFC12345U);
+  sort({*to, *indices}, *over(values, {4}), {.dim = 0, .descending = true});
+  EXPECT_EQ(places, (Numbers{1, 2, 0, 3}));
+}
+
+TEST(Sort, RefusesResultsOfOtherSizesOrDtypes) {
+  std::vector<float> values(4);
+  std::vector<std::int64_t> places(4);
+  const auto self = over(values, {4});
+  const auto indices = over(places, {4});
+  const auto short_indices = over(places, {3});
+  expect_refused(ErrorCode::InvalidArgument, "sort", [&] {
+    sort({*self, *short_indices}, *self, {.dim = 0});
+  });
+  expect_refused(ErrorCode::InvalidArgument, "sort", [&] { sort({*indices, *indices}, *self, {.dim = 0}); });
+}
+
+TEST(TopK, TakesAsManyOfManyAsAskedFor) {
+  std::vector<float> values(5000);
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i * 7919 % 5003);
+  values[17] = kNan;
+  for (const std::int64_t k : {1, 7, 100, 5000}) {
+    std::vector<float> top(static_cast<std::size_t>(k));
+    std::vector<std::int64_t> places(static_cast<std::size_t>(k));
+    const auto to = over(top, {k});
+    const auto indices = over(places, {k});
+    topk({*to, *indices}, *over(values, {5000}), {.k = k});
+    EXPECT_EQ(places[0], 17);
+    for (std::size_t i = 2; i < top.size(); ++i) ASSERT_GE(top[i - 1], top[i]);
+    for (std::size_t i = 1; i < top.size(); ++i) {
+      ASSERT_EQ(top[i], values[static_cast<std::size_t>(places[i])]);
+    }
+  }
+}
+
+TEST(CumSum, AddsFloatsInDoublesAndNarrowOnesInFloats) {
+  std::vector<float> values(1 << 20, 0.1F);
+  const std::int64_t count = static_cast<std::int64_t>(values.size());
+  std::vector<float> sums(values.size());
+  cumsum(*over(sums, {count}), *over(values, {count}), 0);
+  EXPECT_NEAR(sums.back(), 104857.6, 0.01);
+  std::vector<BFloat16> ones(1000, BFloat16(1.0F));
+  std::vector<BFloat16> counts(1000);
+  cumsum(*over(counts, {1000}), *over(ones, {1000}), 0);
+  EXPECT_EQ(static_cast<float>(counts.back()), 1000.0F);
+}
+
+TEST(CumSum, MayWriteWhereItReads) {
+  std::vector<std::int64_t> values{1, 2, 3, 4};
+  const auto tensor = over(values, {2, 2});
+  cumsum(*tensor, *tensor, 0);
+  EXPECT_EQ(values, (Numbers{1, 2, 4, 6}));
+}
+
+TEST(Nonzero, WritesNoMoreThanThereIsRoomFor) {
+  std::vector<float> values{1, 2, 3, 4};
+  std::vector<std::int64_t> places(3, -7);
+  nonzero(*over(places, {2, 1}), *over(values, {4}), 0);
+  EXPECT_EQ(places, (Numbers{0, 1, -7}));
+}
+
+TEST(MaskedSelect, WritesNoMoreThanThereIsRoomFor) {
+  std::vector<float> values{1, 2, 3, 4};
+  std::vector<Boolean> mask(4, Boolean{2});
+  std::vector<float> chosen(3, -7);
+  masked_select(*over(chosen, {2}), *over(values, {4}), *over(mask, {4}));
+  EXPECT_EQ(chosen, (std::vector<float>{1, 2, -7}));
+}
+
+TEST(MaskedSelect, RefusesAMaskOfNumbers) {
+  std::vector<float> values(4);
+  const auto self = over(values, {4});
+  expect_refused(ErrorCode::InvalidArgument, "expected BoolTensor for mask",
+                 [&] { count_selected(*self, *self); });
+}
+
+TEST(RepeatInterleave, WritesNoMoreThanThereIsRoomFor) {
+  std::vector<std::int64_t> repeats{2, 5};
+  std::vector<std::int64_t> places(4, -7);
+  repeat_interleave(*over(places, {3}), *over(repeats, {2}));
+  EXPECT_EQ(places, (Numbers{0, 0, 1, -7}));
+}
+
+TEST(SearchSorted, FindsNoPlaceForNanButTheEnd) {
+  std::vector<float> edges{1, 2, 3};
+  std::vector<float> values{kNan, 2, 0};
+  std::vector<std::int64_t> places(3);
+  for (const bool right : {false, true}) {
+    searchsorted(*over(places, {3}), *over(edges, {3}), *over(values, {3}), {.right = right});
+    EXPECT_EQ(places, (Numbers{3, right ? 2 : 1, 0}));
+  }
+}
+
+}  // namespace
+}  // namespace penstock::cpu
