@@ -14,9 +14,9 @@ namespace {
 std::vector<TableEntry> sorted_table() {
   std::vector<TableEntry> table;
   const std::array families{
-      tensor_functions(),  metadata_functions(),       scalar_functions(), guard_functions(),
-      check_functions(),   linear_algebra_functions(), order_functions(),  neural_functions(),
-      runtime_functions(), openmp_functions(),
+      tensor_functions(),  metadata_functions(),       scalar_functions(),  guard_functions(),
+      check_functions(),   linear_algebra_functions(), order_functions(),   neural_functions(),
+      pooling_functions(), complex_functions(),        runtime_functions(), openmp_functions(),
   };
   for (const auto family : families) {
     table.insert(table.end(), family.begin(), family.end());

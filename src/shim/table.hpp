@@ -20,6 +20,8 @@ std::span<const TableEntry> check_functions();
 std::span<const TableEntry> linear_algebra_functions();
 std::span<const TableEntry> order_functions();
 std::span<const TableEntry> neural_functions();
+std::span<const TableEntry> pooling_functions();
+std::span<const TableEntry> complex_functions();
 std::span<const TableEntry> runtime_functions();
 std::span<const TableEntry> openmp_functions();
 
