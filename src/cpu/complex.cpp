@@ -1,6 +1,7 @@
 #include "cpu/complex.hpp"
 
 #include "base/fail.hpp"
+#include "cpu/copy.hpp"
 #include "cpu/element.hpp"
 #include "cpu/strided.hpp"
 
@@ -56,6 +57,38 @@ void check(std::string_view name, const TensorObject& out, const TensorObject& s
 }
 
 bool is_complex(DType dtype) { return dtype == DType::Complex64 || dtype == DType::Complex128; }
+
+/// `tensor` in `dtype`: itself, or a copy in `held`.
+const TensorObject& converted(const TensorObject& tensor, DType dtype, tensor::TensorObjectPtr& held) {
+  if (tensor.dtype == dtype) return tensor;
+  const ResultLayout layout = contiguous_layout({tensor.sizes().begin(), tensor.sizes().end()});
+  const tensor::StorageReference storage(
+      tensor::allocate_host_storage(static_cast<std::size_t>(tensor.numel) * element_bytes(dtype)));
+  held.reset(tensor::make_tensor(storage.get(), {dtype, layout.sizes, layout.strides, 0}));
+  copy(*held, tensor);
+  return *held;
+}
+
+template <class Work>
+void combine(std::string_view name, TensorObject& out, const TensorObject& a, const TensorObject& b,
+             Work&& work) {
+  check_host(name, a);
+  check_host(name, b);
+  tensor::TensorObjectPtr held_a;
+  tensor::TensorObjectPtr held_b;
+  const TensorObject& left = converted(a, out.dtype, held_a);
+  const TensorObject& right = converted(b, out.dtype, held_b);
+  const Dims left_strides = broadcast_strides(left, out.sizes());
+  const Dims right_strides = broadcast_strides(right, out.sizes());
+  with_type(name, out.dtype, kFloats + kComplex, [&]<class T>(std::type_identity<T>) {
+    auto* const to = reinterpret_cast<T*>(out.data);
+    const auto* const x = reinterpret_cast<const T*>(left.data);
+    const auto* const y = reinterpret_cast<const T*>(right.data);
+    for_each_element<3>(out.sizes(), {out.strides(), left_strides, right_strides}, [&](const auto& place) {
+      to[place[0]] = convert<T>(work(plain(x[place[1]]), plain(y[place[2]])));
+    });
+  });
+}
 
 }  // namespace
 
@@ -132,6 +165,34 @@ void polar(TensorObject& out, const TensorObject& magnitude, const TensorObject&
                           const T turn = angles[place[2]];
                           to[place[0]] = {length * std::cos(turn), length * std::sin(turn)};
                         });
+  });
+}
+
+DType arithmetic_type(const TensorObject& a, const TensorObject& b) {
+  if (a.dtype == b.dtype) return a.dtype;
+  if (!is_complex(a.dtype) && !is_complex(b.dtype)) {
+    base::fail(ErrorCode::Unsupported, "arithmetic of {} and {} tensors", dtype_name(a.dtype),
+               dtype_name(b.dtype));
+  }
+  // A real scalar does not make a complex tensor wider.
+  if (is_complex(a.dtype) && !is_complex(b.dtype) && b.rank == 0) return a.dtype;
+  if (is_complex(b.dtype) && !is_complex(a.dtype) && a.rank == 0) return b.dtype;
+  const auto is_wide = [](DType dtype) { return dtype == DType::Complex128 || dtype == DType::Float64; };
+  return is_wide(a.dtype) || is_wide(b.dtype) ? DType::Complex128 : DType::Complex64;
+}
+
+void multiply(TensorObject& out, const TensorObject& a, const TensorObject& b) {
+  combine("mul", out, a, b, [](auto x, auto y) { return x * y; });
+}
+
+void add(TensorObject& out, const TensorObject& a, const TensorObject& b, double alpha) {
+  combine("add", out, a, b, [alpha](auto x, auto y) {
+    using T = decltype(x);
+    if constexpr (kIsComplex<T>) {
+      return x + static_cast<typename T::value_type>(alpha) * y;
+    } else {
+      return x + static_cast<T>(alpha) * y;
+    }
   });
 }
 

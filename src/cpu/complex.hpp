@@ -23,4 +23,15 @@ void angle(tensor::TensorObject& out, const tensor::TensorObject& self);
 void polar(tensor::TensorObject& out, const tensor::TensorObject& magnitude,
            const tensor::TensorObject& angle);
 
+/// The dtype of a sum or product: that of both, or the complex one that holds both.
+/// Errors: Unsupported where the two are different real dtypes.
+DType arithmetic_type(const tensor::TensorObject& a, const tensor::TensorObject& b);
+
+/// out = a * b, and out = a + alpha * b, broadcast to the sizes of `out`, which is of arithmetic_type.
+/// Compiled models do this themselves but for complex numbers. Errors: Unsupported dtype.
+/// Source: torch.mul, torch.add.
+void multiply(tensor::TensorObject& out, const tensor::TensorObject& a, const tensor::TensorObject& b);
+void add(tensor::TensorObject& out, const tensor::TensorObject& a, const tensor::TensorObject& b,
+         double alpha);
+
 }  // namespace penstock::cpu

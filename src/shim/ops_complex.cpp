@@ -53,6 +53,31 @@ AOTITorchError polar(AtenTensorHandle abs, AtenTensorHandle angle, AtenTensorHan
   });
 }
 
+/// Makes the result of an operator of two tensors, and has `work` fill it.
+template <class Work>
+AtenTensorHandle combine(const tensor::TensorObject& self, const tensor::TensorObject& other, Work&& work) {
+  refuse_while_probing();
+  const cpu::Dims sizes = cpu::broadcast_sizes(self.sizes(), other.sizes());
+  const cpu::Dims strides = cpu::elementwise_strides(
+      sizes, {cpu::broadcast_strides(self, sizes), cpu::broadcast_strides(other, sizes)});
+  auto out = make_result(cpu::arithmetic_type(self, other), sizes, strides);
+  work(*out);
+  return out.release();
+}
+
+AOTITorchError mul_tensor(AtenTensorHandle self, AtenTensorHandle other, AtenTensorHandle* ret0) {
+  return guarded([&] {
+    *ret0 = combine(*self, *other, [&](tensor::TensorObject& out) { cpu::multiply(out, *self, *other); });
+  });
+}
+
+AOTITorchError add_tensor(AtenTensorHandle self, AtenTensorHandle other, double alpha,
+                          AtenTensorHandle* ret0) {
+  return guarded([&] {
+    *ret0 = combine(*self, *other, [&](tensor::TensorObject& out) { cpu::add(out, *self, *other, alpha); });
+  });
+}
+
 /// The same memory, with pairs of elements as one.
 AOTITorchError view_as_complex(AtenTensorHandle self, AtenTensorHandle* ret0) {
   return guarded([&] {
@@ -104,6 +129,8 @@ std::span<const TableEntry> complex_functions() {
       entry("aoti_torch_cpu_abs", &absolute),
       entry("aoti_torch_cpu_angle", &angle),
       entry("aoti_torch_cpu_polar", &polar),
+      entry("aoti_torch_cpu_mul_Tensor", &mul_tensor),
+      entry("aoti_torch_cpu_add_Tensor", &add_tensor),
       entry("aoti_torch_cpu_view_as_complex", &view_as_complex),
       entry("aoti_torch_cpu_view_as_real", &view_as_real),
   };

@@ -38,6 +38,13 @@ AOTITorchError run_complex(OperatorCase& one) {
   if (op_of(one) == "polar") {
     return call<Handle, Handle, Handle*>("polar", one.tensor("abs"), one.tensor("angle"), one.result());
   }
+  if (op_of(one) == "mul_Tensor") {
+    return call<Handle, Handle, Handle*>("mul_Tensor", one.tensor("self"), one.tensor("other"), one.result());
+  }
+  if (op_of(one) == "add_Tensor") {
+    return call<Handle, Handle, double, Handle*>("add_Tensor", one.tensor("self"), one.tensor("other"),
+                                                 one.json().at("alpha").get<double>(), one.result());
+  }
   return call<Handle, Handle*>(op_of(one), one.tensor("self"), one.result());
 }
 

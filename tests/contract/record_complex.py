@@ -49,6 +49,18 @@ def main() -> None:
     to.add("view_as_complex", lambda: aten.view_as_complex(torch.ones(2).int()), {"self": torch.ones(2).int()})
     for dtype in (torch.complex64, torch.complex128):
         for self in layouts([3, 4], dtype):
+            for other in (*layouts([3, 4], dtype), torch.randn(4).to(dtype), torch.randn(3, 4),
+                          torch.randn(3, 1).double(), torch.tensor(1.5, dtype=torch.float64)):
+                tensors = {"self": self * (1 + 2j), "other": other}
+                to.add("mul_Tensor", lambda: aten.mul.Tensor(*tensors.values()), tensors, exact=False)
+                to.add("add_Tensor", lambda: aten.add.Tensor(*tensors.values(), alpha=0.5), tensors, exact=False,
+                       alpha=0.5)
+    for dtype in (torch.float32, torch.bfloat16):
+        tensors = {"self": torch.randn(3, 4).to(dtype), "other": torch.randn(3, 1).to(dtype)}
+        to.add("mul_Tensor", lambda: aten.mul.Tensor(*tensors.values()), tensors, exact=False)
+        to.add("add_Tensor", lambda: aten.add.Tensor(*tensors.values(), alpha=1), tensors, exact=False, alpha=1)
+    for dtype in (torch.complex64, torch.complex128):
+        for self in layouts([3, 4], dtype):
             to.add("view_as_real", lambda: aten.view_as_real(self), {"self": self})
         self = torch.tensor(1 + 2j, dtype=dtype)
         to.add("view_as_real", lambda: aten.view_as_real(self), {"self": self})
