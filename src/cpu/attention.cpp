@@ -5,7 +5,7 @@
 #include "cpu/gemm_kernels.hpp"
 #include "cpu/op_state_impl.hpp"
 #include "cpu/parallel.hpp"
-#include "cpu/result_layout.hpp"
+#include "cpu/strided.hpp"
 #include "system/machine.hpp"
 #include "tensor/layout.hpp"
 
@@ -307,7 +307,7 @@ AttentionOutput attention_output(const Attention& attention) {
   AttentionOutput output;
   output.out = {attention.query.dtype,
                 {size[0], size[1], size[2], size[3]},
-                dense_strides_like(attention.query.sizes(), attention.query.strides())};
+                like_layout(attention.query).strides};
   output.log_sum = {wide_type(attention.query.dtype),
                     {size[0], size[1], size[2]},
                     {part(size[2]) * part(size[1]), 1, part(size[1])}};

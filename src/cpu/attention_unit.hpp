@@ -317,8 +317,20 @@ void attend_vectors(const AttentionBlock& block) noexcept {
   write_out<T, N>(block, work);
 }
 
+}  // namespace
+}  // namespace penstock::cpu
+
+#include "cpu/attention_row.hpp"
+
+namespace penstock::cpu {
+namespace {
+
 template <class T>
 void attend(const AttentionBlock& block) noexcept {
+  if (block.queries <= kFewQueries<T>) {
+    for (std::int64_t row = 0; row < block.queries; ++row) attend_row<T>(block, row);
+    return;
+  }
   const std::int64_t vectors = (block.queries + kLanes<T> - 1) / kLanes<T>;
   switch (vectors) {
     case 1: return attend_vectors<T, 1>(block);

@@ -1,8 +1,11 @@
 #include "cpu/convolution.hpp"
 
 #include "base/fail.hpp"
+#include "cpu/convolution_gather.hpp"
 #include "cpu/convolution_shape.hpp"
+#include "cpu/copy.hpp"
 #include "cpu/op_state_impl.hpp"
+#include "cpu/strided.hpp"
 #include "tensor/layout.hpp"
 
 #include <algorithm>
@@ -204,16 +207,37 @@ void check_out(const TensorObject& out, const TensorObject& input, const Convolu
   }
 }
 
-}  // namespace
+/// `from` as float32, in the order of memory that it has.
+tensor::TensorObjectPtr make_wide(const TensorObject& from, std::span<const std::int64_t> strides) {
+  const auto elements = static_cast<std::size_t>(tensor::checked_extent(from.sizes(), strides).value_or(0));
+  const tensor::StorageReference storage(tensor::allocate_host_storage(elements * sizeof(float)));
+  return tensor::TensorObjectPtr(
+      tensor::make_tensor(storage.get(), {DType::Float32, from.sizes(), strides, 0}));
+}
 
-void convolution(OpContext& context, TensorObject& out, const TensorObject& input, const TensorObject& weight,
-                 const TensorObject* bias, const ConvolutionGeometry& geometry) {
-  const ConvolutionShape shape = convolution_shape(input, weight, bias, geometry);
-  check_out(out, input, shape);
+tensor::TensorObjectPtr widen(const TensorObject& from) {
+  const ResultLayout layout = like_layout(from);
+  tensor::TensorObjectPtr wide = make_wide(from, layout.strides);
+  copy(*wide, from);
+  return wide;
+}
+
+/// Through float32, rounded once: where oneDNN has no convolution of 16-bit elements for this CPU.
+void convolve_widened(OpContext& context, TensorObject& out, const TensorObject& input,
+                      const TensorObject& weight, const TensorObject* bias,
+                      const ConvolutionGeometry& geometry) {
+  const tensor::TensorObjectPtr wide_out = make_wide(out, out.strides());
+  const tensor::TensorObjectPtr wide_input = widen(input);
+  const tensor::TensorObjectPtr wide_weight = widen(weight);
+  const tensor::TensorObjectPtr wide_bias = bias != nullptr ? widen(*bias) : nullptr;
+  convolution(context, *wide_out, *wide_input, *wide_weight, wide_bias.get(), geometry);
+  copy(out, *wide_out);
+}
+
+void convolve_with_onednn(OpContext& context, TensorObject& out, const TensorObject& input,
+                          const TensorObject& weight, const TensorObject* bias,
+                          const ConvolutionGeometry& geometry, const ConvolutionShape& shape) {
   const dnnl_data_type_t type = onednn_type(input.dtype);
-  if (out.numel == 0) return;
-  require_onednn("convolution");
-
   const std::size_t element = element_bytes(input.dtype);
   Scratch& scratch = context.state.impl().scratch;
   Problem problem{type,           geometry.transposed,           false, shape,
@@ -235,6 +259,27 @@ void convolution(OpContext& context, TensorObject& out, const TensorObject& inpu
                           std::equal(strides.begin(), strides.end(), last.begin());
   normalize(problem.out);
   run(context, problem);
+}
+
+}  // namespace
+
+void convolution(OpContext& context, TensorObject& out, const TensorObject& input, const TensorObject& weight,
+                 const TensorObject* bias, const ConvolutionGeometry& geometry) {
+  const ConvolutionShape shape = convolution_shape(input, weight, bias, geometry);
+  check_out(out, input, shape);
+  if (input.dtype != DType::Float64) onednn_type(input.dtype);
+  if (out.numel == 0) return;
+  if (input.dtype == DType::Float64) {
+    convolution_by_gathering(context, out, input, weight, bias, geometry, shape);
+    return;
+  }
+  require_onednn("convolution");
+  try {
+    convolve_with_onednn(context, out, input, weight, bias, geometry, shape);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::Unsupported || input.dtype == DType::Float32) throw;
+    convolve_widened(context, out, input, weight, bias, geometry);
+  }
 }
 
 }  // namespace penstock::cpu

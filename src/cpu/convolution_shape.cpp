@@ -198,7 +198,7 @@ ConvolutionOutput convolution_output(const TensorObject& input, const TensorObje
   ConvolutionOutput out;
   out.sizes.assign(shape.out.begin(), shape.out.begin() + static_cast<std::ptrdiff_t>(rank));
   out.strides.resize(rank);
-  const bool has_format = input.size[0] != 0 && input.size[1] != 0 && input.dtype != DType::Float64 &&
+  const bool has_format = input.size[0] != 0 && input.size[1] != 0 &&
                           (shape.spatial < 3 || pytorch_uses_onednn(input, weight, geometry, shape));
   if (has_format &&
       (is_channels_last(format_view(input, true)) || is_channels_last(format_view(weight, false)))) {

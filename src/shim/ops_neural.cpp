@@ -1,4 +1,5 @@
 #include "cpu/attention.hpp"
+#include "cpu/embedding_bag.hpp"
 #include "cpu/lstm.hpp"
 #include "shim/abi.hpp"
 #include "shim/context.hpp"
@@ -81,6 +82,39 @@ AOTITorchError rnn_layer(AtenTensorHandle input, AtenTensorHandle weight0, AtenT
   });
 }
 
+/// Results that are there for gradients only are smaller where PyTorch does not fill them.
+template <bool kForwardOnly>
+AOTITorchError embedding_bag(AtenTensorHandle weight, AtenTensorHandle indices, AtenTensorHandle offsets,
+                             std::int32_t /*scale_grad_by_freq*/, std::int64_t mode, std::int32_t /*sparse*/,
+                             AtenTensorHandle* per_sample_weights, std::int32_t include_last_offset,
+                             std::int64_t padding_idx, AtenTensorHandle* ret0, AtenTensorHandle* ret1,
+                             AtenTensorHandle* ret2, AtenTensorHandle* ret3) {
+  return guarded([&] {
+    shim::refuse_while_probing();
+    const cpu::EmbeddingBag bag{.weight = *weight,
+                                .indices = *indices,
+                                .offsets = *offsets,
+                                .mode = static_cast<cpu::BagMode>(mode),
+                                .factors = per_sample_weights != nullptr ? *per_sample_weights : nullptr,
+                                .include_last_offset = include_last_offset != 0,
+                                .padding_idx = padding_idx};
+    cpu::EmbeddingBagSizes sizes = cpu::embedding_bag_sizes(bag);
+    if (kForwardOnly && mode == 0 && padding_idx < 0) {
+      sizes.bag_size = sizes.max_indices = {offsets->numel};
+    }
+    const bool is_wide = indices->dtype == DType::Int64 || offsets->dtype == DType::Int64;
+    const DType integer = is_wide ? DType::Int64 : DType::Int32;
+    cpu::EmbeddingBagResults results{
+        make_result(weight->dtype, sizes.out), make_result(integer, sizes.offset2bag),
+        make_result(integer, sizes.bag_size), make_result(integer, sizes.max_indices)};
+    cpu::embedding_bag(results, bag);
+    *ret0 = results.out.release();
+    *ret1 = results.offset2bag.release();
+    *ret2 = results.bag_size.release();
+    *ret3 = results.max_indices.release();
+  });
+}
+
 }  // namespace
 
 namespace penstock::shim {
@@ -89,6 +123,8 @@ std::span<const TableEntry> neural_functions() {
   static const std::array kTable{
       entry("aoti_torch_cpu__scaled_dot_product_flash_attention_for_cpu", &attention),
       entry("aoti_torch_cpu_mkldnn_rnn_layer", &rnn_layer),
+      entry("aoti_torch_cpu__embedding_bag", &embedding_bag<false>),
+      entry("aoti_torch_cpu__embedding_bag_forward_only", &embedding_bag<true>),
   };
   return kTable;
 }

@@ -23,6 +23,7 @@ std::span<const TableEntry> neural_functions();
 std::span<const TableEntry> indexing_functions();
 std::span<const TableEntry> view_functions();
 std::span<const TableEntry> elementwise_functions();
+std::span<const TableEntry> pooling_functions();
 std::span<const TableEntry> runtime_functions();
 std::span<const TableEntry> weight_functions();
 std::span<const TableEntry> openmp_functions();

@@ -2,8 +2,6 @@
 #include "contract/recording.hpp"
 #include "cpu/onednn.hpp"
 
-#include <penstock/error.hpp>
-
 #include <gtest/gtest.h>
 
 namespace penstock::contract {
@@ -12,8 +10,7 @@ namespace {
 using Dims = std::vector<std::int64_t>;
 using tensor::TensorObjectPtr;
 
-/// False where this machine's oneDNN has no convolution of the dtype.
-bool run_case(cpu::OpContext& context, const Recording& recording, const nlohmann::json& one,
+void run_case(cpu::OpContext& context, const Recording& recording, const nlohmann::json& one,
               bool is_constant) {
   const std::string text = one.dump();
   const DType dtype = dtype_from_name(one.at("dtype").get<std::string>()).value();
@@ -38,18 +35,10 @@ bool run_case(cpu::OpContext& context, const Recording& recording, const nlohman
   }
   const TensorObjectPtr out = make_output(shape.sizes, shape.strides, dtype);
   for (int round = 0; round < 2; ++round) {
-    try {
-      cpu::convolution(context, *out, *input, *weight, bias.get(), geometry);
-    } catch (const Error& error) {
-      // Which 16-bit types there are depends on the CPU; float32 is always there.
-      EXPECT_EQ(error.code(), ErrorCode::Unsupported) << error.what();
-      EXPECT_NE(dtype, DType::Float32) << error.what() << text;
-      return false;
-    }
+    cpu::convolution(context, *out, *input, *weight, bias.get(), geometry);
     const std::vector<double> actual = logical_values(*out);
     expect_values(actual, recorded_values(recording, one, actual.size()), dtype, text);
   }
-  return true;
 }
 
 void run_all(int threads, bool is_constant) {
@@ -58,9 +47,7 @@ void run_all(int threads, bool is_constant) {
   ASSERT_FALSE(recording.cases.empty());
   cpu::OpState state;
   cpu::OpContext context{state, threads};
-  int ran = 0;
-  for (const auto& one : recording.cases) ran += run_case(context, recording, one, is_constant) ? 1 : 0;
-  EXPECT_GT(ran, 0);
+  for (const auto& one : recording.cases) run_case(context, recording, one, is_constant);
 }
 
 TEST(ConvolutionContract, AnswersAsLibtorch) { run_all(1, false); }

@@ -158,7 +158,10 @@ void OperatorCase::compare(std::size_t index) const {
 }
 
 void OperatorCase::check(const std::function<AOTITorchError(OperatorCase&)>& call) {
+  cpu::OpState operators;
   shim::CallContext context;
+  context.operators = &operators;
+  context.threads = 2;
   const shim::ContextScope scope(context);
   const AOTITorchError code = call(*this);
   for (const auto& handle : pending_) results_.emplace_back(*handle);

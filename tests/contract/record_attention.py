@@ -55,6 +55,12 @@ def main() -> None:
         # Queries that see few keys, and some that see none.
         record(to, dtype, [1, 2, 70, 4], 11, mask=[70, 11], hidden_below=0.1)
         record(to, dtype, [2, 1, 6, 4], 3, mask=[2, 1, 6, 3], hidden_below=0.6)
+        # Few queries, which are taken one by one.
+        for length in (1, 2, 4):
+            record(to, dtype, [1, 2, length, 19], 31, mask=[length, 31], hidden_below=-0.5)
+            record(to, dtype, [1, 2, length, 35], 5, "heads", mask=[1, 2, length, 1], causal=True)
+        record(to, dtype, [1, 2, 1, 4], 3, mask=[1, 3], hidden_below=2)
+        record(to, dtype, [1, 1, 2, 80], 400, mask=[1, 400], hidden_below=0.9)
     # More keys than are looked at at a time, and more queries.
     record(to, "float32", [1, 1, 3, 4], 500)
     record(to, "float32", [1, 1, 230, 4], 230, causal=True)

@@ -52,8 +52,8 @@ FORMATS = [("plain", "plain"), ("last", "plain"), ("plain", "last"), ("last", "l
 
 def main() -> None:
     to = Recording("convolution")
-    for dtype in ("float32", "bfloat16", "float16"):
-        for layouts in FORMATS:
+    for dtype in ("float32", "float64", "bfloat16", "float16"):
+        for layouts in FORMATS if dtype == "float32" else FORMATS[::2]:
             record(to, dtype, [2, 3, 9], [4, 3, 3], layouts, padding=[1])
             record(to, dtype, [2, 3, 7, 6], [5, 3, 3, 2], layouts, stride=[2, 1], padding=[1, 0])
             record(to, dtype, [1, 2, 4, 5, 3], [3, 2, 2, 3, 1], layouts, padding=[0, 1, 1])
@@ -89,6 +89,16 @@ def main() -> None:
         record(to, "float32", [1, 2, 5, 5, 5], [2, 2, 2, 4, 3], layouts)
         record(to, "float32", [2, 2, 2, 3, 2], [2, 3, 2, 2, 2], layouts, transposed=True, stride=[2, 2, 2],
                output_padding=[1, 0, 1])
+    for layouts in (("plain", "plain"), ("gaps", "gaps")):
+        record(to, "float64", [2, 3, 7, 6], [5, 3, 3, 3], layouts, stride=[2], padding=[1], dilation=[2],
+               output_padding=[0])
+        record(to, "float64", [2, 4, 5], [4, 2, 3], layouts, transposed=True, groups=2, stride=[2])
+        record(to, "float64", [1, 4, 3, 4], [4, 2, 3, 3], layouts, transposed=True, groups=2, dilation=[2, 1])
+        record(to, "float64", [2, 2, 2, 3, 2], [2, 3, 2, 2, 2], layouts, transposed=True, stride=[2, 2, 2],
+               output_padding=[1, 0, 1])
+        record(to, "float64", [0, 3, 7, 6], [5, 3, 3, 2], layouts)
+    # More than is gathered at a time.
+    record(to, "float64", [1, 12, 34, 34], [1, 12, 9, 9], padding=[4, 4])
     record(to, "float32", [1, 16, 20, 20], [16, 16, 3, 3], padding=[1, 1])
     record(to, "float32", [1, 16, 20, 20], [16, 16, 3, 3], ("last", "plain"), padding=[1, 1])
     to.write()

@@ -91,11 +91,16 @@ TEST(Attention, GivesZerosWhereThereIsNothingToSee) {
 }
 
 TEST(Attention, PassesOnWhatIsNotANumber) {
-  const TensorObjectPtr query = filled({1, 1, 20, 4}, {}, 1);
-  const TensorObjectPtr key = filled({1, 1, 9, 4}, {}, 2);
-  at(*query, 4 * 3) = std::numeric_limits<float>::quiet_NaN();
-  const Answer answer = run({*query, *key, *key});
-  for (std::int64_t i = 0; i < query->numel; ++i) EXPECT_EQ(std::isnan(at(*answer.out, i)), i / 4 == 3) << i;
+  for (const std::int64_t queries : {1, 2, 20}) {
+    const TensorObjectPtr query = filled({1, 1, queries, 4}, {}, 1);
+    const TensorObjectPtr key = filled({1, 1, 9, 4}, {}, 2);
+    const std::int64_t bad = queries / 2;
+    at(*query, 4 * bad) = std::numeric_limits<float>::quiet_NaN();
+    const Answer answer = run({*query, *key, *key});
+    for (std::int64_t i = 0; i < query->numel; ++i) {
+      EXPECT_EQ(std::isnan(at(*answer.out, i)), i / 4 == bad) << i << " of " << queries;
+    }
+  }
 }
 
 TEST(Attention, KeepsLargeScoresFinite) {

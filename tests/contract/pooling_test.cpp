@@ -1,0 +1,97 @@
+#include "contract/operator_recording.hpp"
+#include "shim/imports.hpp"
+
+#include <gtest/gtest.h>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace penstock::contract {
+namespace {
+
+using Handle = AtenTensorHandle;
+using Int = std::int64_t;
+using Flag = std::int32_t;
+using Sizes = std::vector<Int>;
+
+/// The function that answers an import, called with `arguments`.
+template <class... Arguments>
+AOTITorchError call(const std::string& name, Arguments... arguments) {
+  const shim::Import import = shim::resolve_import(name, {});
+  EXPECT_EQ(import.kind, shim::ImportKind::Ours) << name;
+  if (import.address == nullptr) return 1;
+  return reinterpret_cast<AOTITorchError (*)(Arguments...)>(import.address)(arguments...);
+}
+
+Sizes sizes(OperatorCase& one, const char* name) { return one.json().at(name).get<Sizes>(); }
+Flag flag(OperatorCase& one, const char* name) { return one.json().at(name).get<bool>() ? 1 : 0; }
+Int length(const Sizes& values) { return static_cast<Int>(values.size()); }
+
+AOTITorchError run_max(const std::string& name, OperatorCase& one) {
+  const Sizes kernel = sizes(one, "kernel");
+  const Sizes stride = sizes(one, "stride");
+  const Sizes padding = sizes(one, "padding");
+  const Sizes dilation = sizes(one, "dilation");
+  Handle* const values = one.result();
+  return call<Handle, const Int*, Int, const Int*, Int, const Int*, Int, const Int*, Int, Flag, Handle*,
+              Handle*>(name, one.tensor("self"), kernel.data(), length(kernel), stride.data(), length(stride),
+                       padding.data(), length(padding), dilation.data(), length(dilation),
+                       flag(one, "ceil_mode"), values, one.result());
+}
+
+AOTITorchError run_average(const std::string& name, OperatorCase& one) {
+  const Sizes kernel = sizes(one, "kernel");
+  const Sizes stride = sizes(one, "stride");
+  const Sizes padding = sizes(one, "padding");
+  Int divisor = 0;
+  Int* given = nullptr;
+  if (const auto& number = one.json().at("divisor"); !number.is_null()) {
+    divisor = number.get<Int>();
+    given = &divisor;
+  }
+  return call<Handle, const Int*, Int, const Int*, Int, const Int*, Int, Flag, Flag, Int*, Handle*>(
+      name, one.tensor("self"), kernel.data(), length(kernel), stride.data(), length(stride), padding.data(),
+      length(padding), flag(one, "ceil_mode"), flag(one, "count_include_pad"), given, one.result());
+}
+
+AOTITorchError run_adaptive(const std::string& name, OperatorCase& one) {
+  const Sizes size = sizes(one, "output_size");
+  Handle* const values = one.result();
+  if (name.find("avg") != std::string::npos) {
+    return call<Handle, const Int*, Int, Handle*>(name, one.tensor("self"), size.data(), length(size),
+                                                  values);
+  }
+  return call<Handle, const Int*, Int, Handle*, Handle*>(name, one.tensor("self"), size.data(), length(size),
+                                                         values, one.result());
+}
+
+AOTITorchError run_pad(const std::string& name, OperatorCase& one) {
+  const Sizes pad = sizes(one, "pad");
+  const auto mode = one.json().at("mode").get<std::string>();
+  double value = 0;
+  double* given = nullptr;
+  if (const auto& number = one.json().at("value"); !number.is_null()) {
+    value = number.get<double>();
+    given = &value;
+  }
+  return call<Handle, const Int*, Int, const char*, double*, Handle*>(
+      name, one.tensor("self"), pad.data(), length(pad), mode.c_str(), given, one.result());
+}
+
+AOTITorchError run(OperatorCase& one) {
+  const auto op = one.json().at("op").get<std::string>();
+  const std::string name = "aoti_torch_cpu_" + op;
+  if (op == "pad") return run_pad(name, one);
+  if (op.find("adaptive") != std::string::npos) return run_adaptive(name, one);
+  return op.find("max") != std::string::npos ? run_max(name, one) : run_average(name, one);
+}
+
+TEST(PoolingContract, AnswersAsLibtorch) {
+  const OperatorRecording recording("pooling");
+  ASSERT_FALSE(recording.cases().empty());
+  for (const auto& one : recording.cases()) OperatorCase(recording, one).check(run);
+}
+
+}  // namespace
+}  // namespace penstock::contract
