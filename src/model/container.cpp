@@ -93,8 +93,11 @@ void Container::load_blob(const WeightSource& source, shim::CallContext& context
 }
 
 std::vector<WeightSlot> Container::read_slots() const {
-  // ConstantType::Parameter. A buffer may be changed in place by a run: work derived from it goes stale.
+  // Of torch/csrc/inductor/aoti_runtime/constant_type.h. A buffer may be changed in place by a run: work
+  // derived from it goes stale. torch does not tell what a weight is whose name starts with a digit.
   constexpr std::int32_t kParameter = 1;
+  constexpr std::int32_t kBuffer = 2;
+  constexpr std::int32_t kTensorConstant = 3;
   using Text = Status(Handle, std::size_t, const char**);
   using Number = Status(Handle, std::size_t, std::int32_t*);
   using Size = Status(Handle, std::size_t, std::size_t*);
@@ -131,7 +134,8 @@ std::vector<WeightSlot> Container::read_slots() const {
                      .full_name = full,
                      .dtype = static_cast<DType>(number),
                      .bytes = size,
-                     .is_parameter = kind == kParameter});
+                     .is_parameter = kind == kParameter,
+                     .is_required = kind != kBuffer && kind != kTensorConstant});
   }
   return slots;
 }
@@ -150,7 +154,9 @@ void Container::keep_buffers() {
     tensor::Storage* const storage = weight->storage;
     if (storage->constant || storage->data == nullptr) continue;
     const auto* data = static_cast<const std::byte*>(storage->data);
-    std::vector<std::byte> bytes(data, data + storage->bytes);
+    std::vector<std::byte> bytes;
+    // The file keeps the others.
+    if (!storage->of_file) bytes.assign(data, data + storage->bytes);
     buffers_.push_back({storage, std::move(bytes)});
     storage->retain();
   }
@@ -197,8 +203,11 @@ void Container::drop_buffers() noexcept {
 }
 
 void Container::restore_buffers() noexcept {
-  for (const Buffer& buffer : buffers_)
+  for (const Buffer& buffer : buffers_) {
+    // All weights are as they were at first, so those beside it are too.
+    tensor::forget_pages(*buffer.storage, tensor::PagesAround::Forget);
     std::copy(buffer.bytes.begin(), buffer.bytes.end(), static_cast<std::byte*>(buffer.storage->data));
+  }
   drop_buffers();
 }
 

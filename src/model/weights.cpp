@@ -104,7 +104,9 @@ bool lies_so(const TensorView& view, const WeightLayout& layout) {
 }  // namespace
 
 StoragePtr storage_over(package::PrivateBytes bytes) {
-  return storage_over(bytes.bytes.data(), bytes.bytes.size(), std::move(bytes.owner));
+  StoragePtr storage = storage_over(bytes.bytes.data(), bytes.bytes.size(), std::move(bytes.owner));
+  storage->of_file = bytes.of_file;
+  return storage;
 }
 
 PackagedWeights open_weights(const package::Archive& archive, const package::ModelFiles& files,
@@ -184,7 +186,7 @@ std::vector<const NamedWeight*> match_weights(std::span<const WeightSlot> slots,
     const auto found = by_name.find(slot.full_name);
     matched.push_back(found != by_name.end() ? found->second : nullptr);
     if (known.emplace(slot.full_name, true).second && found != by_name.end()) ++used;
-    if (found == by_name.end() && slot.is_parameter && slot.bytes != 0) missing.push_back(slot.full_name);
+    if (found == by_name.end() && slot.is_required && slot.bytes != 0) missing.push_back(slot.full_name);
   }
   if (used != by_name.size()) {
     std::vector<std::string_view> unknown;
@@ -196,7 +198,8 @@ std::vector<const NamedWeight*> match_weights(std::span<const WeightSlot> slots,
     constexpr std::size_t kShown = 10;
     const std::string more = names.size() > kShown ? ", ..." : "";
     names.resize(std::min(names.size(), kShown));
-    base::fail(ErrorCode::InvalidArgument, "{}: has no weight {}; its weights are {}{}", what,
+    base::fail(ErrorCode::InvalidArgument,
+               "{}: has no weight {} (PyTorch builds small ones into the code); its weights are {}{}", what,
                fmt::join(unknown, ", "), fmt::join(names, ", "), more);
   }
   if (scope == UpdateScope::Full && !missing.empty()) {
