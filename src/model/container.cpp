@@ -27,7 +27,7 @@ std::string trimmed(std::string text) {
 // The names and signatures are those of torch/csrc/inductor/aoti_runtime/interface.h.
 Container::Container(std::shared_ptr<const LoadedLibrary> library, const std::string& device,
                      std::string what, const WeightSource& source)
-    : library_(std::move(library)), what_(std::move(what)) {
+    : library_(std::move(library)), what_(std::move(what)), copies_are_seen_(source.copies_are_seen) {
   using Count = Status(Handle, std::size_t*);
   run_ = required<RunFunction>("AOTInductorModelContainerRunSingleThreaded");
   auto* const inputs = required<Count>("AOTInductorModelContainerGetNumInputs");
@@ -170,17 +170,22 @@ void Container::assign(std::vector<tensor::TensorObjectPtr> weights) {
   using UpdatePairs = Status(Handle, const Pair*, std::size_t, bool, bool);
   using HandlesByName = std::unordered_map<std::string, AtenTensorHandle>;
   using UpdateMap = Status(Handle, HandlesByName*, bool, bool);
-  constexpr std::string_view kUpdate = "AOTInductorModelContainerUpdateUserManagedConstantBuffer";
-  auto* const by_pairs = library_->find<UpdatePairs>(std::string(kUpdate) + "Pairs");
-  auto* const by_map = library_->find<UpdateMap>(kUpdate);
+  // The library copies each weight and makes a tensor of the copy: it gets the weight itself for that. There
+  // is a function without copies, but libraries before torch 2.15 never delete the handles that they make in
+  // it.
+  const std::string name = copies_are_seen_ ? "AOTInductorModelContainerUpdateConstantBuffer"
+                                            : "AOTInductorModelContainerUpdateUserManagedConstantBuffer";
+  auto* const by_pairs = library_->find<UpdatePairs>(name + "Pairs");
+  auto* const by_map = library_->find<UpdateMap>(name);
   if (by_pairs == nullptr && by_map == nullptr) {
     base::fail(ErrorCode::Unsupported,
-               "{}: the library has no function to take weights; compile it with torch "
-               "2.9 or later",
-               what_);
+               "{}: the library has no function to take weights; compile it with torch 2.9 or later", what_);
   }
+  shim::WeightCopies copies;
+  copies.given = weights;
   shim::CallContext context;
   context.purpose = shim::CallContext::Purpose::Load;
+  if (copies_are_seen_) context.copies = &copies;
   const shim::ContextScope scope(context);
   // Neither the inactive set of weights, nor a check for completeness: there is one tensor a slot.
   if (by_pairs != nullptr) {
@@ -193,7 +198,6 @@ void Container::assign(std::vector<tensor::TensorObjectPtr> weights) {
     for (std::size_t i = 0; i < slots_.size(); ++i) handles.emplace(slots_[i].name, weights[i].get());
     require(by_map(handle_, &handles, false, false), context);
   }
-  // Some libraries hold handles of their own, some those that they were given.
   weights_ = std::move(weights);
 }
 

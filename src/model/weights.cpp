@@ -113,6 +113,7 @@ PackagedWeights open_weights(const package::Archive& archive, const package::Mod
                              const package::ElfImage& elf) {
   PackagedWeights found;
   WeightSource& source = found.source;
+  source.copies_are_seen = elf.find("memcpy") != nullptr || elf.find("__memcpy_chk") != nullptr;
   if (files.info.weights_form == WeightsForm::BinaryBlob) {
     source.kind = WeightSource::Kind::Blob;
     source.bytes = files.info.weights_bytes;
@@ -129,11 +130,9 @@ PackagedWeights open_weights(const package::Archive& archive, const package::Mod
     return found;
   }
   const auto embedded = package::find_embedded_weights(elf);
-  // What is not copied by this function is not seen to be copied.
-  const bool is_seen = elf.find("memcpy") != nullptr || elf.find("__memcpy_chk") != nullptr;
   if (files.info.weights_form != WeightsForm::Embedded || !embedded) return found;
   const bool appended = embedded->address == 0;
-  if (!is_seen && !appended) return found;
+  if (!source.copies_are_seen && !appended) return found;
   source.kind = appended ? WeightSource::Kind::Appended : WeightSource::Kind::Embedded;
   source.address = embedded->address;
   source.bytes = embedded->bytes;
