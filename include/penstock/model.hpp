@@ -64,7 +64,7 @@ struct ConstantInfo {
 /// Which weights an update gives.
 enum class UpdateScope {
   Partial,  ///< Some; the others stay as they are.
-  Full,     ///< All parameters. Buffers may be left out, and stay as they are.
+  Full,     ///< All but buffers and constants, which may be left out and stay as they are.
 };
 
 /// How to update weights.

@@ -165,6 +165,8 @@ std::byte* OnednnOperation::reorder_constant(const Slot& slot, const OperationDa
   check_onednn(api.memory_set_data_handle(slot.wanted_memory.get(), copy.bytes.data()),
                "memory_set_data_handle", description_);
   run_reorder(slot, false);
+  // From now on the copy is used: the weight's own pages come back from the file where anyone wants them.
+  tensor::forget_pages(*data.constant, tensor::PagesAround::Keep);
   return copies.emplace(data.data, std::move(copy))->second.bytes.data();
 }
 

@@ -27,7 +27,7 @@ std::string trimmed(std::string text) {
 // The names and signatures are those of torch/csrc/inductor/aoti_runtime/interface.h.
 Container::Container(std::shared_ptr<const LoadedLibrary> library, const std::string& device,
                      std::string what, const WeightSource& source)
-    : library_(std::move(library)), what_(std::move(what)) {
+    : library_(std::move(library)), what_(std::move(what)), copies_are_seen_(source.copies_are_seen) {
   using Count = Status(Handle, std::size_t*);
   run_ = required<RunFunction>("AOTInductorModelContainerRunSingleThreaded");
   auto* const inputs = required<Count>("AOTInductorModelContainerGetNumInputs");
@@ -93,8 +93,11 @@ void Container::load_blob(const WeightSource& source, shim::CallContext& context
 }
 
 std::vector<WeightSlot> Container::read_slots() const {
-  // ConstantType::Parameter. A buffer may be changed in place by a run: work derived from it goes stale.
+  // Of torch/csrc/inductor/aoti_runtime/constant_type.h. A buffer may be changed in place by a run: work
+  // derived from it goes stale. torch does not tell what a weight is whose name starts with a digit.
   constexpr std::int32_t kParameter = 1;
+  constexpr std::int32_t kBuffer = 2;
+  constexpr std::int32_t kTensorConstant = 3;
   using Text = Status(Handle, std::size_t, const char**);
   using Number = Status(Handle, std::size_t, std::int32_t*);
   using Size = Status(Handle, std::size_t, std::size_t*);
@@ -131,7 +134,8 @@ std::vector<WeightSlot> Container::read_slots() const {
                      .full_name = full,
                      .dtype = static_cast<DType>(number),
                      .bytes = size,
-                     .is_parameter = kind == kParameter});
+                     .is_parameter = kind == kParameter,
+                     .is_required = kind != kBuffer && kind != kTensorConstant});
   }
   return slots;
 }
@@ -150,7 +154,9 @@ void Container::keep_buffers() {
     tensor::Storage* const storage = weight->storage;
     if (storage->constant || storage->data == nullptr) continue;
     const auto* data = static_cast<const std::byte*>(storage->data);
-    std::vector<std::byte> bytes(data, data + storage->bytes);
+    std::vector<std::byte> bytes;
+    // The file keeps the others.
+    if (!storage->of_file) bytes.assign(data, data + storage->bytes);
     buffers_.push_back({storage, std::move(bytes)});
     storage->retain();
   }
@@ -164,17 +170,22 @@ void Container::assign(std::vector<tensor::TensorObjectPtr> weights) {
   using UpdatePairs = Status(Handle, const Pair*, std::size_t, bool, bool);
   using HandlesByName = std::unordered_map<std::string, AtenTensorHandle>;
   using UpdateMap = Status(Handle, HandlesByName*, bool, bool);
-  constexpr std::string_view kUpdate = "AOTInductorModelContainerUpdateUserManagedConstantBuffer";
-  auto* const by_pairs = library_->find<UpdatePairs>(std::string(kUpdate) + "Pairs");
-  auto* const by_map = library_->find<UpdateMap>(kUpdate);
+  // The library copies each weight and makes a tensor of the copy: it gets the weight itself for that. There
+  // is a function without copies, but libraries before torch 2.15 never delete the handles that they make in
+  // it.
+  const std::string name = copies_are_seen_ ? "AOTInductorModelContainerUpdateConstantBuffer"
+                                            : "AOTInductorModelContainerUpdateUserManagedConstantBuffer";
+  auto* const by_pairs = library_->find<UpdatePairs>(name + "Pairs");
+  auto* const by_map = library_->find<UpdateMap>(name);
   if (by_pairs == nullptr && by_map == nullptr) {
     base::fail(ErrorCode::Unsupported,
-               "{}: the library has no function to take weights; compile it with torch "
-               "2.9 or later",
-               what_);
+               "{}: the library has no function to take weights; compile it with torch 2.9 or later", what_);
   }
+  shim::WeightCopies copies;
+  copies.given = weights;
   shim::CallContext context;
   context.purpose = shim::CallContext::Purpose::Load;
+  if (copies_are_seen_) context.copies = &copies;
   const shim::ContextScope scope(context);
   // Neither the inactive set of weights, nor a check for completeness: there is one tensor a slot.
   if (by_pairs != nullptr) {
@@ -187,7 +198,6 @@ void Container::assign(std::vector<tensor::TensorObjectPtr> weights) {
     for (std::size_t i = 0; i < slots_.size(); ++i) handles.emplace(slots_[i].name, weights[i].get());
     require(by_map(handle_, &handles, false, false), context);
   }
-  // Some libraries hold handles of their own, some those that they were given.
   weights_ = std::move(weights);
 }
 
@@ -197,8 +207,11 @@ void Container::drop_buffers() noexcept {
 }
 
 void Container::restore_buffers() noexcept {
-  for (const Buffer& buffer : buffers_)
+  for (const Buffer& buffer : buffers_) {
+    // All weights are as they were at first, so those beside it are too.
+    tensor::forget_pages(*buffer.storage, tensor::PagesAround::Forget);
     std::copy(buffer.bytes.begin(), buffer.bytes.end(), static_cast<std::byte*>(buffer.storage->data));
+  }
   drop_buffers();
 }
 

@@ -95,6 +95,7 @@ class Container {
 
   std::shared_ptr<const LoadedLibrary> library_;
   std::string what_;
+  bool copies_are_seen_;
   /// What a library maps that wants to map its weights.
   base::UniqueMapping stand_in_;
   Handle handle_ = nullptr;

@@ -104,13 +104,16 @@ bool lies_so(const TensorView& view, const WeightLayout& layout) {
 }  // namespace
 
 StoragePtr storage_over(package::PrivateBytes bytes) {
-  return storage_over(bytes.bytes.data(), bytes.bytes.size(), std::move(bytes.owner));
+  StoragePtr storage = storage_over(bytes.bytes.data(), bytes.bytes.size(), std::move(bytes.owner));
+  storage->of_file = bytes.of_file;
+  return storage;
 }
 
 PackagedWeights open_weights(const package::Archive& archive, const package::ModelFiles& files,
                              const package::ElfImage& elf) {
   PackagedWeights found;
   WeightSource& source = found.source;
+  source.copies_are_seen = elf.find("memcpy") != nullptr || elf.find("__memcpy_chk") != nullptr;
   if (files.info.weights_form == WeightsForm::BinaryBlob) {
     source.kind = WeightSource::Kind::Blob;
     source.bytes = files.info.weights_bytes;
@@ -127,11 +130,9 @@ PackagedWeights open_weights(const package::Archive& archive, const package::Mod
     return found;
   }
   const auto embedded = package::find_embedded_weights(elf);
-  // What is not copied by this function is not seen to be copied.
-  const bool is_seen = elf.find("memcpy") != nullptr || elf.find("__memcpy_chk") != nullptr;
   if (files.info.weights_form != WeightsForm::Embedded || !embedded) return found;
   const bool appended = embedded->address == 0;
-  if (!is_seen && !appended) return found;
+  if (!source.copies_are_seen && !appended) return found;
   source.kind = appended ? WeightSource::Kind::Appended : WeightSource::Kind::Embedded;
   source.address = embedded->address;
   source.bytes = embedded->bytes;
@@ -184,7 +185,7 @@ std::vector<const NamedWeight*> match_weights(std::span<const WeightSlot> slots,
     const auto found = by_name.find(slot.full_name);
     matched.push_back(found != by_name.end() ? found->second : nullptr);
     if (known.emplace(slot.full_name, true).second && found != by_name.end()) ++used;
-    if (found == by_name.end() && slot.is_parameter && slot.bytes != 0) missing.push_back(slot.full_name);
+    if (found == by_name.end() && slot.is_required && slot.bytes != 0) missing.push_back(slot.full_name);
   }
   if (used != by_name.size()) {
     std::vector<std::string_view> unknown;
@@ -196,7 +197,8 @@ std::vector<const NamedWeight*> match_weights(std::span<const WeightSlot> slots,
     constexpr std::size_t kShown = 10;
     const std::string more = names.size() > kShown ? ", ..." : "";
     names.resize(std::min(names.size(), kShown));
-    base::fail(ErrorCode::InvalidArgument, "{}: has no weight {}; its weights are {}{}", what,
+    base::fail(ErrorCode::InvalidArgument,
+               "{}: has no weight {} (PyTorch builds small ones into the code); its weights are {}{}", what,
                fmt::join(unknown, ", "), fmt::join(names, ", "), more);
   }
   if (scope == UpdateScope::Full && !missing.empty()) {

@@ -27,6 +27,8 @@ struct WeightSlot {
   std::uint64_t bytes = 0;  ///< That its code may touch.
   /// A parameter: a run does not change it, so what is derived from its bytes may be kept.
   bool is_parameter = false;
+  /// To be given in a full update.
+  bool is_required = false;
 };
 
 /// How a weight lies in memory.
@@ -50,12 +52,19 @@ struct WeightSource {
   std::uint64_t address = 0;
   std::uint64_t bytes = 0;
   std::uint64_t magic = 0;
+  /// The library copies with functions that are seen.
+  bool copies_are_seen = false;
   /// The weights themselves. Null: none yet; they are given later, one by one.
   StoragePtr weights;
 
   /// The same without the weights.
   [[nodiscard]] WeightSource without_weights() const {
-    return {.kind = kind, .address = address, .bytes = bytes, .magic = magic, .weights = nullptr};
+    return {.kind = kind,
+            .address = address,
+            .bytes = bytes,
+            .magic = magic,
+            .copies_are_seen = copies_are_seen,
+            .weights = nullptr};
   }
 };
 

@@ -22,6 +22,8 @@ struct SharedBytes {
 struct PrivateBytes {
   std::span<std::byte> bytes;
   std::shared_ptr<const void> owner;
+  /// They are pages of a file until they are written to.
+  bool of_file = false;
 };
 
 /// A file inside a package. The name is relative to the package's top folder, '/'-separated, and is

@@ -52,7 +52,7 @@ PrivateBytes map_private(const base::UniqueFd& file, std::uint64_t offset, std::
   // Without MAP_NORESERVE the kernel would count all of it as memory that is going to be written to.
   const auto mapping = map(before + size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, file.get(),
                            static_cast<off_t>(offset - before), what);
-  return {mapping->bytes().subspan(before), mapping};
+  return {mapping->bytes().subspan(before), mapping, true};
 }
 
 PrivateBytes copy_private(std::span<const std::byte> bytes, const std::string& what) {

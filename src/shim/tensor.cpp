@@ -47,6 +47,7 @@ TensorObjectPtr tensor_over(void* data, DType dtype, std::span<const std::int64_
   CallContext* context = shim::current_context();
   const bool is_weight = context != nullptr && context->purpose == CallContext::Purpose::Load;
   const bool is_elsewhere = is_weight && context->copies != nullptr;
+  if (is_elsewhere && !context->copies->given.empty()) return context->copies->take_given(sizes);
   const tensor::StorageReference storage(is_elsewhere ? context->copies->storage(data, *bytes)
                                                       : tensor::borrow_storage(data, *bytes, Device{}));
   TensorObjectPtr tensor(tensor::make_tensor(

@@ -3,12 +3,15 @@
 #include "base/checked.hpp"
 #include "base/fail.hpp"
 #include "shim/context.hpp"
+#include "shim/results.hpp"
 #include "shim/table.hpp"
+#include "tensor/layout.hpp"
 
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <functional>
@@ -66,6 +69,7 @@ int keep_own_file(void*, std::size_t) { return 0; }
 }  // namespace
 
 bool WeightCopies::note(const void* to, const void* from, std::size_t bytes) noexcept {
+  if (!given.empty()) return given_next < given.size() && from == given[given_next]->data;
   const auto* const start = static_cast<const std::byte*>(from);
   if (std::less<>{}(start, stand_in.data()) || !std::less<>{}(start, stand_in.data() + stand_in.size())) {
     return false;
@@ -74,6 +78,18 @@ bool WeightCopies::note(const void* to, const void* from, std::size_t bytes) noe
   copied_from = static_cast<std::uint64_t>(start - stand_in.data());
   copied_bytes = bytes;
   return true;
+}
+
+tensor::TensorObjectPtr WeightCopies::take_given(std::span<const std::int64_t> sizes) {
+  if (given_next >= given.size()) {
+    base::fail(ErrorCode::Internal, "the library takes more than its {} weights", given.size());
+  }
+  const tensor::TensorObject& weight = *given[given_next++];
+  if (!std::ranges::equal(weight.sizes(), sizes)) {
+    base::fail(ErrorCode::InvalidArgument, "a weight is {}{}, {}{} was given", dtype_name(weight.dtype),
+               tensor::sizes_text(sizes), dtype_name(weight.dtype), tensor::sizes_text(weight.sizes()));
+  }
+  return share(weight);
 }
 
 tensor::Storage* WeightCopies::storage(void* data, std::uint64_t bytes) const {

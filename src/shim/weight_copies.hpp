@@ -1,6 +1,7 @@
 #pragma once
 
 #include "tensor/storage.hpp"
+#include "tensor/tensor_object.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -20,12 +21,20 @@ struct WeightCopies {
   /// A library whose weights are appended to its file maps them. It gets `stand_in` for that.
   bool appended = false;
 
+  /// Weights that the library is given one by one, in this order. It gets handles of these very tensors.
+  std::span<const tensor::TensorObjectPtr> given;
+  std::size_t given_next = 0;
+
   const void* copied_to = nullptr;  ///< Of the last copy.
   std::uint64_t copied_from = 0;    ///< Within `stand_in`.
   std::uint64_t copied_bytes = 0;
 
   /// Notes a copy. False where it is none of weights.
   bool note(const void* to, const void* from, std::size_t bytes) noexcept;
+
+  /// The next weight that is given. Errors: Internal where there is none; InvalidArgument where it is not of
+  /// the sizes that the library has.
+  [[nodiscard]] tensor::TensorObjectPtr take_given(std::span<const std::int64_t> sizes);
 
   /// The storage, with a reference for the caller, of a weight of `bytes` bytes that the library believes at
   /// `data`. Errors: Corrupt where it reaches past the weights; Internal where it was not seen to be copied;

@@ -4,6 +4,9 @@
 #include "base/fail.hpp"
 #include "tensor/free_list.hpp"
 
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
 #include <bit>
@@ -65,6 +68,7 @@ void reset(Storage& storage) noexcept {
   storage.reset_references();
   storage.constant = false;
   storage.of_model = false;
+  storage.of_file = false;
   storage.context = nullptr;
 }
 
@@ -171,9 +175,21 @@ Storage* narrow_storage(Storage* whole, std::size_t offset, std::size_t bytes) {
   storage->data = static_cast<std::byte*>(whole->data) + offset;
   storage->bytes = bytes;
   storage->device = whole->device;
+  storage->of_file = whole->of_file;
   storage->context = whole;
   storage->release = release_narrowed;
   return storage;
+}
+
+void forget_pages(const Storage& storage, PagesAround around) noexcept {
+  if (!storage.of_file) return;
+  const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const auto begin = reinterpret_cast<std::uintptr_t>(storage.data);
+  const auto end = begin + storage.bytes;
+  const std::uintptr_t more = around == PagesAround::Forget ? page - 1 : 0;
+  const std::uintptr_t first = (begin + page - 1 - more) / page * page;
+  const std::uintptr_t last = (end + more) / page * page;
+  if (first < last) ::madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
 }
 
 }  // namespace penstock::tensor

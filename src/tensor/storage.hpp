@@ -33,6 +33,9 @@ class Storage {
   bool constant = false;
   /// True where the bytes are in memory of a model library, which has to stay for as long as they are used.
   bool of_model = false;
+  /// True where the bytes are pages of a file, mapped for this model alone: what is written to them stays
+  /// in memory, and `forget_pages` brings the file's bytes back.
+  bool of_file = false;
   /// Gives the bytes and this object back to where they came from.
   Release release = nullptr;
   /// For the maker's use: the pool or owner that `release` returns to.
@@ -81,6 +84,12 @@ Storage* borrow_storage(void* data, std::size_t bytes, Device device);
 /// A storage over the `bytes` bytes from `offset` on of `whole`, of which it takes the caller's reference,
 /// also where it throws. Errors: OutOfMemory.
 Storage* narrow_storage(Storage* whole, std::size_t offset, std::size_t bytes);
+
+/// Gives back the pages of memory that a storage `of_file` takes, and what was written to them: those that
+/// lie wholly in it, or those around it too, whose other bytes must be unchanged then. Any other storage is
+/// left as it is. Thread: thread-safe, others may read the storage.
+enum class PagesAround { Keep, Forget };
+void forget_pages(const Storage& storage, PagesAround around) noexcept;
 
 /// For makers of other storages: an object with one reference and nothing else set, from the pool of
 /// this thread. Errors: OutOfMemory.

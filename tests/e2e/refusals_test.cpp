@@ -34,13 +34,6 @@ TEST(ModelLoad, RefusesADeviceThatThisBuildDoesNotHave) {
                  [&] { Model::load(open_package("add"), options); });
 }
 
-TEST(ModelLoad, RefusesWeightsThatLieBesideTheLibrary) {
-  const Package package = open_package("blob");
-  EXPECT_EQ(package.model().weights_form, WeightsForm::BinaryBlob);
-  expect_refused(ErrorCode::Unsupported, {"blob.pt2", "weights", "aot_inductor.package_constants_in_so"},
-                 [&] { Model::load(package); });
-}
-
 TEST(ModelLoad, RefusesInstructionsThatThisMachineLacks) {
   const Package package = open_package("native");
   if (package.model().obstacles.empty()) GTEST_SKIP() << "needs a machine without AVX-512";

@@ -1,4 +1,4 @@
-"""Makes the seeds of fuzz_archive, fuzz_manifest and fuzz_elf_image: python tests/fuzz/make_corpus.py
+"""Makes the seeds of fuzz_archive, fuzz_manifest, fuzz_elf_image and fuzz_pickle: python tests/fuzz/make_corpus.py
 
 Needs a C compiler for the small library; everything else is built here. Seeds are sound files and
 ones that are each wrong in one way.
@@ -42,6 +42,9 @@ WRAPPER = """    : AOTInductorModelBase(2,
     inputs_info_[0].name = "arg0_1";
     inputs_info_[1].name = "arg1_1";
     constants_info_[0].data_size = 128;
+    constants_info_[0].shape = {4, 8};
+    constants_info_[0].stride = {8, 1};
+    constants_info_[0].original_fqn = "fc.weight";
     in_spec_ = R"(%s)";
     int32_t arg0_1_expected_dtype = aoti_torch_dtype_float32();
     if (arg0_1_size[0] < 2) {
@@ -55,6 +58,19 @@ WRAPPER = """    : AOTInductorModelBase(2,
     if (check()) { assert_size_stride(arg1_1, {s77, 3L}, {3L, 1L}, "input"); }
 // /usr/bin/g++ -O1 -march=x86-64-v3
 """ % SPEC
+
+# The pickle of a float32 parameter [8, 16], as torch.save writes it.
+STORAGE = b"(X\x07\0\0\0storageq\x02ctorch\nFloatStorage\nq\x03X\x01\0\0\x000q\x04X\x03\0\0\0cpuK\x80tQ"
+HOOKS = b"ccollections\nOrderedDict\n)R"
+TENSOR = (b"ctorch._utils\n_rebuild_tensor_v2\n(" + STORAGE + b"K\0K\x08K\x10\x86K\x10K\x01\x86\x89"
+          + HOOKS + b"tR")
+PICKLES = {
+    "tensor": b"\x80\x02" + TENSOR + b".",
+    "parameter": b"\x80\x02ctorch._utils\n_rebuild_parameter\n" + TENSOR + b"\x88" + HOOKS + b"\x87R.",
+    "protocol4": b"\x80\x04\x95\0\0\0\0\0\0\0\0\x8c\x02os\x94\x8c\x06system\x94\x93)R.",
+    "truncated": b"\x80\x02" + TENSOR[:90],
+    "numbers": b"\x80\x02(J\xff\xff\xff\xffM\xff\xff\x8a\x08\0\0\0\0\0\0\0\x80tq\0h\0\x86.",
+}
 
 KERNEL = """    float tmp_acc0_arr[2];
     #pragma omp parallel num_threads(2)
@@ -180,7 +196,13 @@ def make_manifest():
     save("manifest", "raw_string.cpp", ' in_spec_ = R"(a)" R"(b)" R"(c')
 
 
+def make_pickle():
+    for name, data in PICKLES.items():
+        save("pickle", name, data)
+
+
 if __name__ == "__main__":
     make_elf()
     make_archive()
     make_manifest()
+    make_pickle()

@@ -24,6 +24,7 @@ os.environ["TORCHINDUCTOR_CACHE_DIR"] = scratch
 
 import safetensors.torch
 import torch
+import torch.export.pt2_archive._package
 from torch._inductor import config as inductor_config
 from torch._inductor import cpp_builder
 from torch.export import Dim, export
@@ -46,6 +47,7 @@ class Case:
     march: str | None = MARCH
     more_inputs: dict = field(default_factory=dict)  # suffix -> (args, kwargs)
     bad_inputs: dict = field(default_factory=dict)  # the same; libtorch refuses them
+    weights: str | None = None  # where libtorch does not load them: "packaged", "given"
 
 
 class Add(torch.nn.Module):
@@ -69,6 +71,49 @@ def blob():
         "aot_inductor.package_constants_on_disk_format": "binary_blob",
     }
     return case
+
+
+def pickle():
+    case = mlp()
+    case.configs |= {
+        "aot_inductor.package_constants_in_so": False,
+        "aot_inductor.package_constants_on_disk_format": "pickle_weights",
+    }
+    case.weights = "packaged"
+    return case
+
+
+def external():
+    case = mlp()
+    case.configs |= {"aot_inductor.package_constants_in_so": False}
+    case.weights = "given"
+    return case
+
+
+def appended():
+    case = mlp()
+    case.configs |= {"aot_inductor.force_mmap_weights": True}
+    return case
+
+
+class Folded(torch.nn.Module):
+    """Computes with weights that are computed of weights alone."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.randn(4, 16))
+        self.register_buffer("shift", torch.arange(16.0))
+
+    def forward(self, x):
+        return x * torch.exp(self.scale).sum(0) + self.shift
+
+
+def folded():
+    return Case(
+        Folded(),
+        (torch.randn(4, 16),),
+        configs=PORTABLE | {"aot_inductor.use_runtime_constant_folding": True},
+    )
 
 
 class Shared(torch.nn.Module):
@@ -457,12 +502,25 @@ def save_run(stem, model, args, kwargs, outputs_stem=None):
     save((outputs_stem or stem) + ".outputs.safetensors", "out", outputs)
 
 
+def load_case(path, case):
+    """The package as libtorch runs it; weights that it does not have go beside it."""
+    if case.weights == "packaged":
+        contents = torch.export.pt2_archive._package.load_pt2(path, load_weights_from_disk=True)
+        return contents.aoti_runners["model"]
+    model = torch._inductor.aoti_load_package(path)
+    if case.weights == "given":
+        weights = {name: tensor.detach() for name, tensor in case.model.state_dict().items()}
+        model.load_constants(weights, check_full_update=True)
+        safetensors.torch.save_file(weights, path.removesuffix(".pt2") + ".weights.safetensors")
+    return model
+
+
 def make_case(out, name, case):
     path = os.path.join(out, name + ".pt2")
     torch._inductor.aoti_compile_and_package(
         export_case(case), package_path=path, inductor_configs=compile_settings(case)
     )
-    model = torch._inductor.aoti_load_package(path)
+    model = load_case(path, case)
     runs = case.more_inputs or {"": (case.args, case.kwargs)}
     for suffix, (args, kwargs) in runs.items():
         save_run(os.path.join(out, name + suffix), model, args, kwargs)
@@ -539,7 +597,7 @@ CASES = [
 if VERSION < (2, 13):
     CASES += [square]
 if VERSION >= (2, 15):
-    CASES += [blob, late, narrow, one_or_two, counter, two_rows, past]
+    CASES += [blob, pickle, external, appended, folded, late, narrow, one_or_two, counter, two_rows, past]
 MAKERS = {case.__name__: case for case in CASES}
 SPECIAL = {
     "two_models": make_two_models,

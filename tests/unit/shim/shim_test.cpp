@@ -176,12 +176,12 @@ TEST(ShimContext, LetsNoWorkHappenWhileInputsAreProbed) {
 
 TEST(ShimImports, AreOursOrTheSystemsOrMissing) {
   for (const char* name : {"aoti_torch_get_sizes", "aoti_torch_cpu_addmm_out", "getenv",
-                           "__cxa_thread_atexit", "_ZSt4cerr", "aoti_torch_dtype_float32"}) {
+                           "__cxa_thread_atexit", "_ZSt4cerr", "memcpy", "aoti_torch_dtype_float32"}) {
     const Import import = resolve_import(name, {});
     EXPECT_EQ(import.kind, ImportKind::Ours) << name;
     EXPECT_NE(import.address, nullptr) << name;
   }
-  for (const char* name : {"malloc", "memcpy", "_ZNSt13runtime_errorC1EPKc", "expf", "pthread_mutex_lock"}) {
+  for (const char* name : {"malloc", "mmap", "_ZNSt13runtime_errorC1EPKc", "expf", "pthread_mutex_lock"}) {
     EXPECT_EQ(resolve_import(name, {}).kind, ImportKind::System) << name;
   }
   for (const char* name : {"aoti_torch_cpu_geqrf", "aoti_torch_no_such_function"}) {
