@@ -305,9 +305,8 @@ AttentionOutput attention_output(const Attention& attention) {
   const auto& size = attention.query.size;
   const auto part = [](std::int64_t value) { return std::max<std::int64_t>(value, 1); };
   AttentionOutput output;
-  output.out = {attention.query.dtype,
-                {size[0], size[1], size[2], size[3]},
-                like_layout(attention.query).strides};
+  output.out = {
+      attention.query.dtype, {size[0], size[1], size[2], size[3]}, like_layout(attention.query).strides};
   output.log_sum = {wide_type(attention.query.dtype),
                     {size[0], size[1], size[2]},
                     {part(size[2]) * part(size[1]), 1, part(size[1])}};
