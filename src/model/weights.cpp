@@ -32,7 +32,7 @@ void release_held(tensor::Storage& storage) noexcept {
 }
 
 StoragePtr storage_over(void* data, std::size_t bytes, std::shared_ptr<const void> owner) {
-  auto holder = std::make_unique<Holder>(std::move(owner));
+  auto holder = std::make_unique<Holder>(Holder{std::move(owner)});
   StoragePtr storage(tensor::take_storage_object());
   storage->data = data;
   storage->bytes = bytes;

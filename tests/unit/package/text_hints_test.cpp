@@ -35,6 +35,9 @@ TEST(TextHints, ReadsStridesAndConstants) {
   const TextHints mlp = hints_of("torch-2.15/mlp.pt2");
   EXPECT_EQ(mlp.constant_count, 4U);
   EXPECT_EQ(mlp.constants_bytes, 9664U);
+  ASSERT_EQ(mlp.weights.size(), 4U);
+  EXPECT_EQ(mlp.weights.at("2.weight").sizes, (std::vector<std::int64_t>{10, 32}));
+  EXPECT_EQ(mlp.weights.at("2.weight").strides, (std::vector<std::int64_t>{32, 1}));
   EXPECT_EQ(hints_of("torch-2.15/native.pt2").march, "native");
 }
 
