@@ -1,6 +1,7 @@
 #include "commands.hpp"
 #include "inputs.hpp"
 #include "loading.hpp"
+#include "numbers.hpp"
 #include "report.hpp"
 #include "timing.hpp"
 
@@ -230,7 +231,7 @@ void add_measuring_options(CLI::App& app, BenchCommand& command) {
   const std::string group = "Measuring (trtexec's spellings are taken too)";
   app.add_option("--warm-up,--warmUp", command.warm_up_ms, "Run this long before timing (default 200)")
       ->type_name("MS")
-      ->check(CLI::NonNegativeNumber.description(""))
+      ->check(number_in({.most = 1e9, .whole = false}))
       ->group(group);
   app.add_option_function<double>(
          "--duration",
@@ -240,22 +241,22 @@ void add_measuring_options(CLI::App& app, BenchCommand& command) {
          },
          "Time at least this long (default 3, or 0 with --iterations)")
       ->type_name("S")
-      ->check(CLI::NonNegativeNumber.description(""))
+      ->check(number_in({.most = 1e9, .whole = false}))
       ->group(group);
   app.add_option("--iterations", command.iterations,
                  "Time at least this many runs of each session (default 10)")
       ->type_name("N")
-      ->check(CLI::PositiveNumber.description(""))
+      ->check(number_in({.least = 1}))
       ->group(group);
   app.add_option("--sessions,--infStreams,--streams", command.sessions,
                  "Sessions that run at the same time, each on a thread of its own (default 1)")
       ->type_name("N")
-      ->check(CLI::Range(1, 1024).description(""))
+      ->check(number_in({.least = 1, .most = 1024}))
       ->group(group);
   app.add_option("--threads", command.threads,
-                 "Threads that each session uses at most (default: as compiled)")
+                 "Threads that each session uses at most (default, and 0: as compiled)")
       ->type_name("N")
-      ->check(CLI::NonNegativeNumber.description(""))
+      ->check(number_in({.most = 1024}))
       ->group(group);
   app.add_option("--percentile", command.percentiles, "Percentiles of the latency (default 50,90,99)")
       ->type_name("P,P,...")

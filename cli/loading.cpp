@@ -43,7 +43,7 @@ class ProgressLine {
  public:
   ProgressLine() : terminal_(::isatty(STDERR_FILENO) == 1) {}
   ~ProgressLine() {
-    if (shown_) fmt::print(stderr, "\r\x1b[K");
+    if (shown_) write("\r\x1b[K");
   }
   ProgressLine(const ProgressLine&) = delete;
   ProgressLine& operator=(const ProgressLine&) = delete;
@@ -55,16 +55,18 @@ class ProgressLine {
     if (!terminal_ || now - begin_ < 300ms || now - last_ < 50ms) return;
     last_ = now;
     shown_ = true;
-    if (progress.total == 0) {
-      fmt::print(stderr, "\r\x1b[K{} ...", progress.stage);
-    } else {
-      fmt::print(stderr, "\r\x1b[K{} ... {} of {}", progress.stage, bytes_text(progress.done),
-                 bytes_text(progress.total));
-    }
-    std::fflush(stderr);
+    write(progress.total == 0 ? fmt::format("\r\x1b[K{} ...", progress.stage)
+                              : fmt::format("\r\x1b[K{} ... {} of {}", progress.stage,
+                                            bytes_text(progress.done), bytes_text(progress.total)));
   }
 
  private:
+  /// Not through fmt, which throws where the terminal has gone.
+  static void write(const std::string& text) {
+    static_cast<void>(std::fwrite(text.data(), 1, text.size(), stderr));
+    std::fflush(stderr);
+  }
+
   bool terminal_;
   bool shown_ = false;
   std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();

@@ -72,8 +72,10 @@ int dispatch(int argc, char** argv) {
 }
 
 void print_error(std::string_view message, std::string_view hint) {
-  fmt::print(stderr, "penstock: error: {}\n", printable(message));
-  if (!hint.empty()) fmt::print(stderr, "hint: {}\n", hint);
+  std::string text = fmt::format("penstock: error: {}\n", printable(message));
+  if (!hint.empty()) text += fmt::format("hint: {}\n", hint);
+  // Where nobody can read it, the exit code still says what went wrong.
+  static_cast<void>(std::fwrite(text.data(), 1, text.size(), stderr));
 }
 
 int guarded_main(int argc, char** argv) {

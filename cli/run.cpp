@@ -2,6 +2,7 @@
 #include "commands.hpp"
 #include "inputs.hpp"
 #include "loading.hpp"
+#include "numbers.hpp"
 #include "pictures.hpp"
 #include "report.hpp"
 #include "values.hpp"
@@ -149,7 +150,7 @@ void add_ranking_options(CLI::App& app, RunCommand& command) {
   const std::string group = "Classifiers (out0 is scores, one row an input)";
   app.add_option("--top-k", command.top_k, "Print the best K classes of each row")
       ->type_name("K")
-      ->check(CLI::PositiveNumber.description(""))
+      ->check(number_in({.least = 1}))
       ->group(group);
   app.add_option("--labels", command.labels_file, "Names of the classes, one a line")
       ->type_name("FILE")
@@ -175,9 +176,9 @@ Action add_run(CLI::App& app) {
       ->type_name("NAME");
   app.add_option("--device", command->choice.device, "Device to run on (default cpu)")->type_name("DEVICE");
   app.add_option("--threads", command->threads,
-                 "Threads to use at most (default: what the package was compiled for)")
+                 "Threads to use at most (default, and 0: what the package was compiled for)")
       ->type_name("N")
-      ->check(CLI::NonNegativeNumber.description(""));
+      ->check(number_in({.most = 1024}));
   app.add_option("--sha256", command->choice.sha256, "Digest that the file must have")->type_name("HEX");
   app.add_option("--weights", command->choice.weights, "File of weights to give, or to use instead")
       ->type_name("FILE");

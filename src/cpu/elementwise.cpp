@@ -156,14 +156,14 @@ void absolute(const TensorObject& out, const TensorObject& self) {
 
 void angle(const TensorObject& out, const TensorObject& self) {
   check_host("angle", self);
-  with_type("angle", self.dtype, Types<float, double>{} + kComplex, [&]<class T>(std::type_identity<T>) {
+  with_type("angle", self.dtype, kFloats + kComplex, [&]<class T>(std::type_identity<T>) {
     using Real = typename RealOf<T>::type;
     map_one<Real, T>(out, self, [](T value) -> Real {
       if constexpr (kIsComplex<T>) {
         return std::arg(value);
       } else {
         if (is_nan(value)) return value;
-        return value < 0 ? std::numbers::pi_v<Real> : Real{0};
+        return static_cast<Real>(value < T{0} ? std::numbers::pi : 0.0);
       }
     });
   });

@@ -5,6 +5,10 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include <sys/wait.h>
+
+#include <cstdlib>
+
 namespace penstock::e2e {
 namespace {
 
@@ -49,6 +53,25 @@ TEST(CliDoctor, SaysWhatTheMachineOffers) {
   EXPECT_GE(page["threads"], 1);
   EXPECT_FALSE(page["libraries"].empty());
   EXPECT_EQ(page["penstock"], std::string(version()));
+}
+
+TEST(CliMain, KeepsItsExitCodesWhereNobodyReadsItsErrors) {
+  const std::string cli = PENSTOCK_CLI;
+  const auto status = [&](const std::string& arguments) {
+    return WEXITSTATUS(std::system((cli + " " + arguments + " >/dev/null 2>&-").c_str()));
+  };
+  EXPECT_EQ(status("inspect /nonexistent.pt2"), 3);
+  EXPECT_EQ(status("frob"), 2);
+}
+
+TEST(CliMain, SaysWhatNumbersAnOptionTakes) {
+  const std::string package = package_file("mlp.pt2");
+  for (const char* threads : {"-1", "abc", "", "1.5", "99999999999"}) {
+    const CommandResult result =
+        penstock_command({"run", package, "--shapes", "arg0:1x64", "--threads", threads});
+    EXPECT_EQ(result.exit_code, 2) << threads;
+    EXPECT_TRUE(contains(result.err, "whole number from 0 to 1024")) << result.err;
+  }
 }
 
 }  // namespace
