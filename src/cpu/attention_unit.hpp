@@ -25,10 +25,14 @@ constexpr std::int64_t kLanes = packet::unpacket_traits<Packet<T>>::size;
 template <class T>
 constexpr T kInfinity = static_cast<T>(__builtin_inf());
 
+template <int N>
 #ifdef __AVX512F__
-constexpr int kRows[] = {0, 8, 8, 8, 6};
+constexpr int kRows = N == 4 ? 6 : 8;
 #else
-constexpr int kRows[] = {0, 8, 6, 4, 3};
+constexpr int kRows = N == 1   ? 8
+                      : N == 2 ? 6
+                      : N == 3 ? 4
+                               : 3;
 #endif
 
 /// Below this, exp is 0: its exact value is no normal number.
@@ -228,7 +232,7 @@ void score_keys(const AttentionBlock& block, std::int64_t first, std::int64_t co
   const T* keys = static_cast<const T*>(block.key.data) + first * block.key.stride;
   const auto at = [&](std::int64_t row) { return keys + row * block.key.stride; };
   std::int64_t row = 0;
-  constexpr int kStep = kRows[N];
+  constexpr int kStep = kRows<N>;
   for (; row + kStep <= count; row += kStep) score_rows<T, N, kStep>(block, at(row), has_bias, row, work);
   if constexpr (kStep > 4) {
     if (row + 4 <= count) score_rows<T, N, 4>(block, at(row), has_bias, row, work), row += 4;
@@ -242,7 +246,7 @@ void add_all_values(const AttentionBlock& block, std::int64_t first, std::int64_
                     const Work<T, N>& work) {
   const T* values = static_cast<const T*>(block.value.data) + first * block.value.stride;
   std::int64_t row = 0;
-  constexpr int kStep = kRows[N];
+  constexpr int kStep = kRows<N>;
   for (; row + kStep <= block.depth; row += kStep) add_values<T, N, kStep>(block, values, count, row, work);
   if constexpr (kStep > 4) {
     if (row + 4 <= block.depth) add_values<T, N, 4>(block, values, count, row, work), row += 4;
