@@ -313,6 +313,14 @@ void number_free_sizes(std::vector<InputGuess>& inputs, int symbols) {
   }
 }
 
+void replace_symbol(std::vector<InputRule>& rules, int old_symbol, int symbol) {
+  for (InputRule& rule : rules) {
+    for (DimRule& dim : rule.dims) {
+      if (dim.symbol == old_symbol) dim.symbol = symbol;
+    }
+  }
+}
+
 }  // namespace
 
 ProbedInputs probe_inputs(const Container& container) {
@@ -373,10 +381,14 @@ void add_text_hints(ProbedInputs& probed, std::span<const TensorSpec> hints, boo
   });
   for_each_size(false, [&](DimRule& dim, const std::string& name) {
     if (name.empty()) return;
-    // One that others were seen to follow from keeps the number that they know it by.
     const auto [known, added] = symbols.emplace(name, dim.symbol >= 0 ? dim.symbol : next);
     if (added && dim.symbol < 0) ++next;
-    if (dim.symbol < 0) dim.symbol = known->second;
+    if (dim.symbol < 0) {
+      dim.symbol = known->second;
+    } else if (dim.symbol != known->second) {
+      // Others were seen to follow from it: they follow from what it is called.
+      replace_symbol(probed.rules, dim.symbol, known->second);
+    }
   });
   for_each_size(false, [&](DimRule& dim, const std::string& name) {
     if (!name.empty()) return;

@@ -53,19 +53,23 @@ void Staging::begin(const model::InputRules& rules, std::span<const TensorView> 
     copy.used = reach.before != 0 || reach.from_first > inputs[i].storage_bytes();
     if (!copy.used) continue;
     margin_.of_nothing_bytes = std::max(margin_.of_nothing_bytes, reach.before + reach.from_first);
+    copy.reach = reach;
     copy.same_as = first_of(inputs, i);
+    if (copy.same_as != i) continue;
     copy.lay_out(reach, bytes_of(inputs[i]));
     if (copy.bytes != 0) std::memcpy(copy.data, inputs[i].data(), copy.bytes);
   }
 }
 
-/// The first staged input that is the very tensor that input `index` is.
+/// The first staged input that is the very tensor that input `index` is, and is touched as far.
 std::size_t Staging::first_of(std::span<const TensorView> inputs, std::size_t index) const {
   const TensorView& given = inputs[index];
   for (std::size_t i = 0; i < index; ++i) {
     const TensorView& other = inputs[i];
-    if (copies_[i].used && other.data() == given.data() && other.dtype() == given.dtype() &&
-        std::ranges::equal(other.sizes(), given.sizes()) &&
+    const model::Reach& reach = copies_[i].reach;
+    if (copies_[i].used && reach.before == copies_[index].reach.before &&
+        reach.from_first == copies_[index].reach.from_first && other.data() == given.data() &&
+        other.dtype() == given.dtype() && std::ranges::equal(other.sizes(), given.sizes()) &&
         std::ranges::equal(other.strides(), given.strides())) {
       return i;
     }
@@ -83,7 +87,8 @@ tensor::Storage* Staging::storage(std::size_t index, const TensorView& input) co
 
 void Staging::give_back(tensor::TensorObject& output, std::span<const TensorView> inputs) const {
   for (std::size_t i = 0; i < copies_.size(); ++i) {
-    if (!copies_[i].used || output.storage == nullptr || output.storage->data != copies_[i].data) continue;
+    const bool is_staged = copies_[i].used && copies_[i].same_as == i;
+    if (!is_staged || output.storage == nullptr || output.storage->data != copies_[i].data) continue;
     tensor::Storage* const own =
         tensor::borrow_storage(inputs[i].data(), inputs[i].storage_bytes(), inputs[i].device());
     if (inputs[i].data() == nullptr) {

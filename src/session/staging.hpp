@@ -47,6 +47,7 @@ class Staging {
     std::size_t capacity = 0;   ///< Bytes of the memory.
     std::byte* data = nullptr;  ///< The first element, within the memory.
     std::size_t bytes = 0;      ///< Of the input itself, from its first element to its last.
+    model::Reach reach;         ///< In this run.
     std::size_t same_as = 0;    ///< Whose copy is used: an earlier input's where both are one tensor.
     bool used = false;          ///< In this run.
     bool changed = false;       ///< By this run.
