@@ -4,7 +4,6 @@ import random
 
 import harness
 
-PACKAGE = harness.ROOT / "tests/packages/torch-2.15/add.pt2"
 BLOCKS = 200
 CALLS = 500
 
@@ -17,7 +16,7 @@ def bench(place):
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
 
     def call(program, mode, result, blocks=BLOCKS):
-        command = [place.program(program), PACKAGE, *inputs, place.scratch / result, blocks, CALLS, mode]
+        command = [place.program(program), place.build / "packages/torch-2.15/add.pt2", *inputs, place.scratch / result, blocks, CALLS, mode]
         return json.loads(harness.run(command, env=environment))
 
     call("bench_call_ours", "run", "ours.f32", blocks=1)

@@ -10,7 +10,6 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ROOT / "tests/packages/torch-2.15"
 
 
 def run(*command):
@@ -32,15 +31,16 @@ def test_consumer(options, scratch):
     prefix = scratch / "moved"
     (scratch / "installed").rename(prefix)
     build = scratch / "build"
+    packages = options.build / "packages/torch-2.15"
     # The generator of our own build is there; CMake's default, make, may not be.
     run(options.cmake, "-G", "Ninja", "-S", ROOT / "tests/install/consumer", "-B", build, f"-DCMAKE_PREFIX_PATH={prefix}",
         f"-DCMAKE_CXX_COMPILER={options.compiler}")
     run(options.cmake, "--build", build)
     # The convolution needs oneDNN, which has to be found in the prefix.
     for name in ("add", "conv"):
-        run(build / "consumer", PACKAGES / f"{name}.pt2", PACKAGES / f"{name}.inputs.safetensors",
-            PACKAGES / f"{name}.outputs.safetensors")
-    run(prefix / "bin/penstock", "run", PACKAGES / "add.pt2", "--inputs", PACKAGES / "add.inputs.safetensors")
+        run(build / "consumer", packages / f"{name}.pt2", packages / f"{name}.inputs.safetensors",
+            packages / f"{name}.outputs.safetensors")
+    run(prefix / "bin/penstock", "run", packages / "add.pt2", "--inputs", packages / "add.inputs.safetensors")
     for file in (prefix / options.libdir / "cmake").rglob("*.cmake"):
         if str(ROOT) in file.read_text():
             raise SystemExit(f"{file} names the source tree")
