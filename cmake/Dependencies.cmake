@@ -19,3 +19,23 @@ find_path(PENSTOCK_ONEDNN_INCLUDE oneapi/dnnl/dnnl.h
 # on every release that we support; its CMake files do not.
 find_path(PENSTOCK_ZYDIS_INCLUDE Zydis/Zydis.h REQUIRED)
 find_library(PENSTOCK_ZYDIS_LIBRARY Zydis REQUIRED)
+
+# CUDA's compiler makes libpenstock_cuda. Nothing else needs the toolkit: the core declares what it calls of
+# the driver itself.
+set(PENSTOCK_CUDA OFF CACHE STRING "Build libpenstock_cuda: ON, OFF, or AUTO, where there is a CUDA compiler")
+set_property(CACHE PENSTOCK_CUDA PROPERTY STRINGS AUTO ON OFF)
+if(NOT PENSTOCK_CUDA STREQUAL "OFF" AND NOT PENSTOCK_SANITIZE)
+  find_program(PENSTOCK_NVCC nvcc
+    HINTS ENV CUDA_PATH ENV CUDA_HOME PATHS /usr/local/cuda "${PROJECT_SOURCE_DIR}/build/deps/cuda" PATH_SUFFIXES bin)
+  if(PENSTOCK_NVCC)
+    execute_process(COMMAND "${PENSTOCK_NVCC}" --version OUTPUT_VARIABLE nvcc_version)
+    string(REGEX MATCH "release ([0-9]+\\.[0-9]+)" unused "${nvcc_version}")
+    if(CMAKE_MATCH_1 VERSION_LESS 12.6)
+      message(STATUS "libpenstock_cuda needs CUDA 12.6 or later; ${PENSTOCK_NVCC} is ${CMAKE_MATCH_1}")
+      unset(PENSTOCK_NVCC CACHE)
+    endif()
+  endif()
+  if(NOT PENSTOCK_NVCC AND PENSTOCK_CUDA STREQUAL "ON")
+    message(FATAL_ERROR "PENSTOCK_CUDA is ON, and there is no nvcc of CUDA 12.6 or later; set PENSTOCK_NVCC")
+  endif()
+endif()

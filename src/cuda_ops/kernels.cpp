@@ -1,0 +1,80 @@
+#include "cuda_ops/kernels.hpp"
+
+#include "base/fail.hpp"
+#include "cuda/driver.hpp"
+#include "cuda_ops/images.hpp"
+
+#include <algorithm>
+#include <map>
+#include <mutex>
+#include <shared_mutex>
+#include <string>
+#include <utility>
+
+namespace penstock::cuda_ops {
+namespace {
+
+/// What is loaded into which context. Never given back: modules go with their context.
+struct Loaded {
+  std::shared_mutex mutex;
+  std::map<std::pair<cuda::ContextHandle, const KernelImage*>, cuda::ModuleHandle> modules;
+  std::map<std::tuple<cuda::ContextHandle, const KernelImage*, const char*>, cuda::FunctionHandle> functions;
+};
+
+Loaded& loaded() {
+  static auto* const kept = new Loaded;
+  return *kept;
+}
+
+cuda::ModuleHandle load_image(Loaded& store, cuda::ContextHandle context, const KernelImage& image) {
+  const auto key = std::pair(context, &image);
+  if (const auto found = store.modules.find(key); found != store.modules.end()) return found->second;
+  cuda::ModuleHandle module = nullptr;
+  const cuda::Result result = cuda::driver().module_load_data(&module, image.data);
+  if (result == cuda::kNoBinaryForGpu) {
+    base::fail(ErrorCode::Incompatible,
+               "Penstock's kernels \"{}\" were not compiled for this GPU; configure with "
+               "-DPENSTOCK_CUDA_ARCHITECTURES and build again",
+               image.name);
+  }
+  cuda::check(result, "cuModuleLoadData", image.name);
+  store.modules.emplace(key, module);
+  return module;
+}
+
+}  // namespace
+
+void load_kernels(cuda::ContextHandle context) {
+  Loaded& store = loaded();
+  const std::lock_guard lock(store.mutex);
+  for (const KernelImage* image : kernel_images()) load_image(store, context, *image);
+}
+
+void Kernel::launch_with(const shim::CudaCall& call, const Grid& grid, void** arguments) const {
+  Loaded& store = loaded();
+  const auto key = std::tuple(call.context, image_, name_);
+  cuda::FunctionHandle function = nullptr;
+  {
+    const std::shared_lock lock(store.mutex);
+    if (const auto found = store.functions.find(key); found != store.functions.end()) function = found->second;
+  }
+  if (function == nullptr) {
+    const std::lock_guard lock(store.mutex);
+    cuda::ModuleHandle const module = load_image(store, call.context, *image_);
+    cuda::check(cuda::driver().module_get_function(&function, module, name_), "cuModuleGetFunction", name_);
+    store.functions.emplace(key, function);
+  }
+  if (call.observer != nullptr) call.observer->launched(shim::CudaObserver::Kind::Kernel, name_, call.stream);
+  cuda::check(cuda::driver().launch_kernel(function, grid.blocks_x, grid.blocks_y, grid.blocks_z, grid.threads,
+                                           1, 1, grid.shared_bytes, call.stream, arguments, nullptr),
+              "cuLaunchKernel", name_);
+}
+
+Grid grid_for(const shim::CudaCall& call, std::int64_t count, unsigned threads) {
+  constexpr std::int64_t kWaves = 16;
+  const std::int64_t wanted = (count + threads - 1) / threads;
+  const std::int64_t most = std::max<std::int64_t>(call.sm_count, 1) * kWaves;
+  return {.blocks_x = static_cast<unsigned>(std::clamp<std::int64_t>(wanted, 1, most)), .threads = threads};
+}
+
+}  // namespace penstock::cuda_ops

@@ -1,0 +1,50 @@
+#include "cuda_ops/library.hpp"
+
+#include "cuda_ops/copy.hpp"
+#include "cuda_ops/kernels.hpp"
+#include "cuda_ops/lane_state.hpp"
+
+#include <vector>
+
+namespace penstock::cuda_ops {
+namespace {
+
+class Library final : public shim::CudaOperators {
+ public:
+  Library() {
+    const std::array families{linear_algebra_functions()};
+    for (const auto family : families) functions_.insert(functions_.end(), family.begin(), family.end());
+  }
+
+  [[nodiscard]] std::span<const shim::TableEntry> functions() const noexcept override { return functions_; }
+
+  void prepare(std::span<const std::string_view> functions) override {
+    open_libraries(functions);
+    cuda::ContextHandle context = nullptr;
+    cuda::check(cuda::driver().ctx_get_current(&context), "cuCtxGetCurrent", "the operators of Penstock");
+    load_kernels(context);
+  }
+
+  [[nodiscard]] std::unique_ptr<shim::CudaLaneState> make_lane_state() override {
+    return std::make_unique<LaneState>();
+  }
+
+  void copy(const shim::CudaCall& call, const tensor::TensorObject& to,
+            const tensor::TensorObject& from) override {
+    cuda_ops::copy(call, to, from);
+  }
+
+  void zero(const shim::CudaCall& call, const tensor::TensorObject& to) override { cuda_ops::zero(call, to); }
+
+ private:
+  std::vector<shim::TableEntry> functions_;
+};
+
+}  // namespace
+
+shim::CudaOperators& library() {
+  static auto* const made = new Library;
+  return *made;
+}
+
+}  // namespace penstock::cuda_ops

@@ -1,0 +1,13 @@
+#pragma once
+
+#include "shim/cuda_call.hpp"
+
+namespace penstock::cuda_ops {
+
+/// All operators on CUDA. Thread: thread-safe. Lifetime: the process.
+shim::CudaOperators& library();
+
+/// One table a family of functions, as in shim/table.hpp.
+std::span<const shim::TableEntry> linear_algebra_functions();
+
+}  // namespace penstock::cuda_ops

@@ -1,0 +1,97 @@
+#pragma once
+
+#include "cuda/abi.hpp"
+#include "shim/table.hpp"
+#include "tensor/allocator.hpp"
+#include "tensor/tensor_object.hpp"
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+
+namespace penstock::shim {
+
+/// How CUDA libraries may round. The defaults are PyTorch's.
+struct CudaNumerics {
+  bool tf32_matmul = false;             ///< float32 matrix products may use TF32.
+  bool tf32_convolution = true;         ///< float32 convolutions may.
+  bool reduced_precision_sums = true;   ///< 16-bit products may add up in 16 bits where partial sums are split.
+};
+
+/// What the operators of one lane keep between runs: plans, algorithms, workspaces.
+/// Thread: one caller at a time.
+class CudaLaneState {
+ public:
+  virtual ~CudaLaneState() = default;
+  /// Bytes of device memory held. Errors: none.
+  [[nodiscard]] virtual std::uint64_t held_bytes() const noexcept = 0;
+};
+
+struct CudaCall;
+
+/// The operators of libpenstock_cuda, as the core sees them.
+/// Thread: thread-safe. Lifetime: the process.
+class CudaOperators {
+ public:
+  virtual ~CudaOperators() = default;
+
+  /// The functions of PyTorch's C ABI that are there: "aoti_torch_cuda_addmm_out". Opens nothing.
+  [[nodiscard]] virtual std::span<const TableEntry> functions() const noexcept = 0;
+
+  /// Loads kernels into the current context, once a context, and opens the libraries that the functions of
+  /// these names need. Blocking. Errors: NotFound names a library, where it was looked for, and how to get it.
+  virtual void prepare(std::span<const std::string_view> functions) = 0;
+
+  /// What the functions keep for one lane. The context is current. Errors: OutOfMemory, Cuda.
+  [[nodiscard]] virtual std::unique_ptr<CudaLaneState> make_lane_state() = 0;
+
+  /// Copies elements between device tensors of equal sizes, converting dtypes, or from one element to all.
+  /// Stream-ordered on the call's stream.
+  virtual void copy(const CudaCall& call, const tensor::TensorObject& to,
+                    const tensor::TensorObject& from) = 0;
+
+  /// Sets all bytes of all elements to zero. Stream-ordered on the call's stream.
+  virtual void zero(const CudaCall& call, const tensor::TensorObject& to) = 0;
+};
+
+/// Who is told of each launch, copy and library call of a run. For an audit; null where there is none.
+class CudaObserver {
+ public:
+  virtual ~CudaObserver() = default;
+  enum class Kind { Kernel, Copy, Fill, Library };
+  /// `name`: of the kernel or the library's function. Errors: none may leave it.
+  virtual void launched(Kind kind, std::string_view name, cuda::StreamHandle stream) noexcept = 0;
+};
+
+/// The CUDA part of one call into a model library. Its context is current on the thread.
+struct CudaCall {
+  cuda::StreamHandle stream = nullptr;
+  int device = 0;
+  cuda::ContextHandle context = nullptr;
+  unsigned sm_count = 0;               ///< Of the execution resource that the stream belongs to.
+  tensor::Allocator* pool = nullptr;   ///< Device memory, ordered on the stream.
+  CudaOperators* operators = nullptr;
+  CudaLaneState* lane = nullptr;       ///< Null while loading.
+  CudaNumerics numerics;
+  CudaObserver* observer = nullptr;
+  /// A host value was read in this run: what it did next cannot be recorded. The name of the function.
+  mutable const char* read_by_host = nullptr;
+};
+
+/// The CUDA part of this thread's innermost call. Errors: Internal outside of one on a CUDA device; while
+/// probing, as refuse_while_probing.
+const CudaCall& cuda_call();
+
+/// A new tensor on the device of the current call, not initialized. Errors: as make_result.
+tensor::TensorObjectPtr make_cuda_result(DType dtype, std::span<const std::int64_t> sizes,
+                                         std::span<const std::int64_t> strides);
+tensor::TensorObjectPtr make_cuda_result(DType dtype, std::span<const std::int64_t> sizes);
+
+/// The library with the operators: libpenstock_cuda.so beside libpenstock, or what PENSTOCK_CUDA_LIBRARY
+/// names. Opened at the first call; needs no GPU for that. Null where it is not there or of another version.
+CudaOperators* cuda_operators() noexcept;
+/// Why there is none, and where it was looked for; empty where there is one.
+const std::string& cuda_operators_missing();
+
+}  // namespace penstock::shim
