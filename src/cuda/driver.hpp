@@ -38,13 +38,17 @@ struct Driver {
   // Execution resources and green contexts
   Result (*ctx_get_dev_resource)(ContextHandle context, Resource* resource, int type) = nullptr;
   Result (*device_get_dev_resource)(DeviceNumber device, Resource* resource, int type) = nullptr;
-  Result (*dev_sm_resource_split_by_count)(Resource* result, unsigned* groups, const Resource* input, Resource* rest, unsigned flags, unsigned least) = nullptr;
-  Result (*dev_resource_generate_desc)(ResourceDescHandle* description, Resource* resources, unsigned count) = nullptr;
-  Result (*green_ctx_create)(GreenContextHandle* context, ResourceDescHandle description, DeviceNumber device, unsigned flags) = nullptr;
+  Result (*dev_sm_resource_split_by_count)(Resource* result, unsigned* groups, const Resource* input,
+                                           Resource* rest, unsigned flags, unsigned least) = nullptr;
+  Result (*dev_resource_generate_desc)(ResourceDescHandle* description, Resource* resources,
+                                       unsigned count) = nullptr;
+  Result (*green_ctx_create)(GreenContextHandle* context, ResourceDescHandle description, DeviceNumber device,
+                             unsigned flags) = nullptr;
   Result (*green_ctx_destroy)(GreenContextHandle context) = nullptr;
   Result (*ctx_from_green_ctx)(ContextHandle* context, GreenContextHandle green) = nullptr;
   Result (*green_ctx_get_dev_resource)(GreenContextHandle context, Resource* resource, int type) = nullptr;
-  Result (*green_ctx_stream_create)(StreamHandle* stream, GreenContextHandle context, unsigned flags, int priority) = nullptr;
+  Result (*green_ctx_stream_create)(StreamHandle* stream, GreenContextHandle context, unsigned flags,
+                                    int priority) = nullptr;
   Result (*stream_get_green_ctx)(StreamHandle stream, GreenContextHandle* context) = nullptr;
 
   // Streams
@@ -77,30 +81,40 @@ struct Driver {
   Result (*mem_get_info)(std::size_t* free, std::size_t* total) = nullptr;
   Result (*mem_host_alloc)(void** pointer, std::size_t bytes, unsigned flags) = nullptr;
   Result (*mem_free_host)(void* pointer) = nullptr;
-  Result (*memcpy_async)(DevicePointer to, DevicePointer from, std::size_t bytes, StreamHandle stream) = nullptr;
-  Result (*memcpy_htod_async)(DevicePointer to, const void* from, std::size_t bytes, StreamHandle stream) = nullptr;
+  Result (*memcpy_async)(DevicePointer to, DevicePointer from, std::size_t bytes,
+                         StreamHandle stream) = nullptr;
+  Result (*memcpy_htod_async)(DevicePointer to, const void* from, std::size_t bytes,
+                              StreamHandle stream) = nullptr;
   Result (*memcpy_dtoh_async)(void* to, DevicePointer from, std::size_t bytes, StreamHandle stream) = nullptr;
-  Result (*memcpy_dtod_async)(DevicePointer to, DevicePointer from, std::size_t bytes, StreamHandle stream) = nullptr;
-  Result (*memset_d8_async)(DevicePointer to, unsigned char value, std::size_t count, StreamHandle stream) = nullptr;
-  Result (*memset_d16_async)(DevicePointer to, unsigned short value, std::size_t count, StreamHandle stream) = nullptr;
-  Result (*memset_d32_async)(DevicePointer to, unsigned value, std::size_t count, StreamHandle stream) = nullptr;
-  Result (*pointer_get_attributes)(unsigned count, int* attributes, void** values, DevicePointer pointer) = nullptr;
+  Result (*memcpy_dtod_async)(DevicePointer to, DevicePointer from, std::size_t bytes,
+                              StreamHandle stream) = nullptr;
+  Result (*memset_d8_async)(DevicePointer to, unsigned char value, std::size_t count,
+                            StreamHandle stream) = nullptr;
+  Result (*memset_d16_async)(DevicePointer to, unsigned short value, std::size_t count,
+                             StreamHandle stream) = nullptr;
+  Result (*memset_d32_async)(DevicePointer to, unsigned value, std::size_t count,
+                             StreamHandle stream) = nullptr;
+  Result (*pointer_get_attributes)(unsigned count, int* attributes, void** values,
+                                   DevicePointer pointer) = nullptr;
 
   // Code
   Result (*module_load_data)(ModuleHandle* module, const void* image) = nullptr;
-  Result (*module_load_data_ex)(ModuleHandle* module, const void* image, unsigned count, int* options, void** values) = nullptr;
+  Result (*module_load_data_ex)(ModuleHandle* module, const void* image, unsigned count, int* options,
+                                void** values) = nullptr;
   Result (*module_unload)(ModuleHandle module) = nullptr;
   Result (*module_get_function)(FunctionHandle* function, ModuleHandle module, const char* name) = nullptr;
   Result (*func_get_attribute)(int* value, int attribute, FunctionHandle function) = nullptr;
   Result (*func_set_attribute)(FunctionHandle function, int attribute, int value) = nullptr;
   Result (*func_load)(FunctionHandle function) = nullptr;
-  Result (*launch_kernel)(FunctionHandle function, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x, unsigned block_y, unsigned block_z, unsigned shared_bytes, StreamHandle stream, void** parameters, void** extra) = nullptr;
+  Result (*launch_kernel)(FunctionHandle function, unsigned grid_x, unsigned grid_y, unsigned grid_z,
+                          unsigned block_x, unsigned block_y, unsigned block_z, unsigned shared_bytes,
+                          StreamHandle stream, void** parameters, void** extra) = nullptr;
 };
 
 /// A function of the table, for whoever fills or checks it.
 struct DriverFunction {
-  const char* name;    ///< The driver's: "cuInit".
-  int version;         ///< Of CUDA, that the function's signature is of: 12040 is 12.4. What a driver must have.
+  const char* name;  ///< The driver's: "cuInit".
+  int version;  ///< Of CUDA, that the function's signature is of: 12040 is 12.4. What a driver must have.
   std::size_t offset;  ///< Of its pointer in Driver.
 };
 std::span<const DriverFunction> driver_functions() noexcept;

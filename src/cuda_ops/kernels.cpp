@@ -56,7 +56,8 @@ void Kernel::launch_with(const shim::CudaCall& call, const Grid& grid, void** ar
   cuda::FunctionHandle function = nullptr;
   {
     const std::shared_lock lock(store.mutex);
-    if (const auto found = store.functions.find(key); found != store.functions.end()) function = found->second;
+    if (const auto found = store.functions.find(key); found != store.functions.end())
+      function = found->second;
   }
   if (function == nullptr) {
     const std::lock_guard lock(store.mutex);
@@ -65,9 +66,10 @@ void Kernel::launch_with(const shim::CudaCall& call, const Grid& grid, void** ar
     store.functions.emplace(key, function);
   }
   if (call.observer != nullptr) call.observer->launched(shim::CudaObserver::Kind::Kernel, name_, call.stream);
-  cuda::check(cuda::driver().launch_kernel(function, grid.blocks_x, grid.blocks_y, grid.blocks_z, grid.threads,
-                                           1, 1, grid.shared_bytes, call.stream, arguments, nullptr),
-              "cuLaunchKernel", name_);
+  cuda::check(
+      cuda::driver().launch_kernel(function, grid.blocks_x, grid.blocks_y, grid.blocks_z, grid.threads, 1, 1,
+                                   grid.shared_bytes, call.stream, arguments, nullptr),
+      "cuLaunchKernel", name_);
 }
 
 Grid grid_for(const shim::CudaCall& call, std::int64_t count, unsigned threads) {

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "cpu/op_state.hpp"
-#include "tensor/memory_pool.hpp"
+#include "tensor/allocator.hpp"
 #include "tensor/tensor_object.hpp"
 
 #include <penstock/error.hpp>
@@ -18,6 +18,7 @@ struct Failure {
   std::string message;
 };
 
+struct CudaCall;
 struct WeightCopies;
 
 /// How much memory that nobody uses lies on either side of a result. None by default.
@@ -36,10 +37,11 @@ struct CallContext {
     Run,
   };
   Purpose purpose = Purpose::Run;
-  tensor::MemoryPool* pool = nullptr;  ///< Where results are made; null: plain host memory.
-  cpu::OpState* operators = nullptr;   ///< Needed by operators; null while loading and probing.
-  int threads = 1;                     ///< Upper bound on a team.
-  bool exact_threads = false;          ///< A smaller team would leave work undone.
+  tensor::Allocator* pool = nullptr;  ///< Where results in host memory are made; null: plain host memory.
+  const CudaCall* cuda = nullptr;     ///< Of a call on a CUDA device; null on the CPU.
+  cpu::OpState* operators = nullptr;  ///< Needed by operators; null while loading and probing.
+  int threads = 1;                    ///< Upper bound on a team.
+  bool exact_threads = false;         ///< A smaller team would leave work undone.
   /// Room to leave before and behind each result of a run: the model may touch more than it asks for.
   ResultMargin margin;
   std::optional<Failure> failure;

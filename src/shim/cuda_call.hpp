@@ -14,9 +14,10 @@ namespace penstock::shim {
 
 /// How CUDA libraries may round. The defaults are PyTorch's.
 struct CudaNumerics {
-  bool tf32_matmul = false;             ///< float32 matrix products may use TF32.
-  bool tf32_convolution = true;         ///< float32 convolutions may.
-  bool reduced_precision_sums = true;   ///< 16-bit products may add up in 16 bits where partial sums are split.
+  bool tf32_matmul = false;      ///< float32 matrix products may use TF32.
+  bool tf32_convolution = true;  ///< float32 convolutions may.
+  bool reduced_precision_sums =
+      true;  ///< 16-bit products may add up in 16 bits where partial sums are split.
 };
 
 /// What the operators of one lane keep between runs: plans, algorithms, workspaces.
@@ -40,7 +41,8 @@ class CudaOperators {
   [[nodiscard]] virtual std::span<const TableEntry> functions() const noexcept = 0;
 
   /// Loads kernels into the current context, once a context, and opens the libraries that the functions of
-  /// these names need. Blocking. Errors: NotFound names a library, where it was looked for, and how to get it.
+  /// these names need. Blocking. Errors: NotFound names a library, where it was looked for, and how to get
+  /// it.
   virtual void prepare(std::span<const std::string_view> functions) = 0;
 
   /// What the functions keep for one lane. The context is current. Errors: OutOfMemory, Cuda.
@@ -69,10 +71,10 @@ struct CudaCall {
   cuda::StreamHandle stream = nullptr;
   int device = 0;
   cuda::ContextHandle context = nullptr;
-  unsigned sm_count = 0;               ///< Of the execution resource that the stream belongs to.
-  tensor::Allocator* pool = nullptr;   ///< Device memory, ordered on the stream.
+  unsigned sm_count = 0;              ///< Of the execution resource that the stream belongs to.
+  tensor::Allocator* pool = nullptr;  ///< Device memory, ordered on the stream.
   CudaOperators* operators = nullptr;
-  CudaLaneState* lane = nullptr;       ///< Null while loading.
+  CudaLaneState* lane = nullptr;  ///< Null while loading.
   CudaNumerics numerics;
   CudaObserver* observer = nullptr;
   /// A host value was read in this run: what it did next cannot be recorded. The name of the function.
