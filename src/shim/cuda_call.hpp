@@ -66,6 +66,17 @@ class CudaObserver {
   virtual void launched(Kind kind, std::string_view name, cuda::StreamHandle stream) noexcept = 0;
 };
 
+/// The kernels of one model library, loaded on one device.
+/// Thread: thread-safe.
+class CudaCode {
+ public:
+  virtual ~CudaCode() = default;
+  /// The module of the package's file of this name. Errors: NotFound.
+  virtual cuda::ModuleHandle module(std::string_view file) = 0;
+  /// The module of an image within the library. Errors: Cuda, Incompatible.
+  virtual cuda::ModuleHandle module(const void* image) = 0;
+};
+
 /// The CUDA part of one call into a model library. Its context is current on the thread.
 struct CudaCall {
   cuda::StreamHandle stream = nullptr;
@@ -73,6 +84,7 @@ struct CudaCall {
   cuda::ContextHandle context = nullptr;
   unsigned sm_count = 0;              ///< Of the execution resource that the stream belongs to.
   tensor::Allocator* pool = nullptr;  ///< Device memory, ordered on the stream.
+  CudaCode* code = nullptr;
   CudaOperators* operators = nullptr;
   CudaLaneState* lane = nullptr;  ///< Null while loading.
   CudaNumerics numerics;

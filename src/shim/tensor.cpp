@@ -2,6 +2,8 @@
 #include "cpu/strided.hpp"
 #include "shim/abi.hpp"
 #include "shim/context.hpp"
+#include "shim/cuda_call.hpp"
+#include "shim/cuda_tensor.hpp"
 #include "shim/results.hpp"
 #include "shim/table.hpp"
 #include "shim/weight_copies.hpp"
@@ -25,16 +27,24 @@ using penstock::tensor::TensorObjectPtr;
 
 namespace {
 
-void require_host(std::int32_t device_type) {
-  if (device_type != static_cast<std::int32_t>(DeviceType::Cpu)) {
-    fail(ErrorCode::Unsupported, "the model asks for memory on PyTorch's device type {} in a run on the CPU",
-         device_type);
+/// The device that a model library names by numbers: the host, or that of the current call.
+Device checked_device(std::int32_t type, std::int32_t index) {
+  if (type == static_cast<std::int32_t>(DeviceType::Cpu)) return {};
+  const CallContext* const context = shim::current_context();
+  const bool on_cuda = context != nullptr && context->cuda != nullptr;
+  if (!on_cuda) {
+    fail(ErrorCode::Unsupported, "the model asks for memory on PyTorch's device type {} in a run on the CPU", type);
   }
+  if (type != static_cast<std::int32_t>(DeviceType::Cuda) || (index >= 0 && index != context->cuda->device)) {
+    fail(ErrorCode::Unsupported, "the model asks for memory on PyTorch's device type {}, number {}, in a run on cuda:{}",
+         type, index, context->cuda->device);
+  }
+  return {DeviceType::Cuda, context->cuda->device};
 }
 
 /// A tensor over memory of the model library: its weights while it is loaded.
-TensorObjectPtr tensor_over(void* data, DType dtype, std::span<const std::int64_t> sizes,
-                            std::span<const std::int64_t> strides, std::int64_t offset) {
+TensorObjectPtr tensor_over(void* data, const tensor::Layout& layout, Device device) {
+  const auto& [dtype, sizes, strides, offset] = layout;
   const auto extent = tensor::checked_extent(sizes, strides);
   const auto elements = extent && offset >= 0 ? base::checked_add(*extent, offset) : std::nullopt;
   const auto bytes =
@@ -46,18 +56,21 @@ TensorObjectPtr tensor_over(void* data, DType dtype, std::span<const std::int64_
   }
   CallContext* context = shim::current_context();
   const bool is_weight = context != nullptr && context->purpose == CallContext::Purpose::Load;
-  const bool is_elsewhere = is_weight && context->copies != nullptr;
+  // On the device a library's weights are where it says.
+  const bool is_elsewhere = is_weight && context->copies != nullptr && device == Device{};
   if (is_elsewhere && !context->copies->given.empty()) return context->copies->take_given(sizes);
   const tensor::StorageReference storage(is_elsewhere ? context->copies->storage(data, *bytes)
-                                                      : tensor::borrow_storage(data, *bytes, Device{}));
-  TensorObjectPtr tensor(tensor::make_tensor(
-      storage.get(), {.dtype = dtype, .sizes = sizes, .strides = strides, .storage_offset = offset}));
+                                                      : tensor::borrow_storage(data, *bytes, device));
+  TensorObjectPtr tensor(tensor::make_tensor(storage.get(), layout));
   if (is_weight) {
     storage->of_model = !is_elsewhere;
     context->weights.push_back(shim::share(*tensor));
   }
   return tensor;
 }
+
+using MakeResult = TensorObjectPtr(DType dtype, std::span<const std::int64_t> sizes,
+                                   std::span<const std::int64_t> strides);
 
 TensorObjectPtr view_of(const TensorObject& self, const tensor::Layout& layout) {
   if (self.storage == nullptr) fail(ErrorCode::InvalidArgument, "a view of an undefined tensor");
@@ -87,23 +100,26 @@ AOTITorchError penstock_new_uninitialized_tensor(AtenTensorHandle* ret) {
 
 AOTITorchError penstock_empty_strided(std::int64_t ndim, const std::int64_t* sizes,
                                       const std::int64_t* strides, std::int32_t dtype,
-                                      std::int32_t device_type, std::int32_t, AtenTensorHandle* ret) {
+                                      std::int32_t device_type, std::int32_t device_index,
+                                      AtenTensorHandle* ret) {
   return guarded([&] {
-    require_host(device_type);
-    *ret = shim::make_result(checked_dtype(dtype), checked_span(sizes, ndim), checked_span(strides, ndim))
-               .release();
+    shim::refuse_while_probing();
+    const bool on_host = checked_device(device_type, device_index) == Device{};
+    auto* const make = on_host ? static_cast<MakeResult*>(&shim::make_result) : &shim::make_cuda_result;
+    *ret = make(checked_dtype(dtype), checked_span(sizes, ndim), checked_span(strides, ndim)).release();
   });
 }
 
 AOTITorchError penstock_create_tensor_from_blob(void* data, std::int64_t ndim, const std::int64_t* sizes,
                                                 const std::int64_t* strides, std::int64_t storage_offset,
-                                                std::int32_t dtype, std::int32_t device_type, std::int32_t,
-                                                AtenTensorHandle* ret) {
+                                                std::int32_t dtype, std::int32_t device_type,
+                                                std::int32_t device_index, AtenTensorHandle* ret) {
   return guarded([&] {
-    require_host(device_type);
-    *ret = tensor_over(data, checked_dtype(dtype), checked_span(sizes, ndim), checked_span(strides, ndim),
-                       storage_offset)
-               .release();
+    const tensor::Layout layout{.dtype = checked_dtype(dtype),
+                                .sizes = checked_span(sizes, ndim),
+                                .strides = checked_span(strides, ndim),
+                                .storage_offset = storage_offset};
+    *ret = tensor_over(data, layout, checked_device(device_type, device_index)).release();
   });
 }
 
@@ -172,14 +188,24 @@ AOTITorchError penstock_as_strided(AtenTensorHandle self, const std::int64_t* si
 AOTITorchError penstock_clone(AtenTensorHandle self, AtenTensorHandle* ret) {
   return guarded([&] {
     const cpu::ResultLayout layout = cpu::like_layout(*self);
-    TensorObjectPtr made = shim::make_result(self->dtype, layout.sizes, layout.strides);
-    cpu::copy(*made, *self);
+    const bool on_host = !shim::is_on_cuda(*self);
+    auto* const make = on_host ? static_cast<MakeResult*>(&shim::make_result) : &shim::make_cuda_result;
+    TensorObjectPtr made = make(self->dtype, layout.sizes, layout.strides);
+    if (on_host) {
+      cpu::copy(*made, *self);
+    } else {
+      shim::copy_with_cuda(*made, *self);
+    }
     *ret = made.release();
   });
 }
 
 AOTITorchError penstock_clone_preserve_strides(AtenTensorHandle self, AtenTensorHandle* ret) {
   return guarded([&] {
+    if (shim::is_on_cuda(*self)) {
+      *ret = shim::clone_bytes_on_cuda(*self).release();
+      return;
+    }
     TensorObjectPtr made = shim::make_result(self->dtype, self->sizes(), self->strides());
     // All bytes between, gaps too: strides may overlap, and then elements cannot be copied one by one.
     const std::size_t bytes = made->storage->bytes;
@@ -191,7 +217,11 @@ AOTITorchError penstock_clone_preserve_strides(AtenTensorHandle self, AtenTensor
 AOTITorchError penstock_tensor_copy_(AtenTensorHandle source, AtenTensorHandle destination) {
   return guarded([&] {
     shim::refuse_while_probing();
-    cpu::copy(*destination, *source);
+    if (shim::is_on_cuda(*destination) || shim::is_on_cuda(*source)) {
+      shim::copy_with_cuda(*destination, *source);
+    } else {
+      cpu::copy(*destination, *source);
+    }
   });
 }
 
@@ -220,6 +250,7 @@ AOTITorchError penstock_assign_tensors_out(AtenTensorHandle source, AtenTensorHa
 AOTITorchError penstock_zero_(AtenTensorHandle self) {
   return guarded([&] {
     shim::refuse_while_probing();
+    if (shim::is_on_cuda(*self)) return shim::zero_on_cuda(*self);
     const std::size_t element = element_bytes(self->dtype);
     if (tensor::is_contiguous(self->sizes(), self->strides())) {
       std::memset(self->data, 0, static_cast<std::size_t>(self->numel) * element);

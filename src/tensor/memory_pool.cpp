@@ -7,6 +7,8 @@
 #include <bit>
 #include <cstdlib>
 #include <mutex>
+#include <string>
+#include <utility>
 
 namespace penstock::tensor {
 namespace {
@@ -33,6 +35,13 @@ SizeClass size_class(std::size_t bytes) noexcept {
   return {rounded_power * kClassesPerDoubling + quarter, rounded};
 }
 
+class HostMemory final : public MemorySource {
+ public:
+  void* take(std::size_t bytes) noexcept override { return std::aligned_alloc(kAlignment, bytes); }
+  void give(void* data) noexcept override { std::free(data); }
+  [[nodiscard]] Device device() const noexcept override { return {}; }
+};
+
 }  // namespace
 
 /// Lives until the owner and the last storage in use are gone.
@@ -43,6 +52,9 @@ struct MemoryPool::Shared {
     std::size_t capacity = 0;
   };
 
+  explicit Shared(std::shared_ptr<MemorySource> given) : source(std::move(given)) {}
+
+  std::shared_ptr<MemorySource> source;
   mutable std::mutex mutex;
   std::array<Block*, kClassCount> unused{};
   std::uint64_t used_bytes = 0;
@@ -51,8 +63,8 @@ struct MemoryPool::Shared {
   std::size_t used_blocks = 0;
   bool owned = true;
 
-  static void destroy(Block* block) noexcept {
-    std::free(block->data);
+  void destroy(Block* block) noexcept {
+    source->give(block->data);
     delete block;
   }
 
@@ -83,7 +95,7 @@ struct MemoryPool::Shared {
         shared->unused_bytes += block.capacity;
         shared->trim(std::max(shared->most_used_bytes, shared->used_bytes) - shared->used_bytes);
       } else {
-        destroy(&block);
+        shared->destroy(&block);
         last = shared->used_blocks == 0;
       }
     }
@@ -91,7 +103,9 @@ struct MemoryPool::Shared {
   }
 };
 
-MemoryPool::MemoryPool() : shared_(new Shared) {}
+MemoryPool::MemoryPool() : MemoryPool(std::make_shared<HostMemory>()) {}
+
+MemoryPool::MemoryPool(std::shared_ptr<MemorySource> source) : shared_(new Shared(std::move(source))) {}
 
 MemoryPool::~MemoryPool() {
   bool last = false;
@@ -121,13 +135,21 @@ Storage* MemoryPool::allocate(std::size_t bytes) {
       return block;
     }
   }
-  void* data = std::aligned_alloc(kAlignment, wanted.bytes);
-  if (data == nullptr) base::fail(ErrorCode::OutOfMemory, "cannot allocate {} bytes of host memory", bytes);
+  const Device device = shared_->source->device();
+  const std::string whose = device == Device{} ? "host memory" : "memory of " + to_string(device);
+  void* data = shared_->source->take(wanted.bytes);
+  if (data == nullptr) {
+    // What other sizes left may be what is missing.
+    release_unused();
+    data = shared_->source->take(wanted.bytes);
+  }
+  if (data == nullptr) base::fail(ErrorCode::OutOfMemory, "cannot allocate {} bytes of {}", bytes, whose);
   auto block = std::unique_ptr<Shared::Block>(new (std::nothrow) Shared::Block);
   if (block == nullptr) {
-    std::free(data);
-    base::fail(ErrorCode::OutOfMemory, "cannot allocate {} bytes of host memory", bytes);
+    shared_->source->give(data);
+    base::fail(ErrorCode::OutOfMemory, "cannot allocate {} bytes of {}", bytes, whose);
   }
+  block->device = device;
   block->data = data;
   block->bytes = bytes;
   block->capacity = wanted.bytes;
@@ -139,6 +161,17 @@ Storage* MemoryPool::allocate(std::size_t bytes) {
   ++shared_->used_blocks;
   shared_->most_used_bytes = std::max(shared_->most_used_bytes, shared_->used_bytes);
   return block.release();
+}
+
+void MemoryPool::release_unused() noexcept {
+  const std::lock_guard lock(shared_->mutex);
+  shared_->trim(0);
+  shared_->most_used_bytes = shared_->used_bytes;
+}
+
+std::uint64_t MemoryPool::peak_bytes() const noexcept {
+  const std::lock_guard lock(shared_->mutex);
+  return shared_->most_used_bytes;
 }
 
 std::uint64_t MemoryPool::held_bytes() const noexcept {

@@ -9,12 +9,26 @@
 
 namespace penstock::tensor {
 
-/// Host memory that is used again: what a run releases, the next one gets back without a system call.
+/// Where a pool gets its memory. Thread: thread-safe.
+class MemorySource {
+ public:
+  virtual ~MemorySource() = default;
+  /// `bytes` bytes, aligned to 64 and more; null where there are none.
+  virtual void* take(std::size_t bytes) noexcept = 0;
+  virtual void give(void* data) noexcept = 0;
+  /// Whose memory it is.
+  [[nodiscard]] virtual Device device() const noexcept = 0;
+};
+
+/// Memory that is used again: what a run releases, the next one gets back without a system call.
 /// Holds no more unused bytes than were ever in use at once. Thread: thread-safe; storages may be
 /// released from any thread, and after the pool's owner is gone.
 class MemoryPool final : public Allocator {
  public:
+  /// Of host memory.
   MemoryPool();
+  /// Of other memory. The source lives until the last storage of the pool is gone.
+  explicit MemoryPool(std::shared_ptr<MemorySource> source);
   ~MemoryPool() override;
   MemoryPool(const MemoryPool&) = delete;
   MemoryPool& operator=(const MemoryPool&) = delete;
@@ -23,8 +37,12 @@ class MemoryPool final : public Allocator {
   /// Errors: OutOfMemory says how many bytes.
   Storage* allocate(std::size_t bytes) override;
 
-  /// Bytes held, in use or not.
+  /// Gives back what is not in use.
+  void release_unused() noexcept;
+
+  /// Bytes held, in use or not, and the most that were ever in use at once.
   [[nodiscard]] std::uint64_t held_bytes() const noexcept override;
+  [[nodiscard]] std::uint64_t peak_bytes() const noexcept;
 
  private:
   struct Shared;

@@ -1,0 +1,187 @@
+#include "model/cuda_model.hpp"
+
+#include "base/fail.hpp"
+#include "base/log.hpp"
+#include "cuda/driver.hpp"
+
+#include <vector>
+
+namespace penstock::model {
+namespace {
+
+class DeviceMemory final : public tensor::MemorySource {
+ public:
+  explicit DeviceMemory(std::shared_ptr<const cuda::PrimaryContext> context) : context_(std::move(context)) {}
+
+  void* take(std::size_t bytes) noexcept override {
+    try {
+      const cuda::ContextScope scope(*context_);
+      cuda::DevicePointer pointer = 0;
+      if (cuda::driver().mem_alloc(&pointer, bytes) != cuda::kSuccess) return nullptr;
+      return reinterpret_cast<void*>(pointer);
+    } catch (const Error&) {
+      return nullptr;
+    }
+  }
+
+  void give(void* data) noexcept override {
+    cuda::release(*context_, "cuMemFree", "memory of a session", [&](const cuda::Driver& driver) {
+      return driver.mem_free(reinterpret_cast<cuda::DevicePointer>(data));
+    });
+  }
+
+  [[nodiscard]] Device device() const noexcept override { return {DeviceType::Cuda, context_->device()}; }
+
+ private:
+  std::shared_ptr<const cuda::PrimaryContext> context_;
+};
+
+bool is_kernel_file(std::string_view entry) { return entry.ends_with(".cubin") || entry.ends_with(".fatbin"); }
+
+int attribute(cuda::DeviceNumber device, cuda::DeviceAttribute which) {
+  int value = 0;
+  cuda::check(cuda::driver().device_get_attribute(&value, which, device), "cuDeviceGetAttribute", "a device");
+  return value;
+}
+
+shim::CudaOperators* require_operators(const std::string& what) {
+  shim::CudaOperators* const operators = shim::cuda_operators();
+  if (operators == nullptr) base::fail(ErrorCode::NotFound, "{}: {}", what, shim::cuda_operators_missing());
+  return operators;
+}
+
+/// Takes all functions of a module to the device now, as a first launch would: that must not happen within a
+/// run, which may be recorded.
+void load_functions(const cuda::Driver& driver, cuda::ModuleHandle module, const std::string& name) {
+  if (driver.module_get_function_count == nullptr || driver.module_enumerate_functions == nullptr ||
+      driver.func_load == nullptr) {
+    return;
+  }
+  unsigned count = 0;
+  cuda::check(driver.module_get_function_count(&count, module), "cuModuleGetFunctionCount", name);
+  std::vector<cuda::FunctionHandle> functions(count);
+  cuda::check(driver.module_enumerate_functions(functions.data(), count, module), "cuModuleEnumerateFunctions",
+              name);
+  for (cuda::FunctionHandle function : functions) cuda::check(driver.func_load(function), "cuFuncLoad", name);
+}
+
+}  // namespace
+
+std::shared_ptr<tensor::MemorySource> device_memory(std::shared_ptr<const cuda::PrimaryContext> context) {
+  return std::make_shared<DeviceMemory>(std::move(context));
+}
+
+CudaModel::CudaModel(int device, const package::Archive& archive, const package::ModelFiles& files,
+                     std::string what)
+    : what_(std::move(what)),
+      context_(cuda::primary_context(device)),
+      operators_(require_operators(what_)),
+      pool_(std::make_unique<tensor::MemoryPool>(device_memory(context_))) {
+  check_capability(files);
+  const cuda::ContextScope scope(*context_);
+  const std::vector<std::string_view> functions(files.info.needs.shim_functions.begin(),
+                                                files.info.needs.shim_functions.end());
+  operators_->prepare(functions);
+  try {
+    load_modules(archive, files);
+    constexpr int kPriority = 0;
+    cuda::check(cuda::driver().stream_create_with_priority(&stream_, cuda::kStreamNonBlocking, kPriority),
+                "cuStreamCreateWithPriority", what_);
+    lane_ = operators_->make_lane_state();
+  } catch (...) {
+    unload();
+    throw;
+  }
+}
+
+CudaModel::~CudaModel() { unload(); }
+
+void CudaModel::unload() noexcept {
+  cuda::release(*context_, "cuModuleUnload", what_.c_str(), [&](const cuda::Driver& driver) {
+    cuda::Result worst = cuda::kSuccess;
+    const auto note = [&](cuda::Result result) { worst = result != cuda::kSuccess ? result : worst; };
+    lane_.reset();
+    if (stream_ != nullptr) note(driver.stream_destroy(stream_));
+    for (const auto& [name, module] : files_) note(driver.module_unload(module));
+    for (const auto& [image, module] : images_) note(driver.module_unload(module));
+    return worst;
+  });
+}
+
+void CudaModel::check_capability(const package::ModelFiles& files) const {
+  const auto stated = files.info.metadata.find("AOTI_COMPUTE_CAPABILITY");
+  bool has_cubins = false;
+  for (const std::string& entry : files.entries) has_cubins = has_cubins || entry.ends_with(".cubin");
+  if (stated == files.info.metadata.end() || !has_cubins) return;
+  const int major = attribute(context_->number(), cuda::kComputeCapabilityMajor);
+  const int minor = attribute(context_->number(), cuda::kComputeCapabilityMinor);
+  const int wanted = std::atoi(stated->second.c_str());
+  if (wanted <= 0 || (wanted / 10 == major && wanted % 10 <= minor)) return;
+  base::fail(ErrorCode::Incompatible,
+             "{}: its kernels are for GPUs of compute capability {}.{}, cuda:{} has {}.{}; compile the package on "
+             "such a GPU, or with inductor_configs={{'aot_inductor.emit_multi_arch_kernel': True}}",
+             what_, wanted / 10, wanted % 10, context_->device(), major, minor);
+}
+
+cuda::ModuleHandle CudaModel::load_module(const void* image, const std::string& name) {
+  const cuda::Driver& driver = cuda::driver();
+  cuda::ModuleHandle module = nullptr;
+  const cuda::Result result = driver.module_load_data(&module, image);
+  if (result == cuda::kNoBinaryForGpu) {
+    base::fail(ErrorCode::Incompatible, "{}: {} has no code for cuda:{}; compile the package on such a GPU", what_,
+               name, context_->device());
+  }
+  if (result == cuda::kInvalidImage) {
+    base::fail(ErrorCode::Corrupt, "{}: {} is not a kernel file that this driver can read", what_, name);
+  }
+  cuda::check(result, "cuModuleLoadData", what_ + ", " + name);
+  try {
+    load_functions(driver, module, name);
+  } catch (...) {
+    driver.module_unload(module);
+    throw;
+  }
+  return module;
+}
+
+void CudaModel::load_modules(const package::Archive& archive, const package::ModelFiles& files) {
+  for (const std::string& entry : files.entries) {
+    if (!is_kernel_file(entry)) continue;
+    const std::string name = entry.substr(entry.rfind('/') + 1);
+    files_.emplace(name, load_module(archive.read(entry).bytes.data(), name));
+  }
+}
+
+cuda::ModuleHandle CudaModel::module(std::string_view file) {
+  const auto found = files_.find(file);
+  if (found == files_.end()) {
+    base::fail(ErrorCode::Corrupt, "the package has no kernel file \"{}\", which its library wants", file);
+  }
+  return found->second;
+}
+
+cuda::ModuleHandle CudaModel::module(const void* image) {
+  const std::lock_guard lock(mutex_);
+  if (const auto found = images_.find(image); found != images_.end()) return found->second;
+  return images_.emplace(image, load_module(image, "a kernel within the library")).first->second;
+}
+
+shim::CudaCall CudaModel::load_call() noexcept {
+  return {.stream = stream_,
+          .device = context_->device(),
+          .context = context_->handle(),
+          .sm_count = 0,
+          .pool = pool_.get(),
+          .code = this,
+          .operators = operators_,
+          .lane = lane_.get(),
+          .numerics = {},
+          .observer = nullptr};
+}
+
+void CudaModel::wait() const noexcept {
+  cuda::release(*context_, "cuCtxSynchronize", what_.c_str(),
+                [](const cuda::Driver& driver) { return driver.ctx_synchronize(); });
+}
+
+}  // namespace penstock::model
