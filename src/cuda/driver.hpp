@@ -2,8 +2,11 @@
 
 #include "cuda/abi.hpp"
 
+#include <penstock/error.hpp>
+
 #include <span>
 #include <string>
+#include <vector>
 
 namespace penstock::cuda {
 
@@ -60,6 +63,7 @@ struct Driver {
   Result (*stream_get_ctx)(StreamHandle stream, ContextHandle* context) = nullptr;
   Result (*stream_get_flags)(StreamHandle stream, unsigned* flags) = nullptr;
   Result (*stream_get_priority)(StreamHandle stream, int* priority) = nullptr;
+  Result (*stream_get_device)(StreamHandle stream, DeviceNumber* device) = nullptr;
   Result (*stream_get_id)(StreamHandle stream, unsigned long long* id) = nullptr;
   Result (*stream_is_capturing)(StreamHandle stream, int* status) = nullptr;
   Result (*stream_begin_capture)(StreamHandle stream, int mode) = nullptr;
@@ -138,5 +142,35 @@ void check(Result result, const char* call, const std::string& what);
 
 /// "CUDA_ERROR_NOT_READY (device not ready)". Errors: none.
 std::string error_text(Result result);
+
+/// True for errors after which every later call on the device fails until the process ends. Errors: none.
+bool is_sticky(Result result) noexcept;
+
+/// True in a child that was forked from a process that had opened the driver, where CUDA cannot be used.
+bool is_forked_child() noexcept;
+
+/// False where no call may be made: in a child of a process that used CUDA, and while the process exits.
+/// For destructors. Errors: none.
+bool may_call_driver() noexcept;
+
+/// To be called before anything is made whose destructor calls the driver: `may_call_driver` knows by it when
+/// the process exits. Errors: none.
+void note_driver_use() noexcept;
+
+/// What came of opening a driver.
+struct OpenedDriver {
+  Driver table;
+  int version = 0;                       ///< As driver_version; 0 where it is not known.
+  std::string path;                      ///< Of the library; empty where there is none.
+  std::string problem;                   ///< Why the table cannot be used; empty: it can.
+  ErrorCode code = ErrorCode::Internal;  ///< Of the problem.
+  Result result = kSuccess;              ///< Of the problem, where a call answered it.
+};
+
+/// Opens the first library of these names that there is and fills a table. Errors: none; see `problem`.
+OpenedDriver open_driver(const std::vector<std::string>& names);
+
+/// The one of `driver`. Errors: none.
+const OpenedDriver& opened_driver() noexcept;
 
 }  // namespace penstock::cuda

@@ -43,6 +43,7 @@ std::span<const DriverFunction> driver_functions() noexcept {
       DriverFunction{"cuStreamGetCtx", 9020, offsetof(Driver, stream_get_ctx)},
       DriverFunction{"cuStreamGetFlags", 5050, offsetof(Driver, stream_get_flags)},
       DriverFunction{"cuStreamGetPriority", 5050, offsetof(Driver, stream_get_priority)},
+      DriverFunction{"cuStreamGetDevice", 12080, offsetof(Driver, stream_get_device)},
       DriverFunction{"cuStreamGetId", 12000, offsetof(Driver, stream_get_id)},
       DriverFunction{"cuStreamIsCapturing", 10000, offsetof(Driver, stream_is_capturing)},
       DriverFunction{"cuStreamBeginCapture", 10010, offsetof(Driver, stream_begin_capture)},

@@ -14,11 +14,14 @@ ALLOWED = {
     "system": {"base"},
     "tensor": {"base", "system"},
     "package": {"base", "system"},
+    "cuda": {"base", "system", "tensor"},
     "cpu": {"base", "system", "tensor"},
     "io": {"base", "system", "tensor", "package"},
-    "shim": {"base", "system", "tensor", "cpu"},
-    "model": {"base", "system", "tensor", "package", "cpu", "io", "shim"},
-    "session": {"base", "system", "tensor", "package", "cpu", "io", "shim", "model"},
+    "shim": {"base", "system", "tensor", "cuda", "cpu"},
+    "model": {"base", "system", "tensor", "package", "cuda", "cpu", "io", "shim"},
+    "session": {"base", "system", "tensor", "package", "cuda", "cpu", "io", "shim", "model"},
+    # A library of its own, with the operators on CUDA.
+    "cuda_ops": {"base", "system", "tensor", "cuda", "shim"},
 }
 
 # A vendor's headers and the folders that may know of them.
