@@ -110,6 +110,10 @@ struct Driver {
   Result (*func_get_attribute)(int* value, int attribute, FunctionHandle function) = nullptr;
   Result (*func_set_attribute)(FunctionHandle function, int attribute, int value) = nullptr;
   Result (*func_load)(FunctionHandle function) = nullptr;
+  Result (*func_get_name)(const char** name, FunctionHandle function) = nullptr;
+  Result (*module_get_function_count)(unsigned* count, ModuleHandle module) = nullptr;
+  Result (*module_enumerate_functions)(FunctionHandle* functions, unsigned count,
+                                       ModuleHandle module) = nullptr;
   Result (*launch_kernel)(FunctionHandle function, unsigned grid_x, unsigned grid_y, unsigned grid_z,
                           unsigned block_x, unsigned block_y, unsigned block_z, unsigned shared_bytes,
                           StreamHandle stream, void** parameters, void** extra) = nullptr;

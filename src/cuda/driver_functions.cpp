@@ -77,6 +77,9 @@ std::span<const DriverFunction> driver_functions() noexcept {
       DriverFunction{"cuFuncGetAttribute", 2020, offsetof(Driver, func_get_attribute)},
       DriverFunction{"cuFuncSetAttribute", 9000, offsetof(Driver, func_set_attribute)},
       DriverFunction{"cuFuncLoad", 12040, offsetof(Driver, func_load)},
+      DriverFunction{"cuFuncGetName", 12030, offsetof(Driver, func_get_name)},
+      DriverFunction{"cuModuleGetFunctionCount", 12040, offsetof(Driver, module_get_function_count)},
+      DriverFunction{"cuModuleEnumerateFunctions", 12040, offsetof(Driver, module_enumerate_functions)},
       DriverFunction{"cuLaunchKernel", 4000, offsetof(Driver, launch_kernel)},
   };
   return kFunctions;

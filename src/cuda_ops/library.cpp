@@ -1,9 +1,11 @@
 #include "cuda_ops/library.hpp"
 
+#include "cuda/driver.hpp"
 #include "cuda_ops/copy.hpp"
 #include "cuda_ops/kernels.hpp"
 #include "cuda_ops/lane_state.hpp"
 
+#include <array>
 #include <vector>
 
 namespace penstock::cuda_ops {

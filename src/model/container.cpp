@@ -2,12 +2,14 @@
 
 #include "base/fail.hpp"
 #include "base/log.hpp"
+#include "cuda/context.hpp"
 #include "shim/weight_copies.hpp"
 
 #include <sys/mman.h>
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 #include <unordered_map>
 #include <utility>
 
@@ -22,41 +24,70 @@ std::string trimmed(std::string text) {
   return text;
 }
 
+/// A call into the library while it loads, updates or goes.
+class LibraryCall {
+ public:
+  explicit LibraryCall(const Place& place) : scope_(context) {
+    context.purpose = shim::CallContext::Purpose::Load;
+    if (place.cuda == nullptr) return;
+    device_.emplace(*place.cuda->context());
+    cuda_ = place.cuda->load_call();
+    context.cuda = &cuda_;
+  }
+
+  /// Of the load; null on the CPU.
+  [[nodiscard]] cuda::StreamHandle stream() const noexcept { return cuda_.stream; }
+
+  shim::CallContext context;
+
+ private:
+  std::optional<cuda::ContextScope> device_;
+  shim::CudaCall cuda_;
+  shim::ContextScope scope_;
+};
+
 }  // namespace
 
 // The names and signatures are those of torch/csrc/inductor/aoti_runtime/interface.h.
-Container::Container(std::shared_ptr<const LoadedLibrary> library, const std::string& device,
-                     std::string what, const WeightSource& source)
-    : library_(std::move(library)), what_(std::move(what)), copies_are_seen_(source.copies_are_seen) {
+Container::Container(std::shared_ptr<const LoadedLibrary> library, Place place, std::string what,
+                     const WeightSource& source)
+    : library_(std::move(library)),
+      place_(std::move(place)),
+      what_(std::move(what)),
+      copies_are_seen_(source.copies_are_seen) {
   using Count = Status(Handle, std::size_t*);
   run_ = required<RunFunction>("AOTInductorModelContainerRunSingleThreaded");
   auto* const inputs = required<Count>("AOTInductorModelContainerGetNumInputs");
   auto* const outputs = required<Count>("AOTInductorModelContainerGetNumOutputs");
   auto* const remove = required<Status(Handle)>("AOTInductorModelContainerDelete");
   try {
-    create(device, source);
+    create(source);
     const shim::CallContext context;
     require(inputs(handle_, &input_count_), context);
     require(outputs(handle_, &output_count_), context);
   } catch (...) {
     drop_buffers();
-    if (handle_ != nullptr) remove(handle_);
+    weights_.clear();
+    if (handle_ != nullptr) {
+      const LibraryCall call(place_);
+      remove(handle_);
+    }
     throw;
   }
 }
 
-void Container::create(const std::string& device, const WeightSource& source) {
+void Container::create(const WeightSource& source) {
   using Create = Status(Handle*, std::size_t, const char*, const char*);
   auto* const create = required<Create>("AOTInductorModelContainerCreateWithDevice");
   shim::WeightCopies copies;
   copies.stand_in = lay_stand_in(source);
   copies.weights = source.weights.get();
   copies.appended = source.kind == WeightSource::Kind::Appended;
-  shim::CallContext context;
-  context.purpose = shim::CallContext::Purpose::Load;
+  LibraryCall call(place_);
+  shim::CallContext& context = call.context;
   if (source.kind != WeightSource::Kind::Library) context.copies = &copies;
-  const shim::ContextScope scope(context);
   constexpr std::size_t kModels = 1;
+  const std::string device = to_string(place_.device);
   require(create(&handle_, kModels, device.c_str(), nullptr), context);
   slots_ = read_slots();
   if (source.kind == WeightSource::Kind::Blob && source.weights != nullptr) load_blob(source, context);
@@ -152,6 +183,7 @@ void Container::sort_weights(std::vector<tensor::TensorObjectPtr> weights) {
 void Container::keep_buffers() {
   for (const tensor::TensorObjectPtr& weight : weights_) {
     tensor::Storage* const storage = weight->storage;
+    if (storage->device != Device{}) continue;
     if (storage->constant || storage->data == nullptr) continue;
     const auto* data = static_cast<const std::byte*>(storage->data);
     std::vector<std::byte> bytes;
@@ -173,7 +205,7 @@ void Container::assign(std::vector<tensor::TensorObjectPtr> weights) {
   // The library copies each weight and makes a tensor of the copy: it gets the weight itself for that. There
   // is a function without copies, but libraries before torch 2.15 never delete the handles that they make in
   // it.
-  const std::string name = copies_are_seen_ ? "AOTInductorModelContainerUpdateConstantBuffer"
+  const std::string name = copies_are_seen_ || place_.cuda != nullptr ? "AOTInductorModelContainerUpdateConstantBuffer"
                                             : "AOTInductorModelContainerUpdateUserManagedConstantBuffer";
   auto* const by_pairs = library_->find<UpdatePairs>(name + "Pairs");
   auto* const by_map = library_->find<UpdateMap>(name);
@@ -183,10 +215,11 @@ void Container::assign(std::vector<tensor::TensorObjectPtr> weights) {
   }
   shim::WeightCopies copies;
   copies.given = weights;
-  shim::CallContext context;
-  context.purpose = shim::CallContext::Purpose::Load;
-  if (copies_are_seen_) context.copies = &copies;
-  const shim::ContextScope scope(context);
+  LibraryCall call(place_);
+  shim::CallContext& context = call.context;
+  // On a device the library keeps memory of its own for its weights, and copies them there.
+  const bool on_cuda = place_.cuda != nullptr;
+  if (copies_are_seen_ && !on_cuda) context.copies = &copies;
   // Neither the inactive set of weights, nor a check for completeness: there is one tensor a slot.
   if (by_pairs != nullptr) {
     std::vector<Pair> pairs;
@@ -198,7 +231,7 @@ void Container::assign(std::vector<tensor::TensorObjectPtr> weights) {
     for (std::size_t i = 0; i < slots_.size(); ++i) handles.emplace(slots_[i].name, weights[i].get());
     require(by_map(handle_, &handles, false, false), context);
   }
-  weights_ = std::move(weights);
+  weights_ = on_cuda ? std::move(context.weights) : std::move(weights);
 }
 
 void Container::drop_buffers() noexcept {
@@ -217,7 +250,17 @@ void Container::restore_buffers() noexcept {
 
 Container::~Container() {
   drop_buffers();
-  if (library_->find<Status(Handle)>("AOTInductorModelContainerDelete")(handle_) != 0) {
+  // What was put on the device may still read the weights.
+  if (place_.cuda != nullptr) place_.cuda->wait();
+  weights_.clear();
+  bool deleted = false;
+  try {
+    const LibraryCall call(place_);
+    deleted = library_->find<Status(Handle)>("AOTInductorModelContainerDelete")(handle_) == 0;
+  } catch (const Error& error) {
+    base::log(LogLevel::Warning, error.what());
+  }
+  if (!deleted) {
     base::log(LogLevel::Warning, what_ + ": the library could not delete its model");
   }
 }
@@ -228,11 +271,9 @@ void Container::fold_constants() {
   // Libraries without it fold nothing.
   if (fold == nullptr) return;
   cpu::OpState operators;
-  shim::CallContext context;
-  context.purpose = shim::CallContext::Purpose::Load;
-  context.operators = &operators;
-  const shim::ContextScope scope(context);
-  require(fold(handle_, /*use_inactive=*/false, /*stream=*/nullptr, /*proxy_executor=*/nullptr), context);
+  LibraryCall call(place_);
+  call.context.operators = &operators;
+  require(fold(handle_, /*use_inactive=*/false, call.stream(), /*proxy_executor=*/nullptr), call.context);
 }
 
 std::vector<ConstantInfo> Container::constants() const {
@@ -262,7 +303,9 @@ std::pair<std::string, std::string> Container::call_spec() const {
 }
 
 bool Container::run(std::span<AtenTensorHandle> inputs, std::span<AtenTensorHandle> outputs) const noexcept {
-  return run_(handle_, inputs.data(), inputs.size(), outputs.data(), outputs.size(), nullptr, nullptr) == 0;
+  const shim::CallContext* const context = shim::current_context();
+  void* const stream = context->cuda != nullptr ? context->cuda->stream : nullptr;
+  return run_(handle_, inputs.data(), inputs.size(), outputs.data(), outputs.size(), stream, nullptr) == 0;
 }
 
 std::string Container::message(const shim::CallContext& context) const {

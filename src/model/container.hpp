@@ -1,6 +1,7 @@
 #pragma once
 
 #include "base/unique_handle.hpp"
+#include "model/cuda_model.hpp"
 #include "model/loaded_library.hpp"
 #include "model/weights.hpp"
 #include "shim/abi.hpp"
@@ -17,6 +18,12 @@
 
 namespace penstock::model {
 
+/// Where a container is made.
+struct Place {
+  Device device;
+  std::shared_ptr<CudaModel> cuda;  ///< Null on the CPU.
+};
+
 /// PyTorch's model container inside a loaded library, with one model in it: one version of its weights.
 /// Thread: `run` from many threads at once, once constants are folded; the rest one caller at a time.
 /// Lifetime: holds its library.
@@ -25,7 +32,7 @@ class Container {
   /// Creates the container and with it the weights that `source` has. Blocking.
   /// Errors: Corrupt where the library lacks a function that every one has, or its weights reach past what
   /// there is; what the library says.
-  Container(std::shared_ptr<const LoadedLibrary> library, const std::string& device, std::string what,
+  Container(std::shared_ptr<const LoadedLibrary> library, Place place, std::string what,
             const WeightSource& source);
   ~Container();
   Container(const Container&) = delete;
@@ -61,7 +68,7 @@ class Container {
 
   /// Runs once. Input handles are taken, but where an input check refuses them: those are left as they
   /// were. Output handles are the caller's. True on success; else see `error`. The context must be
-  /// current.
+  /// current. On CUDA: stream-ordered, on the stream of the context's CUDA part.
   [[nodiscard]] bool run(std::span<AtenTensorHandle> inputs,
                          std::span<AtenTensorHandle> outputs) const noexcept;
 
@@ -84,7 +91,7 @@ class Container {
     tensor::Storage* storage;
     std::vector<std::byte> bytes;
   };
-  void create(const std::string& device, const WeightSource& source);
+  void create(const WeightSource& source);
   [[nodiscard]] std::span<const std::byte> lay_stand_in(const WeightSource& source);
   void load_blob(const WeightSource& source, shim::CallContext& context);
   [[nodiscard]] std::vector<WeightSlot> read_slots() const;
@@ -94,6 +101,7 @@ class Container {
   [[nodiscard]] std::pair<std::string, std::string> call_spec() const;
 
   std::shared_ptr<const LoadedLibrary> library_;
+  Place place_;
   std::string what_;
   bool copies_are_seen_;
   /// What a library maps that wants to map its weights.

@@ -3,7 +3,9 @@
 #include "base/fail.hpp"
 #include "base/log.hpp"
 #include "cuda/driver.hpp"
+#include "model/cuda_obstacles.hpp"
 
+#include <algorithm>
 #include <vector>
 
 namespace penstock::model {
@@ -109,14 +111,13 @@ void CudaModel::unload() noexcept {
 }
 
 void CudaModel::check_capability(const package::ModelFiles& files) const {
-  const auto stated = files.info.metadata.find("AOTI_COMPUTE_CAPABILITY");
-  bool has_cubins = false;
-  for (const std::string& entry : files.entries) has_cubins = has_cubins || entry.ends_with(".cubin");
-  if (stated == files.info.metadata.end() || !has_cubins) return;
+  const bool has_cubins = std::ranges::any_of(
+      files.entries, [](const std::string& entry) { return entry.ends_with(".cubin"); });
+  if (!has_cubins) return;
   const int major = attribute(context_->number(), cuda::kComputeCapabilityMajor);
   const int minor = attribute(context_->number(), cuda::kComputeCapabilityMinor);
-  const int wanted = std::atoi(stated->second.c_str());
-  if (wanted <= 0 || (wanted / 10 == major && wanted % 10 <= minor)) return;
+  const int wanted = stated_capability(files.info);
+  if (runs_on(wanted, major, minor)) return;
   base::fail(ErrorCode::Incompatible,
              "{}: its kernels are for GPUs of compute capability {}.{}, cuda:{} has {}.{}; compile the package on "
              "such a GPU, or with inductor_configs={{'aot_inductor.emit_multi_arch_kernel': True}}",

@@ -27,15 +27,14 @@ void report(const LoadOptions& options, const std::string& what, const LoadProgr
 
 /// Refuses what cannot run here before any of it is loaded.
 void require_loadable(const ModelInfo& info, const LoadOptions& options, const std::string& what) {
-  if (options.device.type != DeviceType::Cpu) {
-    base::fail(ErrorCode::Unsupported, "{}: this build of Penstock has no CUDA part; load on the CPU", what);
-  }
   if (info.device != options.device.type) {
-    base::fail(
-        ErrorCode::Incompatible,
-        "{}: was compiled for CUDA, and this build of Penstock runs CPU packages; compile it for the CPU "
-        "(move module and example inputs to \"cpu\" before torch.export.export)",
-        what);
+    const bool for_cuda = info.device == DeviceType::Cuda;
+    base::fail(ErrorCode::Incompatible,
+               "{}: was compiled for {}; load it there ({}), or compile it for {} (move module and example inputs "
+               "to \"{}\" before torch.export.export)",
+               what, for_cuda ? "a CUDA device" : "the CPU",
+               for_cuda ? "LoadOptions::device, --device cuda" : "LoadOptions::device, --device cpu",
+               for_cuda ? "the CPU" : "CUDA", for_cuda ? "cpu" : "cuda");
   }
   if (!info.needs.missing_functions.empty()) {
     base::fail(ErrorCode::Unsupported, "{}: needs functions that Penstock does not have: {}", what,
@@ -64,7 +63,7 @@ void open_library(Model::Impl& impl, const Load& load, bool generated_checks) {
   impl.library = std::make_shared<model::LoadedLibrary>(
       model::prepare_library(load.elf, impl.what, imports, load.weights.left_out), impl.what);
   impl.container =
-      std::make_shared<model::Container>(impl.library, to_string(impl.device), impl.what, source);
+      std::make_shared<model::Container>(impl.library, model::Place{impl.device, impl.cuda}, impl.what, source);
   model::give_first_weights(*impl.container, {load.files, load.weights.by_name, load.options.weights},
                             impl.what);
   impl.container->keep_buffers();
@@ -170,6 +169,9 @@ std::shared_ptr<Model::Impl> load_model(const Package& package, const LoadOption
          {.stage = "loading", .done = info.library_bytes / 2, .total = info.library_bytes});
   const package::ModelFiles& files = source.manifest.models[index];
   const Load load{elf, files, options, model::open_weights(source.archive, files, elf)};
+  if (impl->device.type == DeviceType::Cuda) {
+    impl->cuda = std::make_shared<model::CudaModel>(impl->device.index, source.archive, files, impl->what);
+  }
   impl->no_weights = load.weights.source.without_weights();
   // The checks are on at first whatever the options say: they are what tells the inputs.
   open_library(*impl, load, true);
@@ -182,6 +184,10 @@ std::shared_ptr<Model::Impl> load_model(const Package& package, const LoadOption
     impl->output_names.push_back("out" + std::to_string(i));
   }
   model::ProbedInputs probed = model::probe_inputs(*impl->container);
+  // A library knows kinds of devices only.
+  for (model::InputRule& rule : probed.rules) {
+    if (rule.device.type == DeviceType::Cuda) rule.device.index = impl->device.index;
+  }
   // Only checks of whole layouts ask for a rank; libraries before torch 2.13 have none.
   describe_inputs(*impl, probed, info, elf.find("aoti_torch_get_dim") != nullptr);
   settle_checks(*impl, load, options.generated_checks, probed.complete && impl->rules.checks_all());

@@ -1,12 +1,14 @@
 #include <penstock/package.hpp>
 
 #include "base/fail.hpp"
+#include "model/cuda_obstacles.hpp"
 #include "model/package_impl.hpp"
 #include "package/digest.hpp"
 #include "shim/imports.hpp"
 
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace penstock {
@@ -24,9 +26,10 @@ std::shared_ptr<const Package::Impl> describe(package::Archive archive) {
       info.obstacles.push_back(fmt::format("needs functions that Penstock does not have: {}",
                                            fmt::join(info.needs.missing_functions, ", ")));
     }
-    if (info.device == DeviceType::Cuda) {
-      info.obstacles.push_back("was compiled for a CUDA device; this build of Penstock runs CPU packages");
-    }
+    const bool has_portable_kernels = std::ranges::none_of(
+        files.entries, [](const std::string& entry) { return entry.ends_with(".cubin"); });
+    for (std::string& obstacle : model::cuda_obstacles(info, has_portable_kernels))
+      info.obstacles.push_back(std::move(obstacle));
     impl->models.push_back(std::move(info));
   }
   return impl;

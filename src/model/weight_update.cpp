@@ -98,7 +98,7 @@ void update_weights(Model::Impl& model, std::span<const NamedWeight> given, Upda
                           : shim::share(before));
   }
   auto next =
-      std::make_shared<Container>(model.library, to_string(model.device), model.what, model.no_weights);
+      std::make_shared<Container>(model.library, Place{model.device, model.cuda}, model.what, model.no_weights);
   next->assign(std::move(weights));
   next->fold_constants();
   model.versions.publish(std::move(next));

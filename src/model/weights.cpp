@@ -113,7 +113,8 @@ PackagedWeights open_weights(const package::Archive& archive, const package::Mod
                              const package::ElfImage& elf) {
   PackagedWeights found;
   WeightSource& source = found.source;
-  source.copies_are_seen = elf.find("memcpy") != nullptr || elf.find("__memcpy_chk") != nullptr;
+  source.copies_are_seen = elf.find("memcpy") != nullptr || elf.find("__memcpy_chk") != nullptr ||
+                           elf.find("cudaMemcpy") != nullptr;
   if (files.info.weights_form == WeightsForm::BinaryBlob) {
     source.kind = WeightSource::Kind::Blob;
     source.bytes = files.info.weights_bytes;

@@ -66,11 +66,11 @@ CudaOperators* cuda_operators() noexcept { return opened().operators; }
 const std::string& cuda_operators_missing() { return opened().missing; }
 
 const CudaCall& cuda_call() {
+  refuse_while_probing();
   const CallContext* const context = current_context();
   if (context == nullptr || context->cuda == nullptr) {
     base::fail(ErrorCode::Internal, "an operator on CUDA was called outside of a run on a CUDA device");
   }
-  refuse_while_probing();
   return *context->cuda;
 }
 

@@ -13,6 +13,8 @@
 // What model libraries call of CUDA's driver and runtime: loading of kernels, launches, memory, events. All
 // of it goes through the driver table, on the stream and the device of the current call, so that no
 // libcudart is needed, the default stream is never touched, and every launch is seen.
+struct CUDAStreamGuardOpaque;
+
 namespace penstock::shim {
 namespace {
 
@@ -76,13 +78,20 @@ Result get_error_string(Result result, const char** text) {
   return answered([&] { return cuda::driver().get_error_string(result, text); });
 }
 
+const char* name_of(cuda::FunctionHandle function) {
+  const cuda::Driver& driver = cuda::driver();
+  const char* name = nullptr;
+  const bool told = driver.func_get_name != nullptr && driver.func_get_name(&name, function) == cuda::kSuccess;
+  return told && name != nullptr ? name : "a kernel of the package";
+}
+
 Result launch_kernel(cuda::FunctionHandle function, unsigned grid_x, unsigned grid_y, unsigned grid_z,
                      unsigned block_x, unsigned block_y, unsigned block_z, unsigned shared_bytes,
                      cuda::StreamHandle stream, void** parameters, void** extra) {
   return answered([&] {
     const CudaCall& call = call_of_library();
     if (call.observer != nullptr) {
-      call.observer->launched(CudaObserver::Kind::Kernel, cuda::function_name(function), stream);
+      call.observer->launched(CudaObserver::Kind::Kernel, name_of(function), stream);
     }
     const Result result = cuda::driver().launch_kernel(function, grid_x, grid_y, grid_z, block_x, block_y, block_z,
                                                        shared_bytes, stream, parameters, extra);
@@ -198,17 +207,17 @@ const char* error_string(Result result) {
 
 /// The stream of a call is the caller's from its start to its end. There is nothing to set and to restore,
 /// but a guard has to be something.
-AOTITorchError create_stream_guard(void* stream, std::int32_t device, void** guard) {
+AOTITorchError create_stream_guard(void* stream, std::int32_t device, CUDAStreamGuardOpaque** guard) {
   return guarded([&] {
     const CudaCall& call = cuda_call();
     if (stream != static_cast<void*>(call.stream) || device != call.device) {
       base::fail(ErrorCode::Unsupported, "the model wants to go on on another stream or device than the caller's");
     }
-    *guard = const_cast<CudaCall*>(&call);
+    *guard = reinterpret_cast<CUDAStreamGuardOpaque*>(const_cast<CudaCall*>(&call));
   });
 }
 
-AOTITorchError delete_stream_guard(void*) { return 0; }
+AOTITorchError delete_stream_guard(CUDAStreamGuardOpaque*) { return 0; }
 
 AOTITorchError current_stream(std::int32_t, void** stream) {
   return guarded([&] { *stream = cuda_call().stream; });

@@ -1,5 +1,6 @@
 #include "shim/imports.hpp"
 
+#include "shim/cuda_call.hpp"
 #include "shim/table.hpp"
 #include "system/dynamic_library.hpp"
 
@@ -17,7 +18,8 @@ std::vector<TableEntry> sorted_table() {
                             guard_functions(),   check_functions(),       linear_algebra_functions(),
                             order_functions(),   neural_functions(),      indexing_functions(),
                             view_functions(),    elementwise_functions(), pooling_functions(),
-                            runtime_functions(), weight_functions(),      openmp_functions()};
+                            runtime_functions(), weight_functions(),      openmp_functions(),
+                            cuda_runtime_functions(), cuda_stream_functions()};
   for (const auto family : families) table.insert(table.end(), family.begin(), family.end());
   std::sort(table.begin(), table.end(),
             [](const TableEntry& a, const TableEntry& b) { return a.name < b.name; });
@@ -30,6 +32,16 @@ void* find_in_table(std::string_view name) noexcept {
       std::lower_bound(table.begin(), table.end(), name,
                        [](const TableEntry& row, std::string_view key) { return row.name < key; });
   return found != table.end() && found->name == name ? found->address : nullptr;
+}
+
+/// Of libpenstock_cuda, which is opened for it.
+void* find_in_cuda_operators(std::string_view name) noexcept {
+  if (!name.starts_with("aoti_torch_cuda_")) return nullptr;
+  CudaOperators* const operators = cuda_operators();
+  if (operators == nullptr) return nullptr;
+  const std::span<const TableEntry> functions = operators->functions();
+  const auto found = std::ranges::find(functions, name, &TableEntry::name);
+  return found != functions.end() ? found->address : nullptr;
 }
 
 Import from_library(const system::DynamicLibrary& library, std::string_view name, std::string_view provider) {
@@ -56,16 +68,24 @@ Import resolve_import(std::string_view name, const ImportOptions& options) {
   if (void* address = find_in_table(name); address != nullptr) {
     return {.kind = ImportKind::Ours, .address = address};
   }
+  if (void* address = find_in_cuda_operators(name); address != nullptr) {
+    return {.kind = ImportKind::Ours, .address = address};
+  }
   // Other ways to start a team, which no model library has been seen to use, would go past the clamp.
   if (name.starts_with("GOMP_parallel") || name.starts_with("GOMP_teams")) {
     return {.kind = ImportKind::Missing, .provider = "Penstock"};
   }
   if (openmp) return from_library(system::libgomp(), name, "libgomp");
   if (name.starts_with("Sleef_")) return from_library(system::sleef(), name, "SLEEF");
+  // A function of CUDA's driver or runtime that no stock library has been seen to call.
+  const bool of_cuda = name.starts_with("cuda") || (name.starts_with("cu") && name.size() > 2 && name[2] < 'a');
+  if (of_cuda) return {.kind = ImportKind::Missing, .provider = "Penstock"};
   if (name.starts_with("aoti_")) return {.kind = ImportKind::Missing, .provider = "Penstock"};
   return {};
 }
 
-bool has_shim_function(std::string_view name) noexcept { return find_in_table(name) != nullptr; }
+bool has_shim_function(std::string_view name) noexcept {
+  return find_in_table(name) != nullptr || find_in_cuda_operators(name) != nullptr;
+}
 
 }  // namespace penstock::shim

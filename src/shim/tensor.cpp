@@ -69,8 +69,10 @@ TensorObjectPtr tensor_over(void* data, const tensor::Layout& layout, Device dev
   return tensor;
 }
 
-using MakeResult = TensorObjectPtr(DType dtype, std::span<const std::int64_t> sizes,
-                                   std::span<const std::int64_t> strides);
+TensorObjectPtr make_on(bool on_host, const tensor::Layout& layout) {
+  return on_host ? shim::make_result(layout.dtype, layout.sizes, layout.strides)
+                 : shim::make_cuda_result(layout.dtype, layout.sizes, layout.strides);
+}
 
 TensorObjectPtr view_of(const TensorObject& self, const tensor::Layout& layout) {
   if (self.storage == nullptr) fail(ErrorCode::InvalidArgument, "a view of an undefined tensor");
@@ -105,8 +107,10 @@ AOTITorchError penstock_empty_strided(std::int64_t ndim, const std::int64_t* siz
   return guarded([&] {
     shim::refuse_while_probing();
     const bool on_host = checked_device(device_type, device_index) == Device{};
-    auto* const make = on_host ? static_cast<MakeResult*>(&shim::make_result) : &shim::make_cuda_result;
-    *ret = make(checked_dtype(dtype), checked_span(sizes, ndim), checked_span(strides, ndim)).release();
+    *ret = make_on(on_host, {.dtype = checked_dtype(dtype),
+                             .sizes = checked_span(sizes, ndim),
+                             .strides = checked_span(strides, ndim)})
+               .release();
   });
 }
 
@@ -189,8 +193,8 @@ AOTITorchError penstock_clone(AtenTensorHandle self, AtenTensorHandle* ret) {
   return guarded([&] {
     const cpu::ResultLayout layout = cpu::like_layout(*self);
     const bool on_host = !shim::is_on_cuda(*self);
-    auto* const make = on_host ? static_cast<MakeResult*>(&shim::make_result) : &shim::make_cuda_result;
-    TensorObjectPtr made = make(self->dtype, layout.sizes, layout.strides);
+    TensorObjectPtr made =
+        make_on(on_host, {.dtype = self->dtype, .sizes = layout.sizes, .strides = layout.strides});
     if (on_host) {
       cpu::copy(*made, *self);
     } else {

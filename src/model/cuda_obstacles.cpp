@@ -1,0 +1,67 @@
+#include "model/cuda_obstacles.hpp"
+
+#include "cuda/driver.hpp"
+#include "shim/cuda_call.hpp"
+
+#include <fmt/format.h>
+
+#include <cstdlib>
+
+namespace penstock::model {
+namespace {
+
+struct Capability {
+  int major = 0;
+  int minor = 0;
+};
+
+std::vector<Capability> capabilities_here() {
+  const cuda::Driver& driver = cuda::driver();
+  std::vector<Capability> found;
+  int count = 0;
+  if (driver.device_get_count(&count) != cuda::kSuccess) return found;
+  for (int ordinal = 0; ordinal < count; ++ordinal) {
+    Capability capability;
+    cuda::DeviceNumber device = 0;
+    if (driver.device_get(&device, ordinal) != cuda::kSuccess) continue;
+    driver.device_get_attribute(&capability.major, cuda::kComputeCapabilityMajor, device);
+    driver.device_get_attribute(&capability.minor, cuda::kComputeCapabilityMinor, device);
+    found.push_back(capability);
+  }
+  return found;
+}
+
+}  // namespace
+
+int stated_capability(const ModelInfo& info) {
+  const auto stated = info.metadata.find("AOTI_COMPUTE_CAPABILITY");
+  return stated == info.metadata.end() ? 0 : std::atoi(stated->second.c_str());
+}
+
+bool runs_on(int wanted, int major, int minor) noexcept {
+  constexpr int kMajor = 10;
+  return wanted <= 0 || (wanted / kMajor == major && wanted % kMajor <= minor);
+}
+
+std::vector<std::string> cuda_obstacles(const ModelInfo& info, bool has_portable_kernels) {
+  std::vector<std::string> obstacles;
+  if (info.device != DeviceType::Cuda) return obstacles;
+  if (shim::cuda_operators() == nullptr) obstacles.push_back(shim::cuda_operators_missing());
+  if (!cuda::has_driver()) {
+    obstacles.push_back("needs a CUDA device; " + cuda::opened_driver().problem);
+    return obstacles;
+  }
+  const int wanted = stated_capability(info);
+  std::string here;
+  for (const Capability& capability : capabilities_here()) {
+    if (has_portable_kernels || runs_on(wanted, capability.major, capability.minor)) return obstacles;
+    here += fmt::format("{}{}.{}", here.empty() ? "" : ", ", capability.major, capability.minor);
+  }
+  obstacles.push_back(
+      fmt::format("has kernels for GPUs of compute capability {}.{}, this machine's have {}; compile the package on "
+                  "such a GPU, or with inductor_configs={{'aot_inductor.emit_multi_arch_kernel': True}}",
+                  wanted / 10, wanted % 10, here));
+  return obstacles;
+}
+
+}  // namespace penstock::model
