@@ -160,7 +160,7 @@ Report measure(const BenchCommand& command) {
   sessions[0].run_borrowed(views);
   report.first_run_ns = now_ns() - first_begin;
   report.samples = run_sessions(sessions, views, command);
-  for (const Session& session : sessions) report.arena_bytes += session.arena_bytes();
+  for (const Session& session : sessions) report.arena_bytes += session.memory().held_bytes;
   return report;
 }
 

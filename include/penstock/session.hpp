@@ -2,14 +2,30 @@
 
 #include <penstock/export.hpp>
 #include <penstock/model.hpp>
+#include <penstock/stream.hpp>
 #include <penstock/tensor.hpp>
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
 namespace penstock {
+
+/// What is done with inputs of a CUDA model that lie in host memory which the device cannot read. Memory that
+/// it can read (pinned, mapped, managed) is an input like any other.
+enum class HostInputs {
+  Refuse,  ///< They are an error: a copy that nobody asked for costs more than many a model.
+  Copy,    ///< They are copied to the device, on the run's stream. The host waits for the copy.
+};
+
+/// How CUDA libraries may round. The defaults are PyTorch's.
+struct CudaNumerics {
+  bool tf32_matmul = false;            ///< float32 matrix products may be computed in TF32.
+  bool tf32_convolution = true;        ///< float32 convolutions may.
+  bool reduced_precision_sums = true;  ///< 16-bit products may add up partial sums in 16 bits.
+};
 
 /// How a session runs.
 struct SessionOptions {
@@ -18,6 +34,20 @@ struct SessionOptions {
   /// that divides its work among a fixed number of threads (max-autotune's matrix products) always gets
   /// that number.
   int threads = 0;
+  HostInputs host_inputs = HostInputs::Refuse;
+  CudaNumerics numerics = {};
+};
+
+/// Memory of a session. Bytes of the device on CUDA, of the host on the CPU.
+struct SessionMemory {
+  std::uint64_t held_bytes = 0;  ///< For runs to come, those in use included.
+  std::uint64_t peak_bytes = 0;  ///< The most that were in use at once.
+};
+
+/// What a session on CUDA has waited for, over all its runs: docs/streams.md says when.
+struct StreamWaits {
+  std::uint64_t stream_changes = 0;  ///< A lane went on on another stream than before: one wait each.
+  std::uint64_t fences = 0;          ///< Events around runs for callers on a default stream: two a run.
 };
 
 /// What one run may be told.
@@ -32,6 +62,9 @@ struct RunOptions {
 struct PrepareOptions {
   /// Sizes of each input, in call order. Empty: what the declared minimum sizes are.
   std::vector<std::vector<std::int64_t>> shapes = {};
+  /// CUDA: a stream of the execution resource (device or partition) that is made ready. Nothing: the default
+  /// stream.
+  std::optional<StreamView> stream = {};
 };
 
 /// The mutable state of running one model: memory, prepared operators, thread count.
@@ -46,9 +79,26 @@ class PENSTOCK_API Session {
   Session(Session&&) noexcept;
   Session& operator=(Session&&) noexcept;
 
+  /// Puts one inference on a CUDA stream and returns. All of it goes to that stream; a default stream is kept
+  /// to by two events. The outputs are in memory of the device, safe to keep, and ready once the stream has got
+  /// there: what reads them goes on the same stream, or waits for it. They are given back to the session's
+  /// memory with the last copy of the `Tensor`, in the order of the stream that made them: work on other
+  /// streams that still reads one must be done by then. Inputs must stay as they are until the run is done.
+  /// Stream-ordered; a model that needs a value on the host (sizes that depend on data, `item`) waits for the
+  /// stream. Thread: one caller at a time.
+  /// Errors: as `run`; InvalidArgument for a stream of another device, a destroyed one, a model on the CPU;
+  /// Unsupported for a stream that is being captured, whose capture goes on as it was; Cuda.
+  std::vector<Tensor> enqueue(std::span<const TensorView> inputs, StreamView stream,
+                              const RunOptions& options = {});
+
+  /// As `enqueue`, without a heap allocation: the views are valid until the next call on this session.
+  /// Stream-ordered. Errors: as `enqueue`.
+  std::span<const TensorView> enqueue_borrowed(std::span<const TensorView> inputs, StreamView stream);
+
   /// Runs once and gives the outputs, which are safe to keep. An output that is an input, or a view
   /// of one, shares the caller's memory; one that is a weight shares the model's, which must not be
-  /// written to. Blocking (CPU: the calling thread and up to `threads() - 1` others).
+  /// written to. Blocking (CPU: the calling thread and up to `threads() - 1` others;
+  /// CUDA: `enqueue` on the legacy default stream, so in the current context's resource, and a wait).
   /// Errors: InvalidArgument names the input, what was given and what is accepted, before anything
   /// runs; OutOfMemory; Internal with the library's own words where the model itself stopped. The
   /// session stays usable after every error; an input that the model changes in place may have been.
@@ -58,7 +108,8 @@ class PENSTOCK_API Session {
   /// Blocking. Errors: as `run`.
   std::span<const TensorView> run_borrowed(std::span<const TensorView> inputs);
 
-  /// Runs once on zeros of these sizes, so that a later run of the same sizes prepares nothing.
+  /// Runs once on zeros of these sizes, so that a later run of the same sizes prepares nothing: on CUDA, in the
+  /// execution resource of the stream.
   /// Blocking. Errors: InvalidArgument for shapes that the model does not accept.
   void prepare(const PrepareOptions& options = {});
 
@@ -68,8 +119,15 @@ class PENSTOCK_API Session {
   /// The model. Host-only. Lifetime: the session. Errors: none.
   [[nodiscard]] const Model& model() const noexcept;
 
-  /// Bytes that the session holds for runs to come, ones in use included. Host-only. Errors: none.
-  [[nodiscard]] std::uint64_t arena_bytes() const noexcept;
+  /// Memory held for runs. Host-only. Errors: none.
+  [[nodiscard]] SessionMemory memory() const noexcept;
+
+  /// Gives back what no run and no output uses; the next run gets it anew. Blocking on CUDA: the driver waits
+  /// for work of the device. Errors: none.
+  void release_memory() noexcept;
+
+  /// Waits so far; zeros on the CPU. Host-only. Errors: none.
+  [[nodiscard]] StreamWaits stream_waits() const noexcept;
 
  private:
   struct Impl;

@@ -2,6 +2,7 @@
 
 #include "base/fail.hpp"
 #include "base/log.hpp"
+#include "cuda/device_memory.hpp"
 #include "cuda/driver.hpp"
 #include "model/cuda_obstacles.hpp"
 
@@ -10,33 +11,6 @@
 
 namespace penstock::model {
 namespace {
-
-class DeviceMemory final : public tensor::MemorySource {
- public:
-  explicit DeviceMemory(std::shared_ptr<const cuda::PrimaryContext> context) : context_(std::move(context)) {}
-
-  void* take(std::size_t bytes) noexcept override {
-    try {
-      const cuda::ContextScope scope(*context_);
-      cuda::DevicePointer pointer = 0;
-      if (cuda::driver().mem_alloc(&pointer, bytes) != cuda::kSuccess) return nullptr;
-      return reinterpret_cast<void*>(pointer);
-    } catch (const Error&) {
-      return nullptr;
-    }
-  }
-
-  void give(void* data) noexcept override {
-    cuda::release(*context_, "cuMemFree", "memory of a session", [&](const cuda::Driver& driver) {
-      return driver.mem_free(reinterpret_cast<cuda::DevicePointer>(data));
-    });
-  }
-
-  [[nodiscard]] Device device() const noexcept override { return {DeviceType::Cuda, context_->device()}; }
-
- private:
-  std::shared_ptr<const cuda::PrimaryContext> context_;
-};
 
 bool is_kernel_file(std::string_view entry) { return entry.ends_with(".cubin") || entry.ends_with(".fatbin"); }
 
@@ -69,16 +43,12 @@ void load_functions(const cuda::Driver& driver, cuda::ModuleHandle module, const
 
 }  // namespace
 
-std::shared_ptr<tensor::MemorySource> device_memory(std::shared_ptr<const cuda::PrimaryContext> context) {
-  return std::make_shared<DeviceMemory>(std::move(context));
-}
-
 CudaModel::CudaModel(int device, const package::Archive& archive, const package::ModelFiles& files,
                      std::string what)
     : what_(std::move(what)),
       context_(cuda::primary_context(device)),
       operators_(require_operators(what_)),
-      pool_(std::make_unique<tensor::MemoryPool>(device_memory(context_))) {
+      pool_(std::make_unique<tensor::MemoryPool>(cuda::device_memory(context_))) {
   check_capability(files);
   const cuda::ContextScope scope(*context_);
   const std::vector<std::string_view> functions(files.info.needs.shim_functions.begin(),

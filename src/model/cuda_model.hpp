@@ -13,9 +13,6 @@
 
 namespace penstock::model {
 
-/// Memory of a device for pools. Thread: thread-safe.
-std::shared_ptr<tensor::MemorySource> device_memory(std::shared_ptr<const cuda::PrimaryContext> context);
-
 /// What a model has on its device besides weights: the context, the package's kernels, the stream that loads
 /// run on. Thread: thread-safe, but for `load_call`, which one load uses at a time.
 class CudaModel final : public shim::CudaCode {

@@ -72,6 +72,10 @@ class InputRules {
   /// Errors: InvalidArgument names the input, what was given, and what is accepted.
   Latitude check(std::span<const TensorView> inputs) const;
 
+  [[nodiscard]] std::size_t input_count() const noexcept { return rules_.size(); }
+  /// Where an input must be.
+  [[nodiscard]] Device device_of(std::size_t input) const noexcept { return rules_[input].device; }
+
   /// All bytes that a model may touch of an input that passed, which may be more than the input has.
   /// Errors: InvalidArgument where no memory could hold them.
   [[nodiscard]] Reach reach(std::size_t input, const TensorView& view, const Latitude& latitude) const;

@@ -56,6 +56,9 @@ class alignas(64) VersionUse {
     return *held_;
   }
 
+  /// The version of the run that is on, to be held beyond it.
+  [[nodiscard]] const std::shared_ptr<Container>& held() const noexcept { return held_; }
+
   /// Ends it. The version goes where it is not the current one any more and nobody else holds it.
   void end() noexcept {
     system::RunBarrier::set(is_running_, false, one_sided_);

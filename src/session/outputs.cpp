@@ -29,10 +29,10 @@ bool overlap(const TensorView& a, const TensorView& b) {
   return std::less<>{}(first.begin, second.end) && std::less<>{}(second.begin, first.end);
 }
 
-void check_target(const TensorView& target, std::size_t index, const std::string& what) {
-  if (target.device() != Device{}) {
-    base::fail(ErrorCode::InvalidArgument, "{}: the view for out{} is on {}, the model on the CPU", what,
-               index, to_string(target.device()));
+void check_target(const TensorView& target, Device device, std::size_t index, const std::string& what) {
+  if (target.device() != device) {
+    base::fail(ErrorCode::InvalidArgument, "{}: the view for out{} is on {}, the model on {}", what, index,
+               to_string(target.device()), to_string(device));
   }
   const Bytes bytes = bytes_of(target);
   if (bytes.begin == nullptr && target.numel() != 0) {
@@ -51,6 +51,12 @@ void check_target(const TensorView& target, std::size_t index, const std::string
   }
 }
 
+void require_same(const TensorView& result, const TensorView& target, std::size_t index, const std::string& what) {
+  if (result.dtype() == target.dtype() && std::ranges::equal(result.sizes(), target.sizes())) return;
+  base::fail(ErrorCode::InvalidArgument, "{}: out{} is {}, the view for it {}", what, index, to_string(result),
+             to_string(target));
+}
+
 }  // namespace
 
 void show(const tensor::TensorObject& result, TensorView& view, const std::string& what) {
@@ -64,28 +70,37 @@ void show(const tensor::TensorObject& result, TensorView& view, const std::strin
   TensorViewAccess::set(view, result);
 }
 
-Tensor keep(tensor::TensorObjectPtr result, const TensorView& view,
-            const std::shared_ptr<Model::Impl>& model) {
+Tensor keep(tensor::TensorObjectPtr result, const TensorView& view, const WeightOwner& owner) {
   struct Holder {
+    // The tensor goes first, then the version that its memory is of, then the library.
+    WeightOwner owner;
     tensor::TensorObjectPtr tensor;
-    std::shared_ptr<Model::Impl> model;
   };
   const bool is_weight = result->storage->of_model;
   auto holder = std::make_shared<Holder>();
   holder->tensor = std::move(result);
-  if (is_weight) holder->model = model;
+  if (is_weight) holder->owner = owner;
   return Tensor::adopt(view, std::move(holder));
 }
 
-void check_targets(std::span<const TensorView> targets, std::span<const TensorView> inputs, std::size_t count,
-                   const std::string& what) {
+std::vector<Tensor> tensors_over(std::span<const TensorView> views) {
+  // The memory is the caller's: there is nothing to keep alive, but a tensor has an owner.
+  static const auto nobody = std::make_shared<char>();
+  std::vector<Tensor> tensors;
+  tensors.reserve(views.size());
+  for (const TensorView& view : views) tensors.push_back(Tensor::adopt(view, nobody));
+  return tensors;
+}
+
+void check_targets(std::span<const TensorView> targets, std::span<const TensorView> inputs,
+                   const OutputPlace& place, const std::string& what) {
   if (targets.empty()) return;
-  if (targets.size() != count) {
-    base::fail(ErrorCode::InvalidArgument, "{} has {} outputs, views for {} were given", what, count,
+  if (targets.size() != place.count) {
+    base::fail(ErrorCode::InvalidArgument, "{} has {} outputs, views for {} were given", what, place.count,
                targets.size());
   }
   for (std::size_t i = 0; i < targets.size(); ++i) {
-    check_target(targets[i], i, what);
+    check_target(targets[i], place.device, i, what);
     for (std::size_t k = 0; k < inputs.size(); ++k) {
       if (overlap(targets[i], inputs[k])) {
         base::fail(ErrorCode::InvalidArgument, "{}: the view for out{} overlaps input arg{}", what, i, k);
@@ -101,18 +116,28 @@ void check_targets(std::span<const TensorView> targets, std::span<const TensorVi
 
 void copy_to_targets(std::span<const TensorView> results, std::span<const TensorView> targets,
                      const std::string& what) {
-  for (std::size_t i = 0; i < results.size(); ++i) {
-    const TensorView& result = results[i];
-    const TensorView& target = targets[i];
-    if (result.dtype() != target.dtype() || !std::ranges::equal(result.sizes(), target.sizes())) {
-      base::fail(ErrorCode::InvalidArgument, "{}: out{} is {}, the view for it {}", what, i,
-                 to_string(result), to_string(target));
-    }
-  }
+  for (std::size_t i = 0; i < results.size(); ++i) require_same(results[i], targets[i], i, what);
   for (std::size_t i = 0; i < results.size(); ++i) {
     if (results[i].numel() == 0) continue;
     tensor::copy_strided(targets[i].data(), targets[i].strides(), results[i].data(), results[i].strides(),
                          results[i].sizes(), element_bytes(results[i].dtype()));
+  }
+}
+
+void copy_on_device(const shim::CudaCall& call, std::span<const AtenTensorHandle> results,
+                    std::span<const TensorView> targets, const std::string& what) {
+  for (std::size_t i = 0; i < targets.size(); ++i) {
+    TensorView result;
+    show(*results[i], result, what);
+    require_same(result, targets[i], i, what);
+  }
+  for (std::size_t i = 0; i < targets.size(); ++i) {
+    const TensorView& target = targets[i];
+    const tensor::StorageReference storage(
+        tensor::borrow_storage(target.data(), target.storage_bytes(), target.device()));
+    const tensor::TensorObjectPtr to(tensor::make_tensor(
+        storage.get(), {.dtype = target.dtype(), .sizes = target.sizes(), .strides = target.strides()}));
+    call.operators->copy(call, *to, *results[i]);
   }
 }
 

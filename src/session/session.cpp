@@ -1,13 +1,9 @@
-#include <penstock/session.hpp>
+#include "session/session_impl.hpp"
 
 #include "base/fail.hpp"
-#include "cpu/op_state.hpp"
-#include "model/model_impl.hpp"
 #include "session/outputs.hpp"
-#include "session/staging.hpp"
 #include "shim/context.hpp"
 #include "system/machine.hpp"
-#include "tensor/memory_pool.hpp"
 
 #include <algorithm>
 #include <array>
@@ -48,132 +44,166 @@ tensor::TensorObjectPtr input_handle(const model::InputRules& rules, std::size_t
 
 }  // namespace
 
-struct Session::Impl {
-  Impl(Model given, const SessionOptions& options)
-      : model(std::move(given)), threads(thread_bound(model, options)), version(model.impl()->versions) {
-    inputs.resize(model.impl()->input_count);
-    outputs.resize(model.impl()->output_count);
-    results.resize(model.impl()->output_count);
+Session::Impl::Impl(Model given, const SessionOptions& options)
+    : model(std::move(given)), threads(thread_bound(model, options)), version(model.impl()->versions) {
+  inputs.resize(model.impl()->input_count);
+  outputs.resize(model.impl()->output_count);
+  results.resize(model.impl()->output_count);
+  if (model.impl()->cuda != nullptr) cuda = std::make_unique<session::CudaSession>(model.impl()->cuda, options);
+}
+
+Session::Impl::~Impl() { drop_results(); }
+
+void Session::Impl::drop_results() noexcept {
+  for (AtenTensorHandle& output : outputs) tensor::free_tensor(std::exchange(output, nullptr));
+  version_of_outputs.reset();
+}
+
+void Session::Impl::execute(std::span<const TensorView> given) {
+  drop_results();
+  run_model(given, model.impl()->rules.check(given), nullptr);
+}
+
+cuda::StreamHandle Session::Impl::execute_on(const StreamRequest& request, std::span<const TensorView> given) {
+  const Model::Impl& loaded = *model.impl();
+  drop_results();
+  const session::PlacedInputs placed = cuda->place(given, loaded.rules, request.host_inputs);
+  const model::Latitude latitude = loaded.rules.check(placed.views);
+  session::LaneRun run(cuda->lanes(), request.stream);
+  run.call().numerics = cuda->numerics();
+  run_model(cuda->copy_inputs(run.call(), placed), latitude, &run.call());
+  cuda->drop_copies();
+  session::copy_on_device(run.call(), outputs, request.targets, loaded.what);
+  run.finish();
+  return run.stream();
+}
+
+void Session::Impl::run_model(std::span<const TensorView> given, const model::Latitude& latitude,
+                              shim::CudaCall* call) {
+  const Model::Impl& loaded = *model.impl();
+  if (!latitude.none()) {
+    if (staging == nullptr && is_on_cuda()) staging = std::make_unique<session::DeviceStaging>();
+    if (staging == nullptr) staging = std::make_unique<session::Staging>();
+    staging->use(call);
+    staging->begin(loaded.rules, given, latitude);
   }
-
-  ~Impl() { drop_results(); }
-  Impl(const Impl&) = delete;
-  Impl& operator=(const Impl&) = delete;
-
-  void drop_results() noexcept {
-    for (AtenTensorHandle& output : outputs) tensor::free_tensor(std::exchange(output, nullptr));
-  }
-
-  /// Checks, runs, and leaves the results in `outputs` and `results`.
-  void execute(std::span<const TensorView> given) {
-    const Model::Impl& loaded = *model.impl();
+  session::Staging* const staged = latitude.none() ? nullptr : staging.get();
+  shim::CallContext context;
+  if (staged != nullptr) context.margin = staged->margin();
+  context.pool = &pool;
+  context.cuda = call;
+  context.operators = &operators;
+  context.threads = threads;
+  context.exact_threads = loaded.exact_threads;
+  make_inputs(loaded.rules, given, staged);
+  const model::VersionScope run(version);
+  const shim::ContextScope scope(context);
+  if (!run.container().run(inputs, outputs)) {
+    // A run that fails in its checks has left the inputs, one that fails later may have made outputs.
+    for (AtenTensorHandle& input : inputs) tensor::free_tensor(std::exchange(input, nullptr));
     drop_results();
-    const model::Latitude latitude = loaded.rules.check(given);
-    if (!latitude.none()) {
-      if (staging == nullptr) staging = std::make_unique<session::Staging>();
-      staging->begin(loaded.rules, given, latitude);
-    }
-    session::Staging* const staged = latitude.none() ? nullptr : staging.get();
-    shim::CallContext context;
-    if (staged != nullptr) context.margin = staged->margin();
-    context.pool = &pool;
-    context.operators = &operators;
-    context.threads = threads;
-    context.exact_threads = loaded.exact_threads;
-    make_inputs(loaded.rules, given, staged);
-    const model::VersionScope run(version);
-    const shim::ContextScope scope(context);
-    if (!run.container().run(inputs, outputs)) {
-      // A run that fails in its checks has left the inputs, one that fails later may have made outputs.
-      for (AtenTensorHandle& input : inputs) tensor::free_tensor(std::exchange(input, nullptr));
-      drop_results();
-      throw run.container().error(context);
-    }
-    if (context.failure) {
-      drop_results();
-      throw run.container().error(context);
-    }
-    if (staged != nullptr) {
-      staged->finish(given);
-      for (AtenTensorHandle output : outputs) staged->give_back(*output, given);
-    }
-    for (std::size_t i = 0; i < outputs.size(); ++i) session::show(*outputs[i], results[i], loaded.what);
+    throw run.container().error(context);
   }
-
-  std::vector<Tensor> run(std::span<const TensorView> given, const RunOptions& options) {
-    const std::shared_ptr<Model::Impl>& loaded = model.impl();
-    session::check_targets(options.outputs, given, outputs.size(), loaded->what);
-    execute(given);
-    std::vector<Tensor> kept;
-    kept.reserve(outputs.size());
-    if (!options.outputs.empty()) {
-      session::copy_to_targets(results, options.outputs, loaded->what);
-      // The memory is the caller's: there is nothing to keep alive, but a tensor has an owner.
-      static const auto nobody = std::make_shared<char>();
-      for (const TensorView& target : options.outputs) kept.push_back(Tensor::adopt(target, nobody));
-      return kept;
-    }
-    for (std::size_t i = 0; i < outputs.size(); ++i) {
-      tensor::TensorObjectPtr output(std::exchange(outputs[i], nullptr));
-      kept.push_back(session::keep(std::move(output), results[i], loaded));
-    }
-    return kept;
+  if (context.failure) {
+    drop_results();
+    throw run.container().error(context);
   }
+  if (staged != nullptr) {
+    for (AtenTensorHandle output : outputs) staged->give_back(*output, given);
+    staged->finish(given);
+  }
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    session::show(*outputs[i], results[i], loaded.what);
+    if (outputs[i]->storage->of_model && version_of_outputs == nullptr) version_of_outputs = version.held();
+  }
+}
 
-  void prepare(const PrepareOptions& options) {
-    const std::span<const TensorSpec> specs = model.inputs();
-    if (!options.shapes.empty() && options.shapes.size() != specs.size()) {
-      base::fail(ErrorCode::InvalidArgument, "{} takes {} inputs, {} shapes were given", model.impl()->what,
-                 specs.size(), options.shapes.size());
-    }
-    std::vector<std::vector<std::int64_t>> shapes = options.shapes;
-    if (shapes.empty()) shapes = model.impl()->rules.smallest_sizes();
-    std::vector<Tensor> zeros;
-    std::vector<TensorView> views;
-    for (std::size_t i = 0; i < specs.size(); ++i) {
-      const TensorView row_major(nullptr, specs[i].dtype, shapes[i]);
-      std::vector<std::int64_t> strides(row_major.strides().begin(), row_major.strides().end());
-      if (shapes[i].size() == specs[i].dims.size())
-        model.impl()->rules.compiled_strides(i, row_major, strides);
-      // Strides may leave gaps: the memory is as long as they reach.
-      const TensorView wanted(nullptr, specs[i].dtype, shapes[i], strides, 0);
-      zeros.push_back(Tensor::empty(DType::UInt8, {static_cast<std::int64_t>(wanted.storage_bytes())}));
-      void* const data = zeros.back().view().data();
-      if (wanted.storage_bytes() != 0) std::memset(data, 0, wanted.storage_bytes());
-      views.emplace_back(data, specs[i].dtype, shapes[i], strides, 0);
-    }
+std::vector<Tensor> Session::Impl::keep_results() {
+  std::vector<Tensor> kept;
+  kept.reserve(outputs.size());
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    tensor::TensorObjectPtr output(std::exchange(outputs[i], nullptr));
+    kept.push_back(session::keep(std::move(output), results[i], {model.impl(), version_of_outputs}));
+  }
+  return kept;
+}
+
+std::vector<Tensor> Session::Impl::run(std::span<const TensorView> given, const RunOptions& options) {
+  const std::string& what = model.impl()->what;
+  session::check_targets(options.outputs, given, {outputs.size(), model.device()}, what);
+  if (is_on_cuda()) {
+    session::wait_for(execute_on({.targets = options.outputs, .host_inputs = cuda->host_inputs()}, given), what);
+    return options.outputs.empty() ? keep_results() : session::tensors_over(options.outputs);
+  }
+  execute(given);
+  if (options.outputs.empty()) return keep_results();
+  session::copy_to_targets(results, options.outputs, what);
+  return session::tensors_over(options.outputs);
+}
+
+std::vector<Tensor> Session::Impl::enqueue(std::span<const TensorView> given, cuda::StreamHandle stream,
+                                           const RunOptions& options) {
+  require_cuda();
+  session::check_targets(options.outputs, given, {outputs.size(), model.device()}, model.impl()->what);
+  execute_on({.stream = stream, .targets = options.outputs, .host_inputs = cuda->host_inputs()}, given);
+  return options.outputs.empty() ? keep_results() : session::tensors_over(options.outputs);
+}
+
+void Session::Impl::require_cuda() const {
+  if (is_on_cuda()) return;
+  base::fail(ErrorCode::InvalidArgument, "{} is on the CPU, which has no streams; take Session::run",
+             model.impl()->what);
+}
+
+void Session::Impl::prepare(const PrepareOptions& options) {
+  const std::span<const TensorSpec> specs = model.inputs();
+  if (!options.shapes.empty() && options.shapes.size() != specs.size()) {
+    base::fail(ErrorCode::InvalidArgument, "{} takes {} inputs, {} shapes were given", model.impl()->what,
+               specs.size(), options.shapes.size());
+  }
+  std::vector<std::vector<std::int64_t>> shapes = options.shapes;
+  if (shapes.empty()) shapes = model.impl()->rules.smallest_sizes();
+  std::vector<Tensor> zeros;
+  std::vector<TensorView> views;
+  for (std::size_t i = 0; i < specs.size(); ++i) {
+    const TensorView row_major(nullptr, specs[i].dtype, shapes[i]);
+    std::vector<std::int64_t> strides(row_major.strides().begin(), row_major.strides().end());
+    if (shapes[i].size() == specs[i].dims.size())
+      model.impl()->rules.compiled_strides(i, row_major, strides);
+    // Strides may leave gaps: the memory is as long as they reach.
+    const TensorView wanted(nullptr, specs[i].dtype, shapes[i], strides, 0);
+    zeros.push_back(Tensor::empty(DType::UInt8, {static_cast<std::int64_t>(wanted.storage_bytes())}));
+    void* const data = zeros.back().view().data();
+    if (wanted.storage_bytes() != 0) std::memset(data, 0, wanted.storage_bytes());
+    views.emplace_back(data, specs[i].dtype, shapes[i], strides, 0);
+  }
+  if (!is_on_cuda()) {
     execute(views);
-    drop_results();
+  } else {
+    void* const stream = options.stream ? options.stream->handle() : nullptr;
+    const StreamRequest request{.stream = static_cast<cuda::StreamHandle>(stream), .host_inputs = HostInputs::Copy};
+    session::wait_for(execute_on(request, views), model.impl()->what);
   }
+  drop_results();
+}
 
-  void make_inputs(const model::InputRules& rules, std::span<const TensorView> given,
-                   const session::Staging* staged) {
-    std::size_t made = 0;
-    try {
-      for (; made < given.size(); ++made) {
-        const TensorView& view = given[made];
-        tensor::Storage* const storage =
-            staged != nullptr ? staged->storage(made, view)
-                              : tensor::borrow_storage(view.data(), view.storage_bytes(), view.device());
-        inputs[made] = input_handle(rules, made, view, storage).release();
-      }
-    } catch (...) {
-      while (made-- > 0) tensor::free_tensor(std::exchange(inputs[made], nullptr));
-      throw;
+
+void Session::Impl::make_inputs(const model::InputRules& rules, std::span<const TensorView> given,
+                                const session::Staging* staged) {
+  std::size_t made = 0;
+  try {
+    for (; made < given.size(); ++made) {
+      const TensorView& view = given[made];
+      tensor::Storage* const storage =
+          staged != nullptr ? staged->storage(made, view)
+                            : tensor::borrow_storage(view.data(), view.storage_bytes(), view.device());
+      inputs[made] = input_handle(rules, made, view, storage).release();
     }
+  } catch (...) {
+    while (made-- > 0) tensor::free_tensor(std::exchange(inputs[made], nullptr));
+    throw;
   }
-
-  Model model;
-  int threads;
-  model::VersionUse version;
-  tensor::MemoryPool pool;
-  cpu::OpState operators;
-  /// Made when first needed.
-  std::unique_ptr<session::Staging> staging;
-  std::vector<AtenTensorHandle> inputs;
-  std::vector<AtenTensorHandle> outputs;
-  std::vector<TensorView> results;
-};
+}
 
 Session::Session(Model model, const SessionOptions& options)
     : impl_(base::report_out_of_memory("a session",
@@ -187,9 +217,31 @@ std::vector<Tensor> Session::run(std::span<const TensorView> inputs, const RunOp
   return base::report_out_of_memory(impl_->model.impl()->what, [&] { return impl_->run(inputs, options); });
 }
 
+std::vector<Tensor> Session::enqueue(std::span<const TensorView> inputs, StreamView stream,
+                                     const RunOptions& options) {
+  return base::report_out_of_memory(impl_->model.impl()->what, [&] {
+    return impl_->enqueue(inputs, static_cast<cuda::StreamHandle>(stream.handle()), options);
+  });
+}
+
+std::span<const TensorView> Session::enqueue_borrowed(std::span<const TensorView> inputs, StreamView stream) {
+  return base::report_out_of_memory(impl_->model.impl()->what, [&]() -> std::span<const TensorView> {
+    impl_->require_cuda();
+    impl_->execute_on({.stream = static_cast<cuda::StreamHandle>(stream.handle()),
+                       .host_inputs = impl_->cuda->host_inputs()},
+                      inputs);
+    return impl_->results;
+  });
+}
+
 std::span<const TensorView> Session::run_borrowed(std::span<const TensorView> inputs) {
   return base::report_out_of_memory(impl_->model.impl()->what, [&]() -> std::span<const TensorView> {
-    impl_->execute(inputs);
+    if (!impl_->is_on_cuda()) {
+      impl_->execute(inputs);
+    } else {
+      session::wait_for(impl_->execute_on({.host_inputs = impl_->cuda->host_inputs()}, inputs),
+                        impl_->model.impl()->what);
+    }
     return impl_->results;
   });
 }
@@ -202,8 +254,19 @@ int Session::threads() const noexcept { return impl_->threads; }
 
 const Model& Session::model() const noexcept { return impl_->model; }
 
-std::uint64_t Session::arena_bytes() const noexcept {
-  return impl_->pool.held_bytes() + (impl_->staging != nullptr ? impl_->staging->held_bytes() : 0);
+SessionMemory Session::memory() const noexcept {
+  if (impl_->is_on_cuda()) return impl_->cuda->memory();
+  const std::uint64_t staged = impl_->staging != nullptr ? impl_->staging->held_bytes() : 0;
+  return {.held_bytes = impl_->pool.held_bytes() + staged, .peak_bytes = impl_->pool.peak_bytes() + staged};
+}
+
+void Session::release_memory() noexcept {
+  impl_->pool.release_unused();
+  if (impl_->is_on_cuda()) impl_->cuda->lanes().release_unused();
+}
+
+StreamWaits Session::stream_waits() const noexcept {
+  return impl_->is_on_cuda() ? impl_->cuda->lanes().waits : StreamWaits{};
 }
 
 }  // namespace penstock

@@ -5,7 +5,11 @@
 #include "tensor/layout.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
+#include <exception>
+#include <new>
+#include <utility>
 
 namespace penstock::session {
 namespace {
@@ -22,25 +26,37 @@ std::size_t bytes_of(const TensorView& view) {
 
 }  // namespace
 
-void Staging::Copy::lay_out(const model::Reach& wanted, std::size_t input_bytes) {
+void Staging::make_room(Copy& copy, std::size_t bytes) {
+  if (bytes <= copy.capacity) return;
+  copy.memory.reset();
+  copy.capacity = 0;
+  // Zeros from calloc cost nothing where nobody touches them, and a reach may be long.
+  void* const memory = std::calloc(bytes, 1);
+  if (memory == nullptr) base::fail(ErrorCode::OutOfMemory, "cannot allocate {} bytes", bytes);
+  copy.memory = std::shared_ptr<void>(memory, &std::free);
+  copy.capacity = bytes;
+}
+
+void Staging::fill(const Copy& copy, const TensorView& input) {
+  std::memcpy(copy.data, input.data(), copy.bytes);
+}
+
+void Staging::lay_out(Copy& copy, std::size_t input_bytes) {
+  const model::Reach& wanted = copy.reach;
   const auto behind =
       base::checked_add<std::uint64_t>(std::max(wanted.from_first, input_bytes), 2 * kAlignment);
   const auto room = behind ? base::checked_add<std::uint64_t>(*behind, wanted.before) : std::nullopt;
-  if (room && *room > capacity) {
-    memory.reset();
-    capacity = 0;
-    // Zeros from calloc cost nothing where nobody touches them, and a reach may be long.
-    memory.reset(std::calloc(*room, 1));
-    if (memory != nullptr) capacity = *room;
-  }
-  if (!room || memory == nullptr) {
+  try {
+    if (!room) throw std::bad_alloc();
+    make_room(copy, *room);
+  } catch (const std::exception&) {
     base::fail(ErrorCode::OutOfMemory,
                "cannot allocate {} bytes for an input and {} bytes before it, which the model may touch",
                wanted.from_first, wanted.before);
   }
-  const auto address = reinterpret_cast<std::uintptr_t>(memory.get()) + wanted.before;
-  data = static_cast<std::byte*>(memory.get()) + wanted.before + (kAlignment - address % kAlignment);
-  bytes = input_bytes;
+  const auto address = reinterpret_cast<std::uintptr_t>(copy.memory.get()) + wanted.before;
+  copy.data = static_cast<std::byte*>(copy.memory.get()) + wanted.before + (kAlignment - address % kAlignment);
+  copy.bytes = input_bytes;
 }
 
 void Staging::begin(const model::InputRules& rules, std::span<const TensorView> inputs,
@@ -56,8 +72,8 @@ void Staging::begin(const model::InputRules& rules, std::span<const TensorView> 
     copy.reach = reach;
     copy.same_as = first_of(inputs, i);
     if (copy.same_as != i) continue;
-    copy.lay_out(reach, bytes_of(inputs[i]));
-    if (copy.bytes != 0) std::memcpy(copy.data, inputs[i].data(), copy.bytes);
+    lay_out(copy, bytes_of(inputs[i]));
+    if (copy.bytes != 0) fill(copy, inputs[i]);
   }
 }
 
@@ -101,7 +117,7 @@ void Staging::give_back(tensor::TensorObject& output, std::span<const TensorView
   }
 }
 
-void Staging::finish(std::span<const TensorView> inputs) noexcept {
+void Staging::finish(std::span<const TensorView> inputs) {
   // All are looked at before any is written to, as inputs may share memory. Only what was changed is written:
   // inputs are often constants, in memory that cannot be written to.
   for (std::size_t i = 0; i < copies_.size(); ++i) {

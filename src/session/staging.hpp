@@ -2,13 +2,13 @@
 
 #include "model/input_rules.hpp"
 #include "shim/context.hpp"
+#include "shim/cuda_call.hpp"
 #include "tensor/storage.hpp"
 #include "tensor/tensor_object.hpp"
 
 #include <penstock/tensor.hpp>
 
 #include <cstddef>
-#include <cstdlib>
 #include <memory>
 #include <span>
 #include <vector>
@@ -21,10 +21,18 @@ namespace penstock::session {
 /// docs/design/0006-input-checks.md says when and why.
 class Staging {
  public:
+  Staging() = default;
+  virtual ~Staging() = default;
+  Staging(const Staging&) = delete;
+  Staging& operator=(const Staging&) = delete;
+
   /// Starts a run. Stages those inputs whose reach is more than they have.
   /// Errors: OutOfMemory, InvalidArgument where no memory could hold what the model may touch.
   void begin(const model::InputRules& rules, std::span<const TensorView> inputs,
              const model::Latitude& latitude);
+
+  /// The CUDA part of the run that begins next; it lives until `finish`. Null on the CPU.
+  virtual void use(const shim::CudaCall*) noexcept {}
 
   /// The room that results of this run need.
   [[nodiscard]] shim::ResultMargin margin() const noexcept { return margin_; }
@@ -37,13 +45,14 @@ class Staging {
   void give_back(tensor::TensorObject& output, std::span<const TensorView> inputs) const;
 
   /// Ends a run that succeeded: writes to the inputs what the model changed of their copies.
-  void finish(std::span<const TensorView> inputs) noexcept;
+  /// Errors: none on the CPU; Cuda.
+  virtual void finish(std::span<const TensorView> inputs);
 
   [[nodiscard]] std::uint64_t held_bytes() const noexcept;
 
- private:
+ protected:
   struct Copy {
-    std::unique_ptr<void, decltype(&std::free)> memory{nullptr, &std::free};
+    std::shared_ptr<void> memory;
     std::size_t capacity = 0;   ///< Bytes of the memory.
     std::byte* data = nullptr;  ///< The first element, within the memory.
     std::size_t bytes = 0;      ///< Of the input itself, from its first element to its last.
@@ -52,13 +61,34 @@ class Staging {
     bool used = false;          ///< In this run.
     bool changed = false;       ///< By this run.
 
-    void lay_out(const model::Reach& wanted, std::size_t input_bytes);
   };
 
+  /// Sees to it that a copy has `bytes` bytes of zeros or of what was there. Errors: OutOfMemory.
+  virtual void make_room(Copy& copy, std::size_t bytes);
+  virtual void fill(const Copy& copy, const TensorView& input);
+
+  [[nodiscard]] std::vector<Copy>& copies() noexcept { return copies_; }
+
+ private:
+  void lay_out(Copy& copy, std::size_t input_bytes);
   [[nodiscard]] std::size_t first_of(std::span<const TensorView> inputs, std::size_t index) const;
 
   std::vector<Copy> copies_;
   shim::ResultMargin margin_;
+};
+
+/// Copies of inputs on a CUDA device, in memory of the run's lane. All elements are written back after the
+/// run, changed or not: finding out would take a wait.
+class DeviceStaging final : public Staging {
+ public:
+  void use(const shim::CudaCall* call) noexcept override { call_ = call; }
+  void finish(std::span<const TensorView> inputs) override;
+
+ private:
+  void make_room(Copy& copy, std::size_t bytes) override;
+  void fill(const Copy& copy, const TensorView& input) override;
+
+  const shim::CudaCall* call_ = nullptr;
 };
 
 }  // namespace penstock::session

@@ -5,20 +5,14 @@
 #include "tensor/allocator.hpp"
 #include "tensor/tensor_object.hpp"
 
+#include <penstock/session.hpp>
+
 #include <cstdint>
 #include <memory>
 #include <span>
 #include <string_view>
 
 namespace penstock::shim {
-
-/// How CUDA libraries may round. The defaults are PyTorch's.
-struct CudaNumerics {
-  bool tf32_matmul = false;      ///< float32 matrix products may use TF32.
-  bool tf32_convolution = true;  ///< float32 convolutions may.
-  bool reduced_precision_sums =
-      true;  ///< 16-bit products may add up in 16 bits where partial sums are split.
-};
 
 /// What the operators of one lane keep between runs: plans, algorithms, workspaces.
 /// Thread: one caller at a time.

@@ -157,11 +157,11 @@ TEST(SessionRunBorrowed, GivesViewsThatAreRightUntilTheNextRun) {
   const std::vector<TensorView> views = views_of(inputs);
   const std::span<const TensorView> first = session.run_borrowed(views);
   expect_same(first, views_of(recorded("mlp", "outputs")));
-  const std::uint64_t held = session.arena_bytes();
+  const std::uint64_t held = session.memory().held_bytes;
   void* const address = first[0].data();
   // What was lent is taken back first: the same memory serves every run.
   for (int i = 0; i < 5; ++i) EXPECT_EQ(session.run_borrowed(views)[0].data(), address);
-  EXPECT_EQ(session.arena_bytes(), held);
+  EXPECT_EQ(session.memory().held_bytes, held);
 }
 
 TEST(SessionRunBorrowed, IsRefusedLikeRun) {
@@ -193,13 +193,13 @@ TEST(Session, RefusesANegativeNumberOfThreads) {
 
 TEST(SessionArena, GivesBackToItsNextRunWhatWasReleased) {
   Session session(load_model("mlp"));
-  EXPECT_EQ(session.arena_bytes(), 0u);
+  EXPECT_EQ(session.memory().held_bytes, 0u);
   const std::vector<Tensor> inputs = recorded("mlp", "inputs");
   session.run(views_of(inputs));
-  const std::uint64_t held = session.arena_bytes();
+  const std::uint64_t held = session.memory().held_bytes;
   EXPECT_GT(held, 0u);
   for (int i = 0; i < 50; ++i) session.run(views_of(inputs));
-  EXPECT_EQ(session.arena_bytes(), held);
+  EXPECT_EQ(session.memory().held_bytes, held);
 }
 
 }  // namespace

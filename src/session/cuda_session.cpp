@@ -1,0 +1,97 @@
+#include "session/cuda_session.hpp"
+
+#include "base/fail.hpp"
+#include "cuda/driver.hpp"
+#include "tensor/layout.hpp"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+namespace penstock::session {
+namespace {
+
+cuda::DevicePointer address(const void* data) { return reinterpret_cast<cuda::DevicePointer>(data); }
+
+/// Where the device reads host memory of this address; null where it cannot.
+void* device_address(void* data, int device) {
+  unsigned memory_type = 0;
+  cuda::DevicePointer pointer = 0;
+  int ordinal = -1;
+  std::array<int, 3> attributes{cuda::kPointerMemoryType, cuda::kPointerDevicePointer,
+                                cuda::kPointerDeviceOrdinal};
+  std::array<void*, 3> values{&memory_type, &pointer, &ordinal};
+  const cuda::Result result =
+      cuda::driver().pointer_get_attributes(attributes.size(), attributes.data(), values.data(), address(data));
+  if (result != cuda::kSuccess || pointer == 0) return nullptr;
+  // Device memory that was said to be the host's is not the host's.
+  if (memory_type == cuda::kMemoryDevice && ordinal != device) return nullptr;
+  return reinterpret_cast<void*>(pointer);
+}
+
+std::size_t reached_bytes(const TensorView& view) {
+  const std::int64_t extent = tensor::checked_extent(view.sizes(), view.strides()).value_or(0);
+  return static_cast<std::size_t>(extent) * element_bytes(view.dtype());
+}
+
+TensorView on_device(const TensorView& view, void* data, Device device) {
+  return TensorView(data, view.dtype(), view.sizes(), view.strides(), view.storage_bytes(), device);
+}
+
+}  // namespace
+
+CudaSession::CudaSession(std::shared_ptr<model::CudaModel> model, const SessionOptions& options)
+    : lanes_(std::move(model)), numerics_(options.numerics), host_inputs_(options.host_inputs) {}
+
+PlacedInputs CudaSession::place(std::span<const TensorView> given, const model::InputRules& rules,
+                                HostInputs host_inputs) {
+  const auto is_elsewhere = [&](std::size_t i) {
+    return given[i].device() == Device{} && rules.device_of(i).type == DeviceType::Cuda && given[i].data() != nullptr;
+  };
+  std::size_t first = 0;
+  // A wrong number of inputs is for the check of inputs to say.
+  const std::size_t known = std::min(given.size(), rules.input_count());
+  while (first < known && !is_elsewhere(first)) ++first;
+  if (first == known) return {given, {}};
+  const int device = lanes_.model().context()->device();
+  const Device there{DeviceType::Cuda, device};
+  views_.assign(given.begin(), given.end());
+  to_copy_.clear();
+  for (std::size_t i = first; i < known; ++i) {
+    if (!is_elsewhere(i)) continue;
+    void* const seen = device_address(given[i].data(), device);
+    if (seen != nullptr) {
+      views_[i] = on_device(given[i], seen, there);
+    } else if (host_inputs == HostInputs::Copy) {
+      views_[i] = on_device(given[i], given[i].data(), there);
+      to_copy_.push_back(i);
+    }
+  }
+  return {views_, to_copy_};
+}
+
+std::span<const TensorView> CudaSession::copy_inputs(const shim::CudaCall& call, const PlacedInputs& placed) {
+  copies_.clear();
+  if (placed.to_copy.empty()) return placed.views;
+  for (const std::size_t i : placed.to_copy) {
+    const TensorView& view = views_[i];
+    const std::size_t bytes = reached_bytes(view);
+    StoragePtr memory(call.pool->allocate(std::max(bytes, view.storage_bytes())));
+    if (call.observer != nullptr) {
+      call.observer->launched(shim::CudaObserver::Kind::Copy, "cuMemcpyHtoDAsync", call.stream);
+    }
+    cuda::check(cuda::driver().memcpy_htod_async(address(memory->data), view.data(), bytes, call.stream),
+                "cuMemcpyHtoDAsync", "an input in host memory");
+    views_[i] = on_device(view, memory->data, view.device());
+    copies_.push_back(std::move(memory));
+  }
+  // What a replay would copy is what the host's memory holds then.
+  call.read_by_host = "a copy of an input in host memory";
+  return views_;
+}
+
+void wait_for(cuda::StreamHandle stream, const std::string& what) {
+  cuda::check(cuda::driver().stream_synchronize(stream), "cuStreamSynchronize", what);
+}
+
+}  // namespace penstock::session

@@ -1,0 +1,90 @@
+#pragma once
+
+#include "cuda/execution_resource.hpp"
+#include "model/cuda_model.hpp"
+#include "shim/cuda_call.hpp"
+#include "tensor/memory_pool.hpp"
+
+#include <penstock/session.hpp>
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+namespace penstock::session {
+
+/// The mutable device state of a session for one execution resource. docs/streams.md says what is waited for.
+struct Lane {
+  Lane(const cuda::ExecutionResource& of, const model::CudaModel& model);
+
+  cuda::ExecutionResource resource;
+  tensor::MemoryPool pool;
+  std::unique_ptr<shim::CudaLaneState> operators;
+  cuda::EventHandle done = nullptr;         ///< Recorded at the end of each run.
+  cuda::StreamHandle last = nullptr;        ///< Of the last run. Only compared: it may be gone.
+  unsigned long long last_id = 0;           ///< Tells it from a later one at the same address.
+  cuda::StreamHandle own = nullptr;         ///< For callers on the default stream; made when first needed.
+  cuda::EventHandle caller_done = nullptr;  ///< Of those: what they had put on it before.
+};
+
+/// All lanes of a session. Thread: one caller at a time.
+class Lanes {
+ public:
+  explicit Lanes(std::shared_ptr<model::CudaModel> model);
+  ~Lanes();
+  Lanes(const Lanes&) = delete;
+  Lanes& operator=(const Lanes&) = delete;
+
+  [[nodiscard]] const model::CudaModel& model() const noexcept { return *model_; }
+  [[nodiscard]] std::uint64_t held_bytes() const noexcept;
+  [[nodiscard]] std::uint64_t peak_bytes() const noexcept;
+  [[nodiscard]] std::size_t count() const noexcept { return lanes_.size(); }
+  /// Gives back device memory that no run and no output uses.
+  void release_unused() noexcept;
+
+  StreamWaits waits;
+
+ private:
+  friend class LaneRun;
+  [[nodiscard]] Lane& lane_of(const cuda::ExecutionResource& resource);
+
+  std::shared_ptr<model::CudaModel> model_;
+  std::vector<std::unique_ptr<Lane>> lanes_;
+};
+
+/// One run on a stream: from the waits before it to the events behind it, with the device's context current.
+class LaneRun {
+ public:
+  /// Stream-ordered. Errors: InvalidArgument (a stream that cannot be used); Unsupported where the stream is
+  /// being captured, which is left as it is; Cuda; OutOfMemory.
+  LaneRun(Lanes& lanes, cuda::StreamHandle stream);
+  ~LaneRun();
+  LaneRun(const LaneRun&) = delete;
+  LaneRun& operator=(const LaneRun&) = delete;
+
+  /// For the call into the library.
+  [[nodiscard]] shim::CudaCall& call() noexcept { return call_; }
+  /// The stream that the work goes to: the caller's, or the lane's own.
+  [[nodiscard]] cuda::StreamHandle stream() const noexcept { return call_.stream; }
+  [[nodiscard]] const Lane& lane() const noexcept { return *lane_; }
+
+  /// Ends the run: the caller's stream goes on after it. Errors: Cuda. Without it the destructor does, and
+  /// reports to the log.
+  void finish();
+
+ private:
+  void refuse_capture(cuda::StreamHandle stream) const;
+  void take_own_stream();
+  void wait_for_last(unsigned long long id);
+
+  Lanes& lanes_;
+  Lane* lane_;
+  cuda::StreamHandle callers_;  ///< As given.
+  bool is_default_;
+  bool finished_ = false;
+  std::optional<cuda::ContextScope> context_;
+  shim::CudaCall call_;
+};
+
+}  // namespace penstock::session
