@@ -146,7 +146,7 @@ Report measure(const BenchCommand& command) {
   report.device = to_string(model.device());
 
   const std::vector<Tensor> inputs =
-      given.empty() ? smallest_inputs(model, given.seed) : bind_inputs(model, given);
+      place_inputs(model, given.empty() ? smallest_inputs(model, given.seed) : bind_inputs(model, given));
   const std::vector<TensorView> views = views_of(inputs);
   for (std::size_t i = 0; i < views.size(); ++i) {
     report.inputs.push_back(fmt::format("{} {}", input_names(model.inputs()[i]), to_string(views[i])));

@@ -3,6 +3,7 @@
 #include "report.hpp"
 #include "values.hpp"
 
+#include <penstock/device_memory.hpp>
 #include <penstock/error.hpp>
 
 #include <fmt/format.h>
@@ -191,6 +192,21 @@ std::vector<Tensor> smallest_inputs(const Model& model, std::uint64_t seed) {
 
 std::string input_names(const TensorSpec& spec) {
   return spec.keyword.empty() ? spec.name : fmt::format("{} ({})", spec.name, spec.keyword);
+}
+
+std::vector<Tensor> place_inputs(const Model& model, std::vector<Tensor> inputs) {
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    const Device device = model.inputs()[i].device;
+    if (device.type == DeviceType::Cuda) inputs[i] = copy_to_device(inputs[i].view(), device);
+  }
+  return inputs;
+}
+
+std::vector<Tensor> on_host(std::vector<Tensor> tensors) {
+  for (Tensor& tensor : tensors) {
+    if (tensor.view().device().type == DeviceType::Cuda) tensor = copy_to_host(tensor.view());
+  }
+  return tensors;
 }
 
 std::vector<TensorView> views_of(const std::vector<Tensor>& tensors) {

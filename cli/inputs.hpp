@@ -53,6 +53,12 @@ std::vector<Tensor> smallest_inputs(const Model& model, std::uint64_t seed);
 /// "arg0 (image)", the names an input goes by.
 std::string input_names(const TensorSpec& spec);
 
+/// Copies inputs to where the model declares them: those of a CUDA model to its device.
+std::vector<Tensor> place_inputs(const Model& model, std::vector<Tensor> inputs);
+
+/// Copies tensors to host memory that are not there.
+std::vector<Tensor> on_host(std::vector<Tensor> tensors);
+
 /// Views of tensors, for Session::run.
 std::vector<TensorView> views_of(const std::vector<Tensor>& tensors);
 

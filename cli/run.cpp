@@ -131,7 +131,8 @@ int run(const RunCommand& command) {
   const Model model = load_model(package, command.choice);
   const std::vector<Tensor> inputs = bind_inputs(model, given);
   Session session(model, {.threads = command.threads});
-  const std::vector<Tensor> outputs = session.run(views_of(inputs));
+  const std::vector<Tensor> placed = place_inputs(model, inputs);
+  const std::vector<Tensor> outputs = on_host(session.run(views_of(placed)));
 
   std::string out;
   if (!command.outputs_file.empty()) {

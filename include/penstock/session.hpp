@@ -80,14 +80,14 @@ class PENSTOCK_API Session {
   Session& operator=(Session&&) noexcept;
 
   /// Puts one inference on a CUDA stream and returns. All of it goes to that stream; a default stream is kept
-  /// to by two events. The outputs are in memory of the device, safe to keep, and ready once the stream has got
-  /// there: what reads them goes on the same stream, or waits for it. They are given back to the session's
-  /// memory with the last copy of the `Tensor`, in the order of the stream that made them: work on other
-  /// streams that still reads one must be done by then. Inputs must stay as they are until the run is done.
-  /// Stream-ordered; a model that needs a value on the host (sizes that depend on data, `item`) waits for the
-  /// stream. Thread: one caller at a time.
-  /// Errors: as `run`; InvalidArgument for a stream of another device, a destroyed one, a model on the CPU;
-  /// Unsupported for a stream that is being captured, whose capture goes on as it was; Cuda.
+  /// to by two events. The outputs are in memory of the device, safe to keep, and ready once the stream has
+  /// got there: what reads them goes on the same stream, or waits for it. They are given back to the
+  /// session's memory with the last copy of the `Tensor`, in the order of the stream that made them: work on
+  /// other streams that still reads one must be done by then. Inputs must stay as they are until the run is
+  /// done. Stream-ordered; a model that needs a value on the host (sizes that depend on data, `item`) waits
+  /// for the stream. Thread: one caller at a time. Errors: as `run`; InvalidArgument for a stream of another
+  /// device, a destroyed one, a model on the CPU; Unsupported for a stream that is being captured, whose
+  /// capture goes on as it was; Cuda.
   std::vector<Tensor> enqueue(std::span<const TensorView> inputs, StreamView stream,
                               const RunOptions& options = {});
 
@@ -108,9 +108,9 @@ class PENSTOCK_API Session {
   /// Blocking. Errors: as `run`.
   std::span<const TensorView> run_borrowed(std::span<const TensorView> inputs);
 
-  /// Runs once on zeros of these sizes, so that a later run of the same sizes prepares nothing: on CUDA, in the
-  /// execution resource of the stream.
-  /// Blocking. Errors: InvalidArgument for shapes that the model does not accept.
+  /// Runs once on zeros of these sizes, so that a later run of the same sizes prepares nothing: on CUDA, in
+  /// the execution resource of the stream. Blocking. Errors: InvalidArgument for shapes that the model does
+  /// not accept.
   void prepare(const PrepareOptions& options = {});
 
   /// Threads that a run uses at most. Host-only. Errors: none.

@@ -19,9 +19,9 @@ class PENSTOCK_API StreamView {
   StreamView(int) = delete;
   StreamView(std::nullptr_t) = delete;
 
-  /// The stream that all work goes to which names none, and which waits for all blocking streams of its context
-  /// and they for it. It is that of the context that is current at the call that uses it.
-  /// Host-only. Errors: none.
+  /// The stream that all work goes to which names none, and which waits for all blocking streams of its
+  /// context and they for it. It is that of the context that is current at the call that uses it. Host-only.
+  /// Errors: none.
   [[nodiscard]] static StreamView legacy_default() noexcept;
 
   /// The calling thread's own default stream, in the context that is current at the call that uses it. CUDA
@@ -51,8 +51,8 @@ class PENSTOCK_API StreamView {
   [[nodiscard]] bool in_green_context() const;
 
   /// True while the stream's work is recorded into a CUDA graph, also where that has failed already.
-  /// Host-only. Errors: as `device`; Cuda for the legacy default stream while a blocking stream of its context
-  /// is captured.
+  /// Host-only. Errors: as `device`; Cuda for the legacy default stream while a blocking stream of its
+  /// context is captured.
   [[nodiscard]] bool is_capturing() const;
 
   /// True where all work is done. Host-only. Errors: as `device`; Cuda, also for work that failed; Cuda for a
@@ -124,8 +124,8 @@ class PENSTOCK_API Stream {
 
 /// How an event is made.
 struct EventOptions {
-  int device = 0;        ///< Ordinal of the GPU whose streams record it.
-  bool timing = false;   ///< Keeps the time at which it was done: `Event::milliseconds_between`.
+  int device = 0;         ///< Ordinal of the GPU whose streams record it.
+  bool timing = false;    ///< Keeps the time at which it was done: `Event::milliseconds_between`.
   bool yielding = false;  ///< `Event::synchronize` gives the processor away instead of spinning.
 };
 

@@ -23,9 +23,8 @@ class DeviceMemory final : public tensor::MemorySource {
   }
 
   void give(void* data) noexcept override {
-    release(*context_, "cuMemFree", "memory of a session", [&](const Driver& driver) {
-      return driver.mem_free(reinterpret_cast<DevicePointer>(data));
-    });
+    release(*context_, "cuMemFree", "memory of a session",
+            [&](const Driver& driver) { return driver.mem_free(reinterpret_cast<DevicePointer>(data)); });
   }
 
   [[nodiscard]] Device device() const noexcept override { return {DeviceType::Cuda, context_->device()}; }

@@ -56,7 +56,8 @@ class CopyStream {
 
 Tensor copy_to_device(const TensorView& view, Device device) {
   if (view.device() != Device{} || device.type != DeviceType::Cuda) {
-    base::fail(ErrorCode::InvalidArgument, "a copy of a tensor on {} to {}; it goes from the CPU to a CUDA device",
+    base::fail(ErrorCode::InvalidArgument,
+               "a copy of a tensor on {} to {}; it goes from the CPU to a CUDA device",
                to_string(view.device()), to_string(device));
   }
   const auto context = cuda::primary_context(device.index);
@@ -66,7 +67,8 @@ Tensor copy_to_device(const TensorView& view, Device device) {
   if (bytes != 0) {
     data = memory->take(bytes);
     if (data == nullptr) {
-      base::fail(ErrorCode::OutOfMemory, "cannot allocate {} bytes of memory of {}", bytes, to_string(device));
+      base::fail(ErrorCode::OutOfMemory, "cannot allocate {} bytes of memory of {}", bytes,
+                 to_string(device));
     }
   }
   const std::shared_ptr<void> owner(data != nullptr ? data : memory.get(), [memory, data](void*) {

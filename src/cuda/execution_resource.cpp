@@ -64,14 +64,16 @@ ExecutionResource resource_of(StreamHandle stream, const PrimaryContext& context
     check(table.stream_get_green_ctx(asked, &green), "cuStreamGetGreenCtx", handle_text(stream));
   }
   if (is_default && current_context() != nullptr && device_of(current_context()) != context.number()) {
-    base::fail(ErrorCode::InvalidArgument,
-               "{} is that of the current context, which is of another device than cuda:{}, where the model is",
-               handle_text(stream), context.device());
+    base::fail(
+        ErrorCode::InvalidArgument,
+        "{} is that of the current context, which is of another device than cuda:{}, where the model is",
+        handle_text(stream), context.device());
   }
   if (green != nullptr && reinterpret_cast<std::uintptr_t>(stream) == kPerThreadStream) {
-    base::fail(ErrorCode::InvalidArgument,
-               "the per-thread default stream cannot be used while a green context is current: CUDA refuses it; "
-               "take a stream of the green context (GreenContext::create_stream)");
+    base::fail(
+        ErrorCode::InvalidArgument,
+        "the per-thread default stream cannot be used while a green context is current: CUDA refuses it; "
+        "take a stream of the green context (GreenContext::create_stream)");
   }
   return {.green = green, .device = context.device(), .sm_count = sm_count_of(green, context)};
 }

@@ -26,7 +26,8 @@ struct ExecutionResource {
 /// or one that is not valid (any more); Cuda.
 ExecutionResource resource_of(StreamHandle stream, const PrimaryContext& context);
 
-/// A new non-blocking stream in a resource. Errors: Cuda; Incompatible where the driver has no green contexts.
+/// A new non-blocking stream in a resource. Errors: Cuda; Incompatible where the driver has no green
+/// contexts.
 StreamHandle create_stream_in(const ExecutionResource& resource, const PrimaryContext& context);
 
 /// "stream 0x55... (32 SMs of cuda:0)": how messages name a stream.

@@ -205,8 +205,9 @@ void Container::assign(std::vector<tensor::TensorObjectPtr> weights) {
   // The library copies each weight and makes a tensor of the copy: it gets the weight itself for that. There
   // is a function without copies, but libraries before torch 2.15 never delete the handles that they make in
   // it.
-  const std::string name = copies_are_seen_ || place_.cuda != nullptr ? "AOTInductorModelContainerUpdateConstantBuffer"
-                                            : "AOTInductorModelContainerUpdateUserManagedConstantBuffer";
+  const std::string name = copies_are_seen_ || place_.cuda != nullptr
+                               ? "AOTInductorModelContainerUpdateConstantBuffer"
+                               : "AOTInductorModelContainerUpdateUserManagedConstantBuffer";
   auto* const by_pairs = library_->find<UpdatePairs>(name + "Pairs");
   auto* const by_map = library_->find<UpdateMap>(name);
   if (by_pairs == nullptr && by_map == nullptr) {

@@ -12,7 +12,9 @@
 namespace penstock::model {
 namespace {
 
-bool is_kernel_file(std::string_view entry) { return entry.ends_with(".cubin") || entry.ends_with(".fatbin"); }
+bool is_kernel_file(std::string_view entry) {
+  return entry.ends_with(".cubin") || entry.ends_with(".fatbin");
+}
 
 int attribute(cuda::DeviceNumber device, cuda::DeviceAttribute which) {
   int value = 0;
@@ -36,8 +38,8 @@ void load_functions(const cuda::Driver& driver, cuda::ModuleHandle module, const
   unsigned count = 0;
   cuda::check(driver.module_get_function_count(&count, module), "cuModuleGetFunctionCount", name);
   std::vector<cuda::FunctionHandle> functions(count);
-  cuda::check(driver.module_enumerate_functions(functions.data(), count, module), "cuModuleEnumerateFunctions",
-              name);
+  cuda::check(driver.module_enumerate_functions(functions.data(), count, module),
+              "cuModuleEnumerateFunctions", name);
   for (cuda::FunctionHandle function : functions) cuda::check(driver.func_load(function), "cuFuncLoad", name);
 }
 
@@ -81,17 +83,18 @@ void CudaModel::unload() noexcept {
 }
 
 void CudaModel::check_capability(const package::ModelFiles& files) const {
-  const bool has_cubins = std::ranges::any_of(
-      files.entries, [](const std::string& entry) { return entry.ends_with(".cubin"); });
+  const bool has_cubins =
+      std::ranges::any_of(files.entries, [](const std::string& entry) { return entry.ends_with(".cubin"); });
   if (!has_cubins) return;
   const int major = attribute(context_->number(), cuda::kComputeCapabilityMajor);
   const int minor = attribute(context_->number(), cuda::kComputeCapabilityMinor);
   const int wanted = stated_capability(files.info);
   if (runs_on(wanted, major, minor)) return;
-  base::fail(ErrorCode::Incompatible,
-             "{}: its kernels are for GPUs of compute capability {}.{}, cuda:{} has {}.{}; compile the package on "
-             "such a GPU, or with inductor_configs={{'aot_inductor.emit_multi_arch_kernel': True}}",
-             what_, wanted / 10, wanted % 10, context_->device(), major, minor);
+  base::fail(
+      ErrorCode::Incompatible,
+      "{}: its kernels are for GPUs of compute capability {}.{}, cuda:{} has {}.{}; compile the package on "
+      "such a GPU, or with inductor_configs={{'aot_inductor.emit_multi_arch_kernel': True}}",
+      what_, wanted / 10, wanted % 10, context_->device(), major, minor);
 }
 
 cuda::ModuleHandle CudaModel::load_module(const void* image, const std::string& name) {
@@ -99,8 +102,8 @@ cuda::ModuleHandle CudaModel::load_module(const void* image, const std::string& 
   cuda::ModuleHandle module = nullptr;
   const cuda::Result result = driver.module_load_data(&module, image);
   if (result == cuda::kNoBinaryForGpu) {
-    base::fail(ErrorCode::Incompatible, "{}: {} has no code for cuda:{}; compile the package on such a GPU", what_,
-               name, context_->device());
+    base::fail(ErrorCode::Incompatible, "{}: {} has no code for cuda:{}; compile the package on such a GPU",
+               what_, name, context_->device());
   }
   if (result == cuda::kInvalidImage) {
     base::fail(ErrorCode::Corrupt, "{}: {} is not a kernel file that this driver can read", what_, name);

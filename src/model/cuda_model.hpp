@@ -26,7 +26,9 @@ class CudaModel final : public shim::CudaCode {
   CudaModel(const CudaModel&) = delete;
   CudaModel& operator=(const CudaModel&) = delete;
 
-  [[nodiscard]] const std::shared_ptr<const cuda::PrimaryContext>& context() const noexcept { return context_; }
+  [[nodiscard]] const std::shared_ptr<const cuda::PrimaryContext>& context() const noexcept {
+    return context_;
+  }
   [[nodiscard]] shim::CudaOperators& operators() const noexcept { return *operators_; }
 
   /// For calls into the library that load: on the load's own stream.

@@ -57,10 +57,10 @@ std::vector<std::string> cuda_obstacles(const ModelInfo& info, bool has_portable
     if (has_portable_kernels || runs_on(wanted, capability.major, capability.minor)) return obstacles;
     here += fmt::format("{}{}.{}", here.empty() ? "" : ", ", capability.major, capability.minor);
   }
-  obstacles.push_back(
-      fmt::format("has kernels for GPUs of compute capability {}.{}, this machine's have {}; compile the package on "
-                  "such a GPU, or with inductor_configs={{'aot_inductor.emit_multi_arch_kernel': True}}",
-                  wanted / 10, wanted % 10, here));
+  obstacles.push_back(fmt::format(
+      "has kernels for GPUs of compute capability {}.{}, this machine's have {}; compile the package on "
+      "such a GPU, or with inductor_configs={{'aot_inductor.emit_multi_arch_kernel': True}}",
+      wanted / 10, wanted % 10, here));
   return obstacles;
 }
 

@@ -29,12 +29,13 @@ void report(const LoadOptions& options, const std::string& what, const LoadProgr
 void require_loadable(const ModelInfo& info, const LoadOptions& options, const std::string& what) {
   if (info.device != options.device.type) {
     const bool for_cuda = info.device == DeviceType::Cuda;
-    base::fail(ErrorCode::Incompatible,
-               "{}: was compiled for {}; load it there ({}), or compile it for {} (move module and example inputs "
-               "to \"{}\" before torch.export.export)",
-               what, for_cuda ? "a CUDA device" : "the CPU",
-               for_cuda ? "LoadOptions::device, --device cuda" : "LoadOptions::device, --device cpu",
-               for_cuda ? "the CPU" : "CUDA", for_cuda ? "cpu" : "cuda");
+    base::fail(
+        ErrorCode::Incompatible,
+        "{}: was compiled for {}; load it there ({}), or compile it for {} (move module and example inputs "
+        "to \"{}\" before torch.export.export)",
+        what, for_cuda ? "a CUDA device" : "the CPU",
+        for_cuda ? "LoadOptions::device, --device cuda" : "LoadOptions::device, --device cpu",
+        for_cuda ? "the CPU" : "CUDA", for_cuda ? "cpu" : "cuda");
   }
   if (!info.needs.missing_functions.empty()) {
     base::fail(ErrorCode::Unsupported, "{}: needs functions that Penstock does not have: {}", what,
@@ -62,8 +63,8 @@ void open_library(Model::Impl& impl, const Load& load, bool generated_checks) {
                                     .appended_weights = source.kind == model::WeightSource::Kind::Appended};
   impl.library = std::make_shared<model::LoadedLibrary>(
       model::prepare_library(load.elf, impl.what, imports, load.weights.left_out), impl.what);
-  impl.container =
-      std::make_shared<model::Container>(impl.library, model::Place{impl.device, impl.cuda}, impl.what, source);
+  impl.container = std::make_shared<model::Container>(impl.library, model::Place{impl.device, impl.cuda},
+                                                      impl.what, source);
   model::give_first_weights(*impl.container, {load.files, load.weights.by_name, load.options.weights},
                             impl.what);
   impl.container->keep_buffers();

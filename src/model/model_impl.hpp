@@ -21,7 +21,7 @@ struct Model::Impl {
   std::string name;
   Device device;
   int max_threads = 1;
-  bool exact_threads = false;  ///< Runs must have `max_threads`, no fewer.
+  bool exact_threads = false;              ///< Runs must have `max_threads`, no fewer.
   std::shared_ptr<model::CudaModel> cuda;  ///< Null on the CPU.
   std::shared_ptr<model::LoadedLibrary> library;
   /// The first version. After the load only where weights are in memory of the library: outputs may be views

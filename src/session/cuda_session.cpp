@@ -21,8 +21,8 @@ void* device_address(void* data, int device) {
   std::array<int, 3> attributes{cuda::kPointerMemoryType, cuda::kPointerDevicePointer,
                                 cuda::kPointerDeviceOrdinal};
   std::array<void*, 3> values{&memory_type, &pointer, &ordinal};
-  const cuda::Result result =
-      cuda::driver().pointer_get_attributes(attributes.size(), attributes.data(), values.data(), address(data));
+  const cuda::Result result = cuda::driver().pointer_get_attributes(attributes.size(), attributes.data(),
+                                                                    values.data(), address(data));
   if (result != cuda::kSuccess || pointer == 0) return nullptr;
   // Device memory that was said to be the host's is not the host's.
   if (memory_type == cuda::kMemoryDevice && ordinal != device) return nullptr;
@@ -46,7 +46,8 @@ CudaSession::CudaSession(std::shared_ptr<model::CudaModel> model, const SessionO
 PlacedInputs CudaSession::place(std::span<const TensorView> given, const model::InputRules& rules,
                                 HostInputs host_inputs) {
   const auto is_elsewhere = [&](std::size_t i) {
-    return given[i].device() == Device{} && rules.device_of(i).type == DeviceType::Cuda && given[i].data() != nullptr;
+    return given[i].device() == Device{} && rules.device_of(i).type == DeviceType::Cuda &&
+           given[i].data() != nullptr;
   };
   std::size_t first = 0;
   // A wrong number of inputs is for the check of inputs to say.

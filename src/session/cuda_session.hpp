@@ -44,7 +44,8 @@ class CudaSession {
 
   /// Copies what has to be copied. Stream-ordered on the call's stream; the host's memory may be changed when
   /// this has returned. The views hold until the next call. Errors: OutOfMemory, Cuda.
-  [[nodiscard]] std::span<const TensorView> copy_inputs(const shim::CudaCall& call, const PlacedInputs& placed);
+  [[nodiscard]] std::span<const TensorView> copy_inputs(const shim::CudaCall& call,
+                                                        const PlacedInputs& placed);
 
   /// Gives the memory of copied inputs back to the lane. After the run that read them.
   void drop_copies() noexcept { copies_.clear(); }

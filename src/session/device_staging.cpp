@@ -22,13 +22,14 @@ void DeviceStaging::make_room(Copy& copy, std::size_t bytes) {
   tensor::Storage* const storage = call_->pool->allocate(bytes);
   copy.memory = std::shared_ptr<void>(storage->data, [storage](void*) { storage->drop(); });
   copy.capacity = bytes;
-  cuda::check(cuda::driver().memset_d8_async(address(storage->data), 0, bytes, call_->stream), "cuMemsetD8Async",
-              "a copy of an input");
+  cuda::check(cuda::driver().memset_d8_async(address(storage->data), 0, bytes, call_->stream),
+              "cuMemsetD8Async", "a copy of an input");
 }
 
 void DeviceStaging::fill(const Copy& copy, const TensorView& input) {
-  cuda::check(cuda::driver().memcpy_dtod_async(address(copy.data), address(input.data()), copy.bytes, call_->stream),
-              "cuMemcpyDtoDAsync", "a copy of an input");
+  cuda::check(
+      cuda::driver().memcpy_dtod_async(address(copy.data), address(input.data()), copy.bytes, call_->stream),
+      "cuMemcpyDtoDAsync", "a copy of an input");
 }
 
 void DeviceStaging::finish(std::span<const TensorView> inputs) {

@@ -29,7 +29,9 @@ unsigned long long id_of(cuda::StreamHandle stream) {
 }  // namespace
 
 Lane::Lane(const cuda::ExecutionResource& of, const model::CudaModel& model)
-    : resource(of), pool(cuda::device_memory(model.context())), operators(model.operators().make_lane_state()) {}
+    : resource(of),
+      pool(cuda::device_memory(model.context())),
+      operators(model.operators().make_lane_state()) {}
 
 Lanes::Lanes(std::shared_ptr<model::CudaModel> model) : model_(std::move(model)) {}
 
@@ -68,7 +70,8 @@ void Lanes::release_unused() noexcept {
 }
 
 Lane& Lanes::lane_of(const cuda::ExecutionResource& resource) {
-  const auto found = std::ranges::find_if(lanes_, [&](const auto& lane) { return lane->resource == resource; });
+  const auto found =
+      std::ranges::find_if(lanes_, [&](const auto& lane) { return lane->resource == resource; });
   if (found != lanes_.end()) return **found;
   const cuda::ContextScope scope(*model_->context());
   lanes_.push_back(std::make_unique<Lane>(resource, *model_));
@@ -111,9 +114,10 @@ void LaneRun::refuse_capture(cuda::StreamHandle stream) const {
   int status = cuda::kCaptureNone;
   const cuda::Result result = cuda::driver().stream_is_capturing(stream, &status);
   if (result != cuda::kSuccess || status == cuda::kCaptureNone) return;
-  base::fail(ErrorCode::Unsupported,
-             "the stream is being captured into a CUDA graph, which a session cannot be recorded into yet; the "
-             "capture is as it was. Run outside of the capture");
+  base::fail(
+      ErrorCode::Unsupported,
+      "the stream is being captured into a CUDA graph, which a session cannot be recorded into yet; the "
+      "capture is as it was. Run outside of the capture");
 }
 
 /// The caller's default stream and the lane's own take turns, by one event each way.
@@ -124,7 +128,8 @@ void LaneRun::take_own_stream() {
     const cuda::ContextScope scope(*lanes_.model_->context());
     lane_->caller_done = create_event();
   }
-  cuda::check(driver.event_record(lane_->caller_done, callers_), "cuEventRecord", "the caller's default stream");
+  cuda::check(driver.event_record(lane_->caller_done, callers_), "cuEventRecord",
+              "the caller's default stream");
   cuda::check(driver.stream_wait_event(lane_->own, lane_->caller_done, 0), "cuStreamWaitEvent",
               "the stream of a session");
   ++lanes_.waits.fences;
@@ -150,7 +155,8 @@ void LaneRun::finish() {
   context_.reset();
   cuda::check(recorded, "cuEventRecord", "the end of a run");
   if (!is_default_) return;
-  cuda::check(driver.stream_wait_event(callers_, lane_->done, 0), "cuStreamWaitEvent", "the caller's default stream");
+  cuda::check(driver.stream_wait_event(callers_, lane_->done, 0), "cuStreamWaitEvent",
+              "the caller's default stream");
   ++lanes_.waits.fences;
 }
 

@@ -51,10 +51,11 @@ void check_target(const TensorView& target, Device device, std::size_t index, co
   }
 }
 
-void require_same(const TensorView& result, const TensorView& target, std::size_t index, const std::string& what) {
+void require_same(const TensorView& result, const TensorView& target, std::size_t index,
+                  const std::string& what) {
   if (result.dtype() == target.dtype() && std::ranges::equal(result.sizes(), target.sizes())) return;
-  base::fail(ErrorCode::InvalidArgument, "{}: out{} is {}, the view for it {}", what, index, to_string(result),
-             to_string(target));
+  base::fail(ErrorCode::InvalidArgument, "{}: out{} is {}, the view for it {}", what, index,
+             to_string(result), to_string(target));
 }
 
 }  // namespace

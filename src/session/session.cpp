@@ -49,7 +49,8 @@ Session::Impl::Impl(Model given, const SessionOptions& options)
   inputs.resize(model.impl()->input_count);
   outputs.resize(model.impl()->output_count);
   results.resize(model.impl()->output_count);
-  if (model.impl()->cuda != nullptr) cuda = std::make_unique<session::CudaSession>(model.impl()->cuda, options);
+  if (model.impl()->cuda != nullptr)
+    cuda = std::make_unique<session::CudaSession>(model.impl()->cuda, options);
 }
 
 Session::Impl::~Impl() { drop_results(); }
@@ -64,7 +65,8 @@ void Session::Impl::execute(std::span<const TensorView> given) {
   run_model(given, model.impl()->rules.check(given), nullptr);
 }
 
-cuda::StreamHandle Session::Impl::execute_on(const StreamRequest& request, std::span<const TensorView> given) {
+cuda::StreamHandle Session::Impl::execute_on(const StreamRequest& request,
+                                             std::span<const TensorView> given) {
   const Model::Impl& loaded = *model.impl();
   drop_results();
   const session::PlacedInputs placed = cuda->place(given, loaded.rules, request.host_inputs);
@@ -132,7 +134,8 @@ std::vector<Tensor> Session::Impl::run(std::span<const TensorView> given, const 
   const std::string& what = model.impl()->what;
   session::check_targets(options.outputs, given, {outputs.size(), model.device()}, what);
   if (is_on_cuda()) {
-    session::wait_for(execute_on({.targets = options.outputs, .host_inputs = cuda->host_inputs()}, given), what);
+    session::wait_for(execute_on({.targets = options.outputs, .host_inputs = cuda->host_inputs()}, given),
+                      what);
     return options.outputs.empty() ? keep_results() : session::tensors_over(options.outputs);
   }
   execute(given);
@@ -168,8 +171,7 @@ void Session::Impl::prepare(const PrepareOptions& options) {
   for (std::size_t i = 0; i < specs.size(); ++i) {
     const TensorView row_major(nullptr, specs[i].dtype, shapes[i]);
     std::vector<std::int64_t> strides(row_major.strides().begin(), row_major.strides().end());
-    if (shapes[i].size() == specs[i].dims.size())
-      model.impl()->rules.compiled_strides(i, row_major, strides);
+    if (shapes[i].size() == specs[i].dims.size()) model.impl()->rules.compiled_strides(i, row_major, strides);
     // Strides may leave gaps: the memory is as long as they reach.
     const TensorView wanted(nullptr, specs[i].dtype, shapes[i], strides, 0);
     zeros.push_back(Tensor::empty(DType::UInt8, {static_cast<std::int64_t>(wanted.storage_bytes())}));
@@ -181,12 +183,12 @@ void Session::Impl::prepare(const PrepareOptions& options) {
     execute(views);
   } else {
     void* const stream = options.stream ? options.stream->handle() : nullptr;
-    const StreamRequest request{.stream = static_cast<cuda::StreamHandle>(stream), .host_inputs = HostInputs::Copy};
+    const StreamRequest request{.stream = static_cast<cuda::StreamHandle>(stream),
+                                .host_inputs = HostInputs::Copy};
     session::wait_for(execute_on(request, views), model.impl()->what);
   }
   drop_results();
 }
-
 
 void Session::Impl::make_inputs(const model::InputRules& rules, std::span<const TensorView> given,
                                 const session::Staging* staged) {

@@ -16,7 +16,7 @@ namespace penstock {
 
 /// A run on CUDA, as it is asked for.
 struct StreamRequest {
-  cuda::StreamHandle stream = nullptr;      ///< Null: the legacy default stream.
+  cuda::StreamHandle stream = nullptr;  ///< Null: the legacy default stream.
   std::span<const TensorView> targets = {};
   HostInputs host_inputs = HostInputs::Refuse;
 };

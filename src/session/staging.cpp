@@ -55,7 +55,8 @@ void Staging::lay_out(Copy& copy, std::size_t input_bytes) {
                wanted.from_first, wanted.before);
   }
   const auto address = reinterpret_cast<std::uintptr_t>(copy.memory.get()) + wanted.before;
-  copy.data = static_cast<std::byte*>(copy.memory.get()) + wanted.before + (kAlignment - address % kAlignment);
+  copy.data =
+      static_cast<std::byte*>(copy.memory.get()) + wanted.before + (kAlignment - address % kAlignment);
   copy.bytes = input_bytes;
 }
 

@@ -60,7 +60,6 @@ class Staging {
     std::size_t same_as = 0;    ///< Whose copy is used: an earlier input's where both are one tensor.
     bool used = false;          ///< In this run.
     bool changed = false;       ///< By this run.
-
   };
 
   /// Sees to it that a copy has `bytes` bytes of zeros or of what was there. Errors: OutOfMemory.

@@ -41,15 +41,16 @@ Opened open_operators() {
   const std::string name = is_named ? named : "libpenstock_cuda.so.0";
   static const system::DynamicLibrary library({name});
   if (!library.is_open()) {
-    return {nullptr, fmt::format("{} cannot be opened ({}); build Penstock with CUDA's compiler, nvcc 12.6 or later, "
-                                 "or name the library in {}",
-                                 name, library.reasons(), kVariable)};
+    return {nullptr,
+            fmt::format("{} cannot be opened ({}); build Penstock with CUDA's compiler, nvcc 12.6 or later, "
+                        "or name the library in {}",
+                        name, library.reasons(), kVariable)};
   }
   auto* const entry = reinterpret_cast<CudaOperatorsEntry*>(library.find("penstock_cuda_operators"));
   CudaOperators* const operators = entry != nullptr ? entry(host()) : nullptr;
   if (operators == nullptr) {
-    return {nullptr, fmt::format("{} is not of Penstock {}; take both libraries from one build", library.path(),
-                                 PENSTOCK_VERSION)};
+    return {nullptr, fmt::format("{} is not of Penstock {}; take both libraries from one build",
+                                 library.path(), PENSTOCK_VERSION)};
   }
   return {operators, {}};
 }

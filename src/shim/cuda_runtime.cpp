@@ -81,7 +81,8 @@ Result get_error_string(Result result, const char** text) {
 const char* name_of(cuda::FunctionHandle function) {
   const cuda::Driver& driver = cuda::driver();
   const char* name = nullptr;
-  const bool told = driver.func_get_name != nullptr && driver.func_get_name(&name, function) == cuda::kSuccess;
+  const bool told =
+      driver.func_get_name != nullptr && driver.func_get_name(&name, function) == cuda::kSuccess;
   return told && name != nullptr ? name : "a kernel of the package";
 }
 
@@ -93,8 +94,8 @@ Result launch_kernel(cuda::FunctionHandle function, unsigned grid_x, unsigned gr
     if (call.observer != nullptr) {
       call.observer->launched(CudaObserver::Kind::Kernel, name_of(function), stream);
     }
-    const Result result = cuda::driver().launch_kernel(function, grid_x, grid_y, grid_z, block_x, block_y, block_z,
-                                                       shared_bytes, stream, parameters, extra);
+    const Result result = cuda::driver().launch_kernel(function, grid_x, grid_y, grid_z, block_x, block_y,
+                                                       block_z, shared_bytes, stream, parameters, extra);
     if (result != cuda::kSuccess) cuda::check(result, "cuLaunchKernel", "a kernel of the package");
     return result;
   });
@@ -149,7 +150,8 @@ Result copy(void* to, const void* from, std::size_t bytes, int kind) {
   return answered([&] {
     cuda::StreamHandle const stream = call_of_library().stream;
     const Result result = copy_on(to, from, bytes, kind, stream);
-    if (result != cuda::kSuccess) cuda::check(result, "cuMemcpyAsync", fmt::format("{} bytes of weights", bytes));
+    if (result != cuda::kSuccess)
+      cuda::check(result, "cuMemcpyAsync", fmt::format("{} bytes of weights", bytes));
     return cuda::driver().stream_synchronize(stream);
   });
 }
@@ -211,7 +213,8 @@ AOTITorchError create_stream_guard(void* stream, std::int32_t device, CUDAStream
   return guarded([&] {
     const CudaCall& call = cuda_call();
     if (stream != static_cast<void*>(call.stream) || device != call.device) {
-      base::fail(ErrorCode::Unsupported, "the model wants to go on on another stream or device than the caller's");
+      base::fail(ErrorCode::Unsupported,
+                 "the model wants to go on on another stream or device than the caller's");
     }
     *guard = reinterpret_cast<CUDAStreamGuardOpaque*>(const_cast<CudaCall*>(&call));
   });
@@ -227,7 +230,8 @@ AOTITorchError current_stream(std::int32_t, void** stream) {
 AOTITorchError empty_strided_pinned(std::int64_t ndim, const std::int64_t* sizes, const std::int64_t* strides,
                                     std::int32_t dtype, std::int32_t, std::int32_t, AtenTensorHandle* ret) {
   return guarded([&] {
-    *ret = make_result(checked_dtype(dtype), checked_span(sizes, ndim), checked_span(strides, ndim)).release();
+    *ret =
+        make_result(checked_dtype(dtype), checked_span(sizes, ndim), checked_span(strides, ndim)).release();
   });
 }
 

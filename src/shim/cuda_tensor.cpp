@@ -50,7 +50,8 @@ void copy_across(const CudaCall& call, const TensorObject& to, const TensorObjec
     cuda::check(driver.memcpy_dtoh_async(to.data, address(from), bytes, call.stream), "cuMemcpyDtoHAsync",
                 "a copy to the host");
   }
-  cuda::check(driver.stream_synchronize(call.stream), "cuStreamSynchronize", "a copy between host and device");
+  cuda::check(driver.stream_synchronize(call.stream), "cuStreamSynchronize",
+              "a copy between host and device");
 }
 
 }  // namespace

@@ -14,11 +14,11 @@ namespace {
 
 std::vector<TableEntry> sorted_table() {
   std::vector<TableEntry> table;
-  const std::array families{tensor_functions(),  metadata_functions(),    scalar_functions(),
-                            guard_functions(),   check_functions(),       linear_algebra_functions(),
-                            order_functions(),   neural_functions(),      indexing_functions(),
-                            view_functions(),    elementwise_functions(), pooling_functions(),
-                            runtime_functions(), weight_functions(),      openmp_functions(),
+  const std::array families{tensor_functions(),       metadata_functions(),    scalar_functions(),
+                            guard_functions(),        check_functions(),       linear_algebra_functions(),
+                            order_functions(),        neural_functions(),      indexing_functions(),
+                            view_functions(),         elementwise_functions(), pooling_functions(),
+                            runtime_functions(),      weight_functions(),      openmp_functions(),
                             cuda_runtime_functions(), cuda_stream_functions()};
   for (const auto family : families) table.insert(table.end(), family.begin(), family.end());
   std::sort(table.begin(), table.end(),
@@ -78,7 +78,8 @@ Import resolve_import(std::string_view name, const ImportOptions& options) {
   if (openmp) return from_library(system::libgomp(), name, "libgomp");
   if (name.starts_with("Sleef_")) return from_library(system::sleef(), name, "SLEEF");
   // A function of CUDA's driver or runtime that no stock library has been seen to call.
-  const bool of_cuda = name.starts_with("cuda") || (name.starts_with("cu") && name.size() > 2 && name[2] < 'a');
+  const bool of_cuda =
+      name.starts_with("cuda") || (name.starts_with("cu") && name.size() > 2 && name[2] < 'a');
   if (of_cuda) return {.kind = ImportKind::Missing, .provider = "Penstock"};
   if (name.starts_with("aoti_")) return {.kind = ImportKind::Missing, .provider = "Penstock"};
   return {};

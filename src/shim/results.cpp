@@ -32,8 +32,7 @@ tensor::Storage* allocate_with_margin(tensor::Allocator* pool, const ResultMargi
                                       std::size_t for_two) {
   constexpr std::size_t kAlignment = 64;
   // With so many of its sizes twice what they are, a result would be longer by this at either end.
-  const auto scaled =
-      base::checked_mul<std::uint64_t>(bytes, (std::uint64_t{1} << margins.doublings) - 1);
+  const auto scaled = base::checked_mul<std::uint64_t>(bytes, (std::uint64_t{1} << margins.doublings) - 1);
   // Nothing tells how long a result of no elements would be.
   const std::uint64_t unknown = bytes == 0 ? margins.of_nothing_bytes : 0;
   const std::uint64_t longer = for_two > bytes ? for_two - bytes : 0;
@@ -47,7 +46,8 @@ tensor::Storage* allocate_with_margin(tensor::Allocator* pool, const ResultMargi
   return tensor::narrow_storage(allocate(pool, *whole), margin, bytes);
 }
 
-std::size_t result_bytes(DType dtype, std::span<const std::int64_t> sizes, std::span<const std::int64_t> strides) {
+std::size_t result_bytes(DType dtype, std::span<const std::int64_t> sizes,
+                         std::span<const std::int64_t> strides) {
   const auto elements = tensor::checked_extent(sizes, strides);
   const auto bytes =
       elements ? base::checked_mul<std::uint64_t>(static_cast<std::uint64_t>(*elements), element_bytes(dtype))

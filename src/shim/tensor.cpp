@@ -33,11 +33,13 @@ Device checked_device(std::int32_t type, std::int32_t index) {
   const CallContext* const context = shim::current_context();
   const bool on_cuda = context != nullptr && context->cuda != nullptr;
   if (!on_cuda) {
-    fail(ErrorCode::Unsupported, "the model asks for memory on PyTorch's device type {} in a run on the CPU", type);
+    fail(ErrorCode::Unsupported, "the model asks for memory on PyTorch's device type {} in a run on the CPU",
+         type);
   }
   if (type != static_cast<std::int32_t>(DeviceType::Cuda) || (index >= 0 && index != context->cuda->device)) {
-    fail(ErrorCode::Unsupported, "the model asks for memory on PyTorch's device type {}, number {}, in a run on cuda:{}",
-         type, index, context->cuda->device);
+    fail(ErrorCode::Unsupported,
+         "the model asks for memory on PyTorch's device type {}, number {}, in a run on cuda:{}", type, index,
+         context->cuda->device);
   }
   return {DeviceType::Cuda, context->cuda->device};
 }

@@ -82,7 +82,8 @@ bool WeightCopies::note(const void* to, const void* from, std::size_t bytes) noe
 
 const void* WeightCopies::bytes_at(const void* from, std::size_t bytes) const noexcept {
   const auto* const start = static_cast<const std::byte*>(from);
-  if (std::less<>{}(start, stand_in.data()) || !std::less<>{}(start, stand_in.data() + stand_in.size())) return from;
+  if (std::less<>{}(start, stand_in.data()) || !std::less<>{}(start, stand_in.data() + stand_in.size()))
+    return from;
   const auto offset = static_cast<std::size_t>(start - stand_in.data());
   const bool is_there = weights != nullptr && base::fits(offset, bytes, weights->bytes);
   return is_there ? static_cast<const std::byte*>(weights->data) + offset : nullptr;

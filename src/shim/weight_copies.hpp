@@ -32,8 +32,8 @@ struct WeightCopies {
   /// Notes a copy. False where it is none of weights.
   bool note(const void* to, const void* from, std::size_t bytes) noexcept;
 
-  /// Where the bytes are that lie at `from`: elsewhere where that is in `stand_in`; null where nothing is there
-  /// yet.
+  /// Where the bytes are that lie at `from`: elsewhere where that is in `stand_in`; null where nothing is
+  /// there yet.
   [[nodiscard]] const void* bytes_at(const void* from, std::size_t bytes) const noexcept;
 
   /// The next weight that is given. Errors: Internal where there is none; InvalidArgument where it is not of
