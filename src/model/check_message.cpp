@@ -1,5 +1,7 @@
 #include "model/check_message.hpp"
 
+#include <penstock/device.hpp>
+
 #include <array>
 #include <charconv>
 
@@ -47,6 +49,12 @@ constexpr std::array kForms{
     Form{"unmatched stride value at ", "expected: ", true, CheckMessage::Kind::Stride},
 };
 
+std::int64_t device_type(Reader reader, std::int64_t number) {
+  if (Reader named = reader; named.skip_past("(cuda)")) return static_cast<std::int64_t>(DeviceType::Cuda);
+  if (Reader named = reader; named.skip_past("(cpu)")) return static_cast<std::int64_t>(DeviceType::Cpu);
+  return number;
+}
+
 bool read_layout(std::string_view text, CheckMessage& message) {
   Reader reader(text);
   std::int64_t given = 0;
@@ -75,6 +83,8 @@ CheckMessage read_check_message(std::string_view text) {
       if (form.has_dim && !rest.read(message.dim)) return {};
       if (!rest.skip_past(form.before_value) || !rest.read(message.value)) return {};
       message.kind = form.kind;
+      // Generated code writes the number of a device twice in a row, and its name behind.
+      if (form.kind == CheckMessage::Kind::DeviceType) message.value = device_type(rest, message.value);
       return message;
     }
     return {};

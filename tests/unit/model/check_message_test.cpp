@@ -28,6 +28,8 @@ TEST(CheckMessageOfOneInput, IsReadAsEveryTorchWritesIt) {
                 Kind::Dtype, 12, 0, 15);
     expect_read(prefix + "input_handles[1]: unmatched device type, expected: 00(cpu), but got: 1\n",
                 Kind::DeviceType, 1, 0, 0);
+    expect_read(prefix + "input_handles[0]: unmatched device type, expected: 11(cuda), but got: 0\n",
+                Kind::DeviceType, 0, 0, 1);
     expect_read(prefix + "input_handles[2]: unmatched dim value at 1, expected: 64, but got: 63\n",
                 Kind::Size, 2, 1, 64);
     expect_read(
