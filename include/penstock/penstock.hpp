@@ -8,7 +8,9 @@
 #include <penstock/log.hpp>
 #include <penstock/model.hpp>
 #include <penstock/package.hpp>
+#include <penstock/partition.hpp>
 #include <penstock/session.hpp>
+#include <penstock/stream.hpp>
 #include <penstock/system.hpp>
 #include <penstock/tensor.hpp>
 #include <penstock/version.hpp>

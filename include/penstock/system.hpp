@@ -2,6 +2,7 @@
 
 #include <penstock/export.hpp>
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -30,5 +31,35 @@ struct SystemInfo {
 /// Looks at the machine. Blocking: opens the optional libraries. Thread: thread-safe.
 /// Errors: OutOfMemory.
 PENSTOCK_API SystemInfo system_info();
+
+/// A GPU that CUDA sees.
+struct CudaDevice {
+  int index = 0;          ///< Its ordinal: `Device::index`.
+  std::string name;       ///< "NVIDIA H200".
+  int compute_major = 0;  ///< Of the compute capability.
+  int compute_minor = 0;
+  unsigned sm_count = 0;  ///< Streaming multiprocessors.
+  std::uint64_t memory_bytes = 0;
+  unsigned least_partition_sm_count = 0;  ///< Of a part in `SmResource::split`; 0 where there are none.
+  unsigned partition_step_sm_count = 0;   ///< In whose multiples parts grow.
+  std::string no_partitions_because;      ///< Empty: it can be partitioned.
+};
+
+/// CUDA on this machine.
+struct CudaInfo {
+  int driver_version = 0;      ///< Of CUDA that the driver supports: 13000 is 13.0. 0: there is no driver.
+  std::string driver_library;  ///< The file; empty: there is none.
+  std::string problem;         ///< Why CUDA cannot be used, and what to do; empty: it can.
+  std::vector<CudaDevice> devices;
+};
+
+/// The GPUs that CUDA sees, by ordinal. Blocking: opens the driver the first time, but makes no context.
+/// Thread: thread-safe. Errors: NotFound where there is no driver or GPU; Incompatible where the driver is
+/// older than CUDA 12.0; Cuda.
+PENSTOCK_API std::vector<CudaDevice> cuda_devices();
+
+/// The same with the driver, and with what is wrong instead of an error. Blocking, as `cuda_devices`.
+/// Thread: thread-safe. Errors: none of CUDA.
+PENSTOCK_API CudaInfo cuda_info();
 
 }  // namespace penstock

@@ -1,4 +1,5 @@
 #include "shim_helpers.hpp"
+#include "tensor/memory_pool.hpp"
 
 #include <algorithm>
 #include <array>

@@ -1,0 +1,106 @@
+#include "machine.hpp"
+
+#include <cstdlib>
+
+using namespace penstock::recording;
+
+namespace {
+
+const char* keep_text(const std::string& text) {
+  thread_local std::string kept;
+  kept = text;
+  return kept.c_str();
+}
+
+Stream* find_stream(State& state, void* handle) {
+  const auto found = state.streams.find(handle);
+  return found == state.streams.end() ? nullptr : found->second.get();
+}
+
+}  // namespace
+
+void penstock_recording_reset(const Machine& machine) {
+  State& state = State::get();
+  const std::lock_guard lock(state.mutex);
+  state.reset(machine);
+}
+
+const char* penstock_recording_log() {
+  State& state = State::get();
+  const std::lock_guard lock(state.mutex);
+  return keep_text(state.log_text);
+}
+
+void penstock_recording_clear_log() {
+  State& state = State::get();
+  const std::lock_guard lock(state.mutex);
+  state.log_text.clear();
+}
+
+void penstock_recording_hold(void* handle) {
+  State& state = State::get();
+  const std::lock_guard lock(state.mutex);
+  if (Stream* const stream = find_stream(state, handle); stream != nullptr) stream->held = true;
+}
+
+void penstock_recording_let_go(void* handle) {
+  State& state = State::get();
+  const std::lock_guard lock(state.mutex);
+  if (Stream* const stream = find_stream(state, handle); stream != nullptr) stream->held = false;
+  state.run();
+}
+
+const char* penstock_recording_violations() {
+  State& state = State::get();
+  const std::lock_guard lock(state.mutex);
+  return keep_text(state.violation_text);
+}
+
+Alive penstock_recording_alive() {
+  State& state = State::get();
+  const std::lock_guard lock(state.mutex);
+  Alive alive;
+  for (const auto& [handle, stream] : state.streams) alive.streams += stream->kind == Stream::Kind::Created;
+  alive.events = static_cast<unsigned>(state.events.size());
+  alive.green_contexts = static_cast<unsigned>(state.greens.size());
+  for (const auto& [device, context] : state.primaries) alive.primary_contexts += context->retained > 0;
+  alive.modules = static_cast<unsigned>(state.modules.size());
+  alive.graphs = static_cast<unsigned>(state.graphs.size());
+  for (const auto& [address, memory] : state.memory) {
+    if (memory.foreign) continue;
+    (memory.kind == Memory::Kind::Device ? alive.device_bytes : alive.host_bytes) += memory.bytes;
+  }
+  return alive;
+}
+
+void penstock_recording_fail(const Fault& fault) {
+  State& state = State::get();
+  const std::lock_guard lock(state.mutex);
+  state.faults.push_back(fault);
+  state.fault_calls.push_back(0);
+}
+
+void penstock_recording_clear_faults() {
+  State& state = State::get();
+  const std::lock_guard lock(state.mutex);
+  state.faults.clear();
+  state.fault_calls.clear();
+}
+
+unsigned penstock_recording_calls() {
+  State& state = State::get();
+  const std::lock_guard lock(state.mutex);
+  return state.calls;
+}
+
+void* penstock_recording_memory(ForeignMemory kind, std::size_t bytes) {
+  State& state = State::get();
+  const std::lock_guard lock(state.mutex);
+  void* const pointer = std::calloc(bytes, 1);
+  if (pointer == nullptr) return nullptr;
+  Memory memory{.kind = Memory::Kind::Managed, .bytes = bytes, .foreign = true};
+  if (kind == ForeignMemory::Pinned) memory.kind = Memory::Kind::Host;
+  if (kind == ForeignMemory::Registered) memory.kind = Memory::Kind::Registered;
+  state.memory[reinterpret_cast<std::uintptr_t>(pointer)] = memory;
+  return pointer;
+}

@@ -1,0 +1,216 @@
+#pragma once
+
+#include "cuda/abi.hpp"
+#include "entries.hpp"
+#include "recording_driver.hpp"
+
+#include <bitset>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+// What the recording driver knows. One machine a process, under one lock.
+namespace penstock::recording {
+
+using namespace penstock::cuda;
+
+inline constexpr std::size_t kMostSms = 192;
+using SmSet = std::bitset<kMostSms>;
+
+struct Stream;
+struct Capture;
+
+struct Context {
+  unsigned id = 0;  ///< Of a green context; a primary one has its device's.
+  int device = 0;
+  bool green = false;
+  unsigned retained = 0;  ///< Primary contexts.
+  SmSet sms;
+  Stream* legacy = nullptr;
+  std::map<std::thread::id, Stream*> per_thread;
+};
+
+struct Green {
+  Context* context = nullptr;
+};
+
+/// Work that a stream has yet to do.
+struct Operation {
+  std::uint64_t number = 0;
+  std::function<bool()> ready = {};  ///< Empty: always.
+  std::function<void()> act = {};    ///< Empty: nothing but its place in the order.
+};
+
+struct Stream {
+  enum class Kind { Created, Legacy, PerThread };
+  unsigned id = 0;
+  Kind kind = Kind::Created;
+  Context* context = nullptr;
+  unsigned flags = 0;
+  int priority = 0;
+  bool held = false;
+  bool destroyed = false;  ///< Its work goes on.
+  std::deque<Operation> queue;
+  std::shared_ptr<Capture> capture;
+};
+
+/// What an event stands for since it was last recorded.
+struct Record {
+  bool done = false;
+  double milliseconds = 0;
+  unsigned stream = 0;
+  std::shared_ptr<Capture> capture;  ///< Recorded within one.
+  std::set<Stream*> covers;          ///< Streams whose captured work it comes after.
+};
+
+struct Event {
+  unsigned id = 0;
+  int device = 0;
+  unsigned flags = 0;
+  std::shared_ptr<Record> record;
+};
+
+struct Graph {
+  std::vector<std::string> nodes;
+};
+
+struct Capture {
+  Stream* origin = nullptr;
+  int mode = kCaptureGlobal;
+  std::thread::id thread;
+  bool invalidated = false;
+  std::set<Stream*> unjoined;
+  std::map<Stream*, std::set<Stream*>> covers;
+  Graph graph;
+};
+
+struct Module {
+  int device = 0;
+  bool any_name = false;  ///< Of an image that could not be read.
+  std::set<std::string> names;
+};
+
+struct Function {
+  Module* module = nullptr;
+  std::string name;
+};
+
+struct Memory {
+  enum class Kind { Device, Host, Managed, Registered };
+  Kind kind = Kind::Device;
+  int device = 0;
+  Context* context = nullptr;
+  std::size_t bytes = 0;
+  bool foreign = false;
+};
+
+struct Description {
+  int device = 0;
+  SmSet sms;
+};
+
+/// Thrown within a call; its result.
+struct Failure {
+  Result result;
+};
+
+class State {
+ public:
+  static State& get();
+
+  void reset(const Machine& machine);
+
+  // Handles. Each throws Failure for one that is not alive.
+  Context& context_of(ContextHandle handle);
+  Context& current();
+  Context& primary(int device);
+  Green& green_of(GreenContextHandle handle);
+  /// Default streams are those of the current context.
+  Stream& stream_of(StreamHandle handle);
+  Event& event_of(EventHandle handle);
+  Stream& new_stream(Context& context, Stream::Kind kind, unsigned flags, int priority);
+
+  // Names in the log.
+  [[nodiscard]] std::string name_of(const Context& context) const;
+  [[nodiscard]] std::string name_of(const Stream& stream) const;
+  void log(const std::string& line);
+  void violate(const std::string& line);
+
+  /// Puts work on a stream, or into its capture under the name.
+  void submit(Stream& stream, const std::string& name, Operation operation);
+  /// Does all that can be done.
+  void run();
+  /// Throws Failure, and notes the violation, where the stream has work that cannot be done.
+  void wait_for(Stream& stream, const char* call);
+  void wait_for_device(int device, const char* call);
+
+  // Faults.
+  Result count_call(const char* name);
+  void require_sound(int device) const;
+  /// Throws Failure, and ends the capture, where what is called could disturb one of this thread.
+  void require_no_capture();
+
+  /// The allocation that holds the address, and where it begins.
+  std::pair<const std::uintptr_t, Memory>* find_memory(std::uintptr_t address);
+  std::size_t device_bytes(int device) const;
+
+  Machine machine;
+  bool initialized = false;
+  std::map<int, Result> broken;
+  std::map<int, std::unique_ptr<Context>> primaries;
+  std::map<void*, std::unique_ptr<Green>> greens;
+  std::map<void*, std::unique_ptr<Context>> green_contexts;
+  std::map<void*, std::unique_ptr<Stream>> streams;
+  std::vector<std::unique_ptr<Stream>> ended;
+  std::map<void*, std::unique_ptr<Event>> events;
+  std::map<void*, std::unique_ptr<Module>> modules;
+  std::map<void*, std::unique_ptr<Function>> functions;
+  std::map<void*, std::unique_ptr<Graph>> graphs;
+  std::vector<std::unique_ptr<Description>> descriptions;
+  std::map<std::uintptr_t, Memory> memory;
+  std::vector<Fault> faults;
+  std::vector<unsigned> fault_calls;
+  unsigned calls = 0;
+  unsigned next_green = 1, next_stream = 1, next_event = 1;
+  std::uint64_t next_operation = 1, next_split = 1;
+  double clock_ms = 0;
+  std::string log_text, violation_text, log_file;
+  std::recursive_mutex mutex;
+  unsigned generation = 0;  ///< Resets so far: contexts of threads from before are void.
+
+ private:
+  bool step(Stream& stream);
+  void check_implicit_order(Stream& stream) const;
+  [[nodiscard]] bool comes_first(const Stream& stream, std::uint64_t number) const;
+};
+
+/// The contexts that this thread has made current.
+std::vector<Context*>& context_stack();
+
+/// What all entry points go through: the lock, the count of calls, faults, failures.
+/// `releases`: does its work also where a fault is to be answered.
+template <class Body>
+Result call(const char* name, Body&& body, bool releases = false) noexcept {
+  State& state = State::get();
+  const std::lock_guard lock(state.mutex);
+  const Result fault = state.count_call(name);
+  if (fault != kSuccess && !releases) return fault;
+  try {
+    const Result result = body(state);
+    state.run();
+    return fault != kSuccess ? fault : result;
+  } catch (const Failure& failure) {
+    return fault != kSuccess ? fault : failure.result;
+  } catch (...) {
+    return kUnknown;
+  }
+}
+
+}  // namespace penstock::recording

@@ -1,0 +1,87 @@
+#pragma once
+
+#include "cuda/abi.hpp"
+
+#include <cstddef>
+
+// libpenstock_recording_driver.so stands in for libcuda.so.1 where PENSTOCK_LIBCUDA names it: a machine with
+// GPUs whose memory is host memory, whose copies and fills happen in stream order, and whose kernels do not
+// run but are written down. These functions steer it, in the process that has opened it. All are thread-safe.
+//
+// For other processes there are variables, read when the library is opened:
+//   PENSTOCK_RECORDING_GPUS=N        how many GPUs there are (1)
+//   PENSTOCK_RECORDING_VERSION=V     of CUDA that the driver says it is of (13000)
+//   PENSTOCK_RECORDING_LOG=FILE      where the log goes as well
+//   PENSTOCK_RECORDING_FAIL=F:N:R    the Nth call of function F answers R; "*" is any function
+namespace penstock::recording {
+
+struct Machine {
+  int devices = 1;
+  int driver_version = 13000;
+  unsigned sm_count = 132;  ///< At most 192.
+  unsigned least = 8;       ///< SMs of a partition.
+  unsigned step = 8;
+  std::size_t memory_bytes = std::size_t{80} << 30;
+};
+
+/// What has been made and not been given back.
+struct Alive {
+  unsigned streams = 0;
+  unsigned events = 0;
+  unsigned green_contexts = 0;
+  unsigned primary_contexts = 0;  ///< Retained ones.
+  unsigned modules = 0;
+  unsigned graphs = 0;
+  std::size_t device_bytes = 0;
+  std::size_t host_bytes = 0;
+
+  friend bool operator==(const Alive&, const Alive&) = default;
+};
+
+/// A call that is to go wrong.
+struct Fault {
+  const char* function = nullptr;  ///< "cuStreamCreateWithPriority"; null: any.
+  unsigned nth = 1;                ///< Of the calls from now on.
+  bool every = false;              ///< Every nth.
+  bool sticky = false;             ///< The device answers the same to everything from then on.
+  int result = 999;
+};
+
+/// Kinds of memory that others may have made.
+enum class ForeignMemory { Managed, Pinned, Registered };
+
+}  // namespace penstock::recording
+
+#define PENSTOCK_RECORDING_API extern "C" __attribute__((visibility("default")))
+
+/// Begins anew: nothing is alive, the log is empty, no call fails. Handles from before are void. The calling
+/// thread has no context.
+PENSTOCK_RECORDING_API void penstock_recording_reset(const penstock::recording::Machine& machine);
+
+/// What was called, a line each, as "cuLaunchKernel add_kernel grid 4x1x1 stream#3 green#1 (32 SMs)".
+/// Valid until the next call of this function on the thread.
+PENSTOCK_RECORDING_API const char* penstock_recording_log();
+PENSTOCK_RECORDING_API void penstock_recording_clear_log();
+
+/// Holds a stream back, as a kernel would that waits for the host; lets it go on.
+PENSTOCK_RECORDING_API void penstock_recording_hold(void* stream);
+PENSTOCK_RECORDING_API void penstock_recording_let_go(void* stream);
+
+/// Calls that would have waited for a held stream, a line each. They failed with CUDA_ERROR_UNKNOWN.
+PENSTOCK_RECORDING_API const char* penstock_recording_violations();
+
+PENSTOCK_RECORDING_API penstock::recording::Alive penstock_recording_alive();
+
+/// Adds a fault. Those that give something back do so and answer the error all the same, as CUDA's do.
+PENSTOCK_RECORDING_API void penstock_recording_fail(const penstock::recording::Fault& fault);
+PENSTOCK_RECORDING_API void penstock_recording_clear_faults();
+
+/// Calls so far that a fault could have hit.
+PENSTOCK_RECORDING_API unsigned penstock_recording_calls();
+
+/// Destroys the graph of a capture: the core has no use for it yet.
+PENSTOCK_RECORDING_API int cuGraphDestroy(penstock::cuda::GraphHandle graph);
+
+/// Memory as others make it; freed by the next reset.
+PENSTOCK_RECORDING_API void* penstock_recording_memory(penstock::recording::ForeignMemory kind,
+                                                       std::size_t bytes);
