@@ -200,6 +200,9 @@ void run(OpContext& context, const Problem& problem) {
 void check_out(const TensorObject& out, const TensorObject& input, const ConvolutionShape& shape) {
   const std::span<const std::int64_t> expected(shape.out.data(), shape.spatial + 2);
   const auto sizes = out.sizes();
+  if (input.storage->device.type != DeviceType::Cpu) {
+    base::fail(ErrorCode::InvalidArgument, "convolution: a tensor that is not in host memory");
+  }
   if (out.storage == nullptr || out.dtype != input.dtype ||
       !std::equal(sizes.begin(), sizes.end(), expected.begin(), expected.end())) {
     base::fail(ErrorCode::InvalidArgument, "convolution: out is {}{}; {}{} is needed", dtype_name(out.dtype),

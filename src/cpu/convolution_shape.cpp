@@ -1,7 +1,6 @@
 #include "cpu/convolution_shape.hpp"
 
 #include "base/fail.hpp"
-#include "system/machine.hpp"
 #include "tensor/layout.hpp"
 
 #include <algorithm>
@@ -34,8 +33,8 @@ SpatialValues expand(std::string_view name, std::span<const std::int64_t> values
 void check_tensors(const TensorObject& input, const TensorObject& weight, const TensorObject* bias) {
   for (const TensorObject* tensor : {&input, &weight, bias}) {
     if (tensor == nullptr) continue;
-    if (tensor->storage == nullptr || tensor->storage->device.type != DeviceType::Cpu) {
-      base::fail(ErrorCode::InvalidArgument, "convolution: a tensor that is not in host memory");
+    if (tensor->storage == nullptr || tensor->storage->device != input.storage->device) {
+      base::fail(ErrorCode::InvalidArgument, "convolution: a tensor that is not where the input is");
     }
     if (tensor->dtype != input.dtype) {
       base::fail(ErrorCode::InvalidArgument, "convolution: {} and {} tensors do not go together",
@@ -79,24 +78,6 @@ std::int64_t output_size(const ConvolutionShape& shape, std::size_t i, std::int6
   return room < 0 ? 0 : room / shape.stride[i] + 1;
 }
 
-/// Whether PyTorch gives the work to oneDNN, which for 3 spatial dimensions decides on the format.
-/// Source: use_mkldnn in aten/src/ATen/native/Convolution.cpp. Where it asks whether there is more than
-/// one thread, the answer here is that there is.
-bool pytorch_uses_onednn(const TensorObject& input, const TensorObject& weight,
-                         const ConvolutionGeometry& geometry, const ConvolutionShape& shape) {
-  for (std::size_t i = 0; i < shape.spatial; ++i) {
-    if (geometry.transposed && shape.output_padding[i] >= shape.stride[i]) return false;
-  }
-  if (input.dtype == DType::BFloat16) return system::has_instruction_set("AVX512");
-  if (input.dtype == DType::Float16) return system::has_instruction_set("AVX512_FP16");
-  if (input.dtype != DType::Float32) return false;
-  const auto last = static_cast<std::size_t>(weight.rank - 1);
-  const double leading = static_cast<double>(input.size[0]) * static_cast<double>(input.size[1]) *
-                         static_cast<double>(input.size[2]) * static_cast<double>(input.size[3]);
-  return geometry.groups > 1 || (weight.size[last] > 3 && weight.size[last - 1] > 3) || input.size[0] > 1 ||
-         leading > 20480;
-}
-
 struct FormatView {
   std::array<std::int64_t, 5> sizes{};
   std::array<std::int64_t, 5> strides{};
@@ -127,6 +108,10 @@ bool is_channels_last(const FormatView& view) {
 }
 
 }  // namespace
+
+bool convolution_is_channels_last(const TensorObject& input, const TensorObject& weight) noexcept {
+  return is_channels_last(format_view(input, true)) || is_channels_last(format_view(weight, false));
+}
 
 bool suggests_channels_last(std::span<const std::int64_t> sizes,
                             std::span<const std::int64_t> strides) noexcept {
@@ -189,24 +174,6 @@ ConvolutionShape convolution_shape(const TensorObject& input, const TensorObject
     }
   }
   return shape;
-}
-
-ConvolutionOutput convolution_output(const TensorObject& input, const TensorObject& weight,
-                                     const TensorObject* bias, const ConvolutionGeometry& geometry) {
-  const ConvolutionShape shape = convolution_shape(input, weight, bias, geometry);
-  const std::size_t rank = shape.spatial + 2;
-  ConvolutionOutput out;
-  out.sizes.assign(shape.out.begin(), shape.out.begin() + static_cast<std::ptrdiff_t>(rank));
-  out.strides.resize(rank);
-  const bool has_format = input.size[0] != 0 && input.size[1] != 0 &&
-                          (shape.spatial < 3 || pytorch_uses_onednn(input, weight, geometry, shape));
-  if (has_format &&
-      (is_channels_last(format_view(input, true)) || is_channels_last(format_view(weight, false)))) {
-    fill_channels_last_strides(out.sizes, out.strides);
-  } else {
-    tensor::fill_contiguous_strides(out.sizes, out.strides);
-  }
-  return out;
 }
 
 }  // namespace penstock::cpu

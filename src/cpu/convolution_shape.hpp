@@ -24,6 +24,10 @@ struct ConvolutionShape {
 ConvolutionShape convolution_shape(const tensor::TensorObject& input, const tensor::TensorObject& weight,
                                    const tensor::TensorObject* bias, const ConvolutionGeometry& geometry);
 
+/// True where PyTorch takes input or weight for channels-last, and so makes the result.
+bool convolution_is_channels_last(const tensor::TensorObject& input,
+                                  const tensor::TensorObject& weight) noexcept;
+
 /// Strides with the channels innermost, for 3 to 5 dimensions.
 void fill_channels_last_strides(std::span<const std::int64_t> sizes,
                                 std::span<std::int64_t> strides) noexcept;

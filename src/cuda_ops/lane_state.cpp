@@ -1,7 +1,101 @@
 #include "cuda_ops/lane_state.hpp"
 
-namespace penstock::cuda_ops {
+#include "base/fail.hpp"
+#include "cuda/driver.hpp"
+#include "cuda_ops/lane_plans.hpp"
+#include "cuda_ops/vendor_library.hpp"
 
-void open_libraries(std::span<const std::string_view>) {}
+#include <algorithm>
+#include <array>
+
+namespace penstock::cuda_ops {
+namespace {
+
+constexpr std::array<std::string_view, 4> kOfCublaslt{"mm_out", "addmm_out", "baddbmm_out",
+                                                      "scaled_dot_product"};
+constexpr std::array<std::string_view, 1> kOfCudnn{"cuda_convolution"};
+
+template <std::size_t kCount>
+bool needs(std::string_view function, const std::array<std::string_view, kCount>& parts) {
+  return std::ranges::any_of(parts,
+                             [&](std::string_view part) { return function.find(part) != function.npos; });
+}
+
+}  // namespace
+
+LaneState::LaneState() : plans_(std::make_unique<Plans>()) {}
+
+LaneState::~LaneState() {
+  plans_.reset();
+  if (cublaslt_ != nullptr) cublaslt_functions().Destroy(cublaslt_);
+  if (cudnn_ != nullptr) cudnn_functions().Destroy(cudnn_);
+}
+
+cublaslt::Handle LaneState::cublaslt() {
+  if (cublaslt_ == nullptr) {
+    const cublaslt::Functions& lt = cublaslt_functions();
+    if (const cublaslt::Status status = lt.Create(&cublaslt_); status != cublaslt::kSuccess) {
+      base::fail(ErrorCode::Cuda, "cublasLtCreate: {} ({}), of cuBLASLt {}", lt.GetStatusName(status), status,
+                 lt.GetVersion());
+    }
+  }
+  return cublaslt_;
+}
+
+cudnn::Handle LaneState::cudnn(const shim::CudaCall& call) {
+  const cudnn::Functions& dnn = cudnn_functions();
+  const auto check = [&](cudnn::Status status, const char* function) {
+    if (status == cudnn::kSuccess) return;
+    base::fail(ErrorCode::Cuda, "{}: {} ({}), of cuDNN {}", function, dnn.GetErrorString(status), status,
+               dnn.GetVersion());
+  };
+  if (cudnn_ == nullptr) check(dnn.Create(&cudnn_), "cudnnCreate");
+  if (!has_cudnn_stream_ || cudnn_stream_ != call.stream) {
+    check(dnn.SetStream(cudnn_, call.stream), "cudnnSetStream");
+    cudnn_stream_ = call.stream;
+    has_cudnn_stream_ = true;
+  }
+  return cudnn_;
+}
+
+unsigned LaneState::device_sm_count() {
+  if (sm_count_ == 0) {
+    cuda::DeviceNumber device = 0;
+    int count = 0;
+    cuda::check(cuda::driver().ctx_get_device(&device), "cuCtxGetDevice", "the current context");
+    cuda::check(cuda::driver().device_get_attribute(&count, cuda::kMultiprocessorCount, device),
+                "cuDeviceGetAttribute", "the number of multiprocessors");
+    sm_count_ = static_cast<unsigned>(count);
+  }
+  return sm_count_;
+}
+
+LaneUse::LaneUse(const shim::CudaCall& call)
+    : call_(call),
+      temporary_(call.lane == nullptr ? std::make_unique<LaneState>() : nullptr),
+      lane_(call.lane == nullptr ? temporary_.get() : static_cast<LaneState*>(call.lane)) {}
+
+LaneUse::~LaneUse() {
+  // Plans and handles must outlive the work that they put on the stream. A failure shows at the next call.
+  if (temporary_ != nullptr) cuda::driver().stream_synchronize(call_.stream);
+}
+
+Workspace::Workspace(const shim::CudaCall& call, std::size_t bytes, std::size_t alignment) {
+  if (bytes == 0) return;
+  storage_ = call.pool->allocate(bytes + alignment);
+  const auto address = reinterpret_cast<std::uintptr_t>(storage_->data);
+  data_ = reinterpret_cast<void*>((address + alignment - 1) / alignment * alignment);
+}
+
+Workspace::~Workspace() {
+  if (storage_ != nullptr) storage_->drop();
+}
+
+void open_libraries(std::span<const std::string_view> functions) {
+  for (const std::string_view function : functions) {
+    if (needs(function, kOfCublaslt)) cublaslt_functions();
+    if (needs(function, kOfCudnn)) cudnn_functions();
+  }
+}
 
 }  // namespace penstock::cuda_ops

@@ -9,5 +9,6 @@ shim::CudaOperators& library();
 
 /// One table a family of functions, as in shim/table.hpp.
 std::span<const shim::TableEntry> linear_algebra_functions();
+std::span<const shim::TableEntry> convolution_functions();
 
 }  // namespace penstock::cuda_ops

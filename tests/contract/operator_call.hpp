@@ -1,7 +1,7 @@
 #pragma once
 
+#include "contract/machine.hpp"
 #include "contract/operator_recording.hpp"
-#include "shim/imports.hpp"
 
 #include <gtest/gtest.h>
 
@@ -18,10 +18,10 @@ using Flag = std::int32_t;
 /// The function that answers an import, called with `arguments`.
 template <class... Arguments>
 AOTITorchError call(const std::string& name, Arguments... arguments) {
-  const shim::Import import = shim::resolve_import(name, {});
-  EXPECT_EQ(import.kind, shim::ImportKind::Ours) << name;
-  if (import.address == nullptr) return 1;
-  return reinterpret_cast<AOTITorchError (*)(Arguments...)>(import.address)(arguments...);
+  void* const address = machine().function(name);
+  EXPECT_NE(address, nullptr) << name;
+  if (address == nullptr) return 1;
+  return reinterpret_cast<AOTITorchError (*)(Arguments...)>(address)(arguments...);
 }
 
 inline Int number(const OperatorCase& one, const char* name) { return one.json().at(name).get<Int>(); }

@@ -1,5 +1,6 @@
 #include "contract/operator_recording.hpp"
 
+#include "contract/machine.hpp"
 #include "cpu/copy.hpp"
 #include "cpu/elementwise.hpp"
 #include "shim/context.hpp"
@@ -69,7 +70,7 @@ double tolerance_of(DType dtype) {
 }  // namespace
 
 OperatorRecording::OperatorRecording(const std::string& name) {
-  const std::string stem = std::string(PENSTOCK_TEST_CONTRACT) + "/" + name;
+  const std::string stem = recordings_folder() + "/" + name;
   const nlohmann::json file = nlohmann::json::parse(read_file(stem + ".json"));
   tensors_ = file.at("tensors");
   cases_ = file.at("cases");
@@ -99,7 +100,8 @@ OperatorCase::OperatorCase(const OperatorRecording& recording, const nlohmann::j
 AtenTensorHandle OperatorCase::tensor(const char* name) {
   const auto& tensors = one_.at("tensors");
   if (!tensors.contains(name)) return nullptr;
-  held_.push_back(recording_.tensor(tensors.at(name)));
+  TensorObjectPtr made = recording_.tensor(tensors.at(name));
+  held_.push_back(made == nullptr ? nullptr : machine().place(std::move(made)));
   return held_.back().get();
 }
 
@@ -112,7 +114,7 @@ AtenTensorHandle* OperatorCase::optional(const char* name) {
 std::vector<AtenTensorHandle> OperatorCase::list(const char* name) {
   std::vector<AtenTensorHandle> handles;
   for (const auto& number : one_.at(name)) {
-    held_.push_back(recording_.tensor(number));
+    held_.push_back(machine().place(recording_.tensor(number)));
     handles.push_back(held_.back().get());
   }
   return handles;
@@ -146,7 +148,7 @@ void OperatorCase::compare(std::size_t index) const {
     EXPECT_TRUE(bytes == wanted) << text;
     return;
   }
-  const double tolerance = one_.value("exact", true) ? 0 : tolerance_of(dtype);
+  const double tolerance = one_.value("exact", true) ? 0 : tolerance_of(dtype) * machine().slack();
   const std::vector<double> values = as_doubles(bytes, dtype);
   const std::vector<double> expected = as_doubles(wanted, dtype);
   for (std::size_t i = 0; i < values.size(); ++i) {
@@ -158,10 +160,12 @@ void OperatorCase::compare(std::size_t index) const {
 }
 
 void OperatorCase::check(const std::function<AOTITorchError(OperatorCase&)>& call) {
+  if (!machine().reason_against(one_).empty()) return;
   cpu::OpState operators;
   shim::CallContext context;
   context.operators = &operators;
   context.threads = 2;
+  machine().enter(context);
   const shim::ContextScope scope(context);
   const AOTITorchError code = call(*this);
   for (const auto& handle : pending_) results_.emplace_back(*handle);
@@ -174,7 +178,10 @@ void OperatorCase::check(const std::function<AOTITorchError(OperatorCase&)>& cal
   }
   ASSERT_EQ(code, 0) << one_.dump() << ": " << message;
   ASSERT_EQ(results_.size(), one_.at("answers").size()) << one_.dump();
-  for (std::size_t i = 0; i < results_.size(); ++i) compare(i);
+  for (std::size_t i = 0; i < results_.size(); ++i) {
+    results_[i] = machine().fetch(std::move(results_[i]));
+    compare(i);
+  }
 }
 
 }  // namespace penstock::contract

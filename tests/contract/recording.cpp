@@ -1,5 +1,6 @@
 #include "contract/recording.hpp"
 
+#include "contract/machine.hpp"
 #include "tensor/layout.hpp"
 
 #include <gtest/gtest.h>
@@ -114,7 +115,7 @@ tensor::TensorObjectPtr make_strided(const Dims& sizes, const Dims& strides, DTy
 }  // namespace
 
 Recording read_recording(const std::string& name) {
-  const std::string stem = std::string(PENSTOCK_TEST_CONTRACT) + "/" + name;
+  const std::string stem = recordings_folder() + "/" + name;
   Recording recording;
   recording.cases = nlohmann::json::parse(read_file(stem + ".json")).at("cases");
   const std::string bytes = read_file(stem + ".bin");
