@@ -41,11 +41,7 @@ TEST_P(LoadCancelled, LeavesNothingBehind) {
   const auto cancel = [&] {
     expect_refused(ErrorCode::Cancelled, {"mlp.pt2", "cancelled"}, [&] { Model::load(package, options); });
   };
-  // Lists of unused objects grow to their full length at first.
-  for (int warm_up = 0; warm_up < 100; ++warm_up) cancel();
-  const Holdings before = Holdings::now();
-  for (int time = 0; time < 100; ++time) cancel();
-  expect_no_growth(before, 4096);
+  EXPECT_EQ(growth_of(cancel, 100), "");
   // And the package can still be loaded.
   Session session(Model::load(package));
   expect_same(session.run(views_of(recorded("mlp", "inputs"))), recorded("mlp", "outputs"));
@@ -119,10 +115,7 @@ TEST_P(Checks, OfTheLibraryLeaveNothingWhereTheyRefuse) {
   const Tensor one = ramp({1, 64});
   const TensorView input = one.view();
   const auto refuse = [&] { EXPECT_THROW(session.run({&input, 1}), Error); };
-  for (int warm_up = 0; warm_up < 5; ++warm_up) refuse();
-  const Holdings before = Holdings::now();
-  for (int time = 0; time < 100; ++time) refuse();
-  expect_no_growth(before, 4096);
+  EXPECT_EQ(growth_of(refuse, 100), "");
 }
 
 INSTANTIATE_TEST_SUITE_P(Torch, Checks, ::testing::Values("2.9", "2.11", "2.13", "2.15"),
@@ -192,10 +185,8 @@ TEST(FailedRun, NamesTheModelsOwnWordsAndTheSessionGoesOn) {
     fail_once();
     expect_same(session.run(views_of(good)), recorded("fails", "outputs"));
   }
-  const Holdings before = Holdings::now();
   const std::uint64_t arena = session.arena_bytes();
-  for (int time = 0; time < 100; ++time) fail_once();
-  expect_no_growth(before, 4096);
+  EXPECT_EQ(growth_of(fail_once, 100), "");
   EXPECT_EQ(session.arena_bytes(), arena);
   expect_same(session.run(views_of(good)), recorded("fails", "outputs"));
 }

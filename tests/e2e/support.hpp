@@ -73,10 +73,14 @@ struct Holdings {
   static Holdings now();
 };
 
-/// Expects that nothing has come to be held since `before`. The heap may have grown by `heap_room`.
-/// Sanitizers map memory of their own, so there only libraries and descriptors are looked at: the leak
-/// check sees to the heap.
-void expect_no_growth(const Holdings& before, std::size_t heap_room = 0);
+/// Repeats `work` in rounds of `times`, until a round leaves nothing behind, and says what the last of them
+/// left where every one did: "" is as it should be. What leaks grows in each round; lists of unused objects
+/// and what the C library keeps for itself come to an end. Sanitizers map memory of their own, so there only
+/// libraries and descriptors are looked at: the leak check sees to the heap.
+std::string growth_of(const std::function<void()>& work, int times);
+
+/// Lines of /proc/self/maps that have `part` in them.
+std::size_t count_mappings(std::string_view part);
 
 /// A folder that is removed with the object.
 class TemporaryFolder {
