@@ -1,7 +1,7 @@
 #include "commands.hpp"
 #include "inputs.hpp"
 #include "loading.hpp"
-#include "numbers.hpp"
+#include "option_values.hpp"
 #include "report.hpp"
 #include "timing.hpp"
 

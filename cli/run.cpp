@@ -2,7 +2,7 @@
 #include "commands.hpp"
 #include "inputs.hpp"
 #include "loading.hpp"
-#include "numbers.hpp"
+#include "option_values.hpp"
 #include "pictures.hpp"
 #include "report.hpp"
 #include "values.hpp"
