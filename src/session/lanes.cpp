@@ -86,9 +86,13 @@ Lane& Lanes::lane_of(const cuda::ExecutionResource& resource) {
 }
 
 LaneRun::LaneRun(Lanes& lanes, cuda::StreamHandle stream)
-    : lanes_(lanes), callers_(stream), is_default_(cuda::is_default_stream(stream)) {
+    : lanes_(lanes),
+      callers_(stream),
+      callers_context_(cuda::current_context()),
+      is_default_(cuda::is_default_stream(stream)) {
   refuse_capture(stream);
   const cuda::PrimaryContext& primary = *lanes.model_->context();
+  if (callers_context_ == nullptr) callers_context_ = primary.handle();
   lane_ = &lanes.lane_of(cuda::resource_of(stream, primary));
   call_ = lanes.model_->load_call();
   call_.pool = &lane_->pool;
@@ -128,6 +132,7 @@ void LaneRun::take_own_stream() {
     const cuda::ContextScope scope(*lanes_.model_->context());
     lane_->caller_done = create_event();
   }
+  const cuda::ContextScope scope(callers_context_);
   cuda::check(driver.event_record(lane_->caller_done, callers_), "cuEventRecord",
               "the caller's default stream");
   cuda::check(driver.stream_wait_event(lane_->own, lane_->caller_done, 0), "cuStreamWaitEvent",
@@ -155,6 +160,7 @@ void LaneRun::finish() {
   context_.reset();
   cuda::check(recorded, "cuEventRecord", "the end of a run");
   if (!is_default_) return;
+  const cuda::ContextScope scope(callers_context_);
   cuda::check(driver.stream_wait_event(callers_, lane_->done, 0), "cuStreamWaitEvent",
               "the caller's default stream");
   ++lanes_.waits.fences;
