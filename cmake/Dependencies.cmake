@@ -22,11 +22,12 @@ find_library(PENSTOCK_ZYDIS_LIBRARY Zydis REQUIRED)
 
 # CUDA's compiler makes libpenstock_cuda. Nothing else needs the toolkit: the core declares what it calls of
 # the driver itself.
-set(PENSTOCK_CUDA OFF CACHE STRING "Build libpenstock_cuda: ON, OFF, or AUTO, where there is a CUDA compiler")
+set(PENSTOCK_CUDA AUTO CACHE STRING "Build libpenstock_cuda: ON, OFF, or AUTO, where there is a CUDA compiler")
 set_property(CACHE PENSTOCK_CUDA PROPERTY STRINGS AUTO ON OFF)
 if(NOT PENSTOCK_CUDA STREQUAL "OFF" AND NOT PENSTOCK_SANITIZE)
   find_program(PENSTOCK_NVCC nvcc
-    HINTS ENV CUDA_PATH ENV CUDA_HOME PATHS /usr/local/cuda "${PROJECT_SOURCE_DIR}/build/deps/cuda" PATH_SUFFIXES bin)
+    HINTS "${PROJECT_SOURCE_DIR}/build/deps/cuda" ENV CUDA_PATH ENV CUDA_HOME PATHS /usr/local/cuda
+    PATH_SUFFIXES bin)
   if(PENSTOCK_NVCC)
     execute_process(COMMAND "${PENSTOCK_NVCC}" --version OUTPUT_VARIABLE nvcc_version)
     string(REGEX MATCH "release ([0-9]+\\.[0-9]+)" unused "${nvcc_version}")

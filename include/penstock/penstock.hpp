@@ -1,7 +1,9 @@
 #pragma once
 
 // The whole public API. docs/architecture.md says where to start.
+#include <penstock/audit.hpp>
 #include <penstock/device.hpp>
+#include <penstock/device_memory.hpp>
 #include <penstock/dtype.hpp>
 #include <penstock/error.hpp>
 #include <penstock/io.hpp>

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <penstock/audit.hpp>
 #include <penstock/export.hpp>
 #include <penstock/model.hpp>
 #include <penstock/stream.hpp>
@@ -93,7 +94,9 @@ class PENSTOCK_API Session {
 
   /// As `enqueue`, without a heap allocation: the views are valid until the next call on this session.
   /// Stream-ordered. Errors: as `enqueue`.
-  std::span<const TensorView> enqueue_borrowed(std::span<const TensorView> inputs, StreamView stream);
+  std::span<const TensorView> enqueue_borrowed(std::span<const TensorView> inputs, StreamView stream);  /// Puts one inference on a stream, waits for it, and tells what it put on the device and where that went. The
+  /// results are dropped. Runs that are not audited cost nothing for it. Blocking. Errors: as `enqueue`.
+  [[nodiscard]] Audit audit(std::span<const TensorView> inputs, StreamView stream);
 
   /// Runs once and gives the outputs, which are safe to keep. An output that is an input, or a view
   /// of one, shares the caller's memory; one that is a weight shares the model's, which must not be

@@ -1,6 +1,7 @@
 #include "session/session_impl.hpp"
 
 #include "base/fail.hpp"
+#include "session/audit.hpp"
 #include "session/outputs.hpp"
 #include "shim/context.hpp"
 #include "system/machine.hpp"
@@ -71,12 +72,13 @@ cuda::StreamHandle Session::Impl::execute_on(const StreamRequest& request,
   drop_results();
   const session::PlacedInputs placed = cuda->place(given, loaded.rules, request.host_inputs);
   const model::Latitude latitude = loaded.rules.check(placed.views);
-  session::LaneRun run(cuda->lanes(), request.stream);
-  run.call().numerics = cuda->numerics();
-  run_model(cuda->copy_inputs(run.call(), placed), latitude, &run.call());
+  session::LaneRun run(cuda->lanes(), request.stream);  run.call().numerics = cuda->numerics();
+  session::AuditRecorder recorder;
+  if (request.audit != nullptr) run.call().observer = &recorder;
+run_model(cuda->copy_inputs(run.call(), placed), latitude, &run.call());
   cuda->drop_copies();
-  session::copy_on_device(run.call(), outputs, request.targets, loaded.what);
-  run.finish();
+  session::copy_on_device(run.call(), outputs, request.targets, loaded.what);  run.finish();
+  if (request.audit != nullptr) *request.audit = recorder.report(run, *cuda->lanes().model().context());
   return run.stream();
 }
 
@@ -223,6 +225,18 @@ std::vector<Tensor> Session::enqueue(std::span<const TensorView> inputs, StreamV
                                      const RunOptions& options) {
   return base::report_out_of_memory(impl_->model.impl()->what, [&] {
     return impl_->enqueue(inputs, static_cast<cuda::StreamHandle>(stream.handle()), options);
+  });
+}
+
+Audit Session::audit(std::span<const TensorView> inputs, StreamView stream) {
+  return base::report_out_of_memory(impl_->model.impl()->what, [&] {
+    impl_->require_cuda();
+    Audit audit;
+    const StreamRequest request{.stream = static_cast<cuda::StreamHandle>(stream.handle()),
+                                .host_inputs = impl_->cuda->host_inputs(),
+                                .audit = &audit};
+    session::wait_for(impl_->execute_on(request, inputs), impl_->model.impl()->what);
+    return audit;
   });
 }
 
