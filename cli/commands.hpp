@@ -15,6 +15,7 @@ using Action = std::function<int()>;
 Action add_inspect(CLI::App& app);
 Action add_run(CLI::App& app);
 Action add_bench(CLI::App& app);
+Action add_partition(CLI::App& app);
 Action add_doctor(CLI::App& app);
 
 }  // namespace penstock::cli

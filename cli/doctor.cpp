@@ -15,13 +15,46 @@
 namespace penstock::cli {
 namespace {
 
-constexpr const char* kGpu = "none: this build has no CUDA part yet";
-
 void add_line(std::string& out, std::string_view label, std::string_view value) {
   fmt::format_to(std::back_inserter(out), "  {:<14}{}\n", label, printable(value));
 }
 
-std::string page(const SystemInfo& info) {
+std::string version_text(int version) {
+  return fmt::format("CUDA {}.{}", version / 1000, version % 1000 / 10);
+}
+
+std::string partitions_text(const CudaDevice& device) {
+  if (!device.no_partitions_because.empty()) return "no partitions: " + device.no_partitions_because;
+  return fmt::format("partitions of {} SMs or more in steps of {}", device.least_partition_sm_count,
+                     device.partition_step_sm_count);
+}
+
+void add_cuda(std::string& out, const CudaInfo& info) {
+  out += "\nCUDA\n";
+  if (info.driver_version != 0) {
+    add_line(out, "driver", fmt::format("{}  {}", version_text(info.driver_version), info.driver_library));
+  }
+  if (!info.problem.empty()) {
+    add_line(out, "GPU", "none that can be used: " + info.problem);
+    return;
+  }
+  bool divisible = false;
+  for (const CudaDevice& device : info.devices) {
+    add_line(out, fmt::format("cuda:{}", device.index),
+             fmt::format("{}, compute capability {}.{}, {} SMs, {}", device.name, device.compute_major,
+                         device.compute_minor, device.sm_count, bytes_text(device.memory_bytes)));
+    add_line(out, "", partitions_text(device));
+    divisible = divisible || device.no_partitions_because.empty();
+  }
+  if (divisible) {
+    out +=
+        "  A partition keeps streams of one process apart, and shares memory, cache and faults with the "
+        "rest.\n"
+        "  Between processes, NVIDIA's MPS divides a GPU: CUDA_MPS_ACTIVE_THREAD_PERCENTAGE.\n";
+  }
+}
+
+std::string page(const SystemInfo& info, const CudaInfo& cuda) {
   std::string out = fmt::format(
       "penstock {}\n\nThis machine runs packages that were compiled for its processor\n", version());
   add_line(out, "processor",
@@ -30,7 +63,7 @@ std::string page(const SystemInfo& info) {
   add_line(out, "instructions", fmt::format("{}", fmt::join(info.instruction_sets, " ")));
   add_line(out, "glibc", info.glibc + " or older");
   add_line(out, "libstdc++", info.libstdcxx + " or older");
-  add_line(out, "GPU", kGpu);
+  add_cuda(out, cuda);
 
   out += "\nLibraries that are opened when a package needs them\n";
   bool missing = false;
@@ -46,7 +79,28 @@ std::string page(const SystemInfo& info) {
   return out;
 }
 
-nlohmann::ordered_json json_of(const SystemInfo& info) {
+nlohmann::ordered_json json_of(const CudaInfo& info) {
+  nlohmann::ordered_json result;
+  result["driver_version"] = info.driver_version;
+  result["driver_library"] = info.driver_library;
+  result["problem"] = info.problem;
+  result["devices"] = nlohmann::ordered_json::array();
+  for (const CudaDevice& device : info.devices) {
+    nlohmann::ordered_json each;
+    each["index"] = device.index;
+    each["name"] = device.name;
+    each["compute_capability"] = fmt::format("{}.{}", device.compute_major, device.compute_minor);
+    each["sm_count"] = device.sm_count;
+    each["memory_bytes"] = device.memory_bytes;
+    each["least_partition_sm_count"] = device.least_partition_sm_count;
+    each["partition_step_sm_count"] = device.partition_step_sm_count;
+    each["no_partitions_because"] = device.no_partitions_because;
+    result["devices"].push_back(std::move(each));
+  }
+  return result;
+}
+
+nlohmann::ordered_json json_of(const SystemInfo& info, const CudaInfo& cuda) {
   nlohmann::ordered_json result;
   result["penstock"] = version();
   result["cpu"] = info.cpu;
@@ -55,7 +109,7 @@ nlohmann::ordered_json json_of(const SystemInfo& info) {
   result["instruction_sets"] = info.instruction_sets;
   result["glibc"] = info.glibc;
   result["libstdcxx"] = info.libstdcxx;
-  result["gpu"] = kGpu;
+  result["cuda"] = json_of(cuda);
   result["libraries"] = nlohmann::ordered_json::array();
   for (const OptionalLibrary& library : info.libraries) {
     nlohmann::ordered_json each;
@@ -78,10 +132,11 @@ Action add_doctor(CLI::App& app) {
   app.footer("Examples:\n  penstock doctor\n  penstock doctor --json");
   return [json] {
     const SystemInfo info = system_info();
+    const CudaInfo cuda = cuda_info();
     if (*json) {
-      write_json(json_of(info));
+      write_json(json_of(info, cuda));
     } else {
-      write_out(page(info));
+      write_out(page(info, cuda));
     }
     return kExitOk;
   };

@@ -25,6 +25,8 @@ constexpr std::array kCommands{
     Command{"inspect", "Say what a package holds and needs; nothing of it is executed", add_inspect},
     Command{"run", "Run a model once and print or write its outputs", add_run},
     Command{"bench", "Run a model many times and print throughput and latency", add_bench},
+    Command{"partition", "Divide a GPU's processors among streams, and see what each part gets",
+            add_partition},
     Command{"doctor", "Say what this machine can run, and how to get what is missing", add_doctor},
 };
 

@@ -40,7 +40,6 @@ DeviceNumber device_number(int device) {
 }
 
 PrimaryContext::PrimaryContext(int device) : device_(device), number_(device_number(device)) {
-  note_driver_use();
   check(driver().device_primary_ctx_retain(&handle_, number_), "cuDevicePrimaryCtxRetain",
         device_text(device));
 }
@@ -52,6 +51,8 @@ PrimaryContext::~PrimaryContext() {
 }
 
 std::shared_ptr<const PrimaryContext> primary_context(int device) {
+  // Each thread that makes something: the main one may not be the first.
+  note_driver_use();
   Contexts& all = contexts();
   const std::lock_guard lock(all.mutex);
   std::weak_ptr<const PrimaryContext>& kept = all.by_device[device];

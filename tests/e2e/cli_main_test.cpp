@@ -21,10 +21,10 @@ TEST(CliMain, SaysItsVersion) {
 TEST(CliMain, HelpsWithExamples) {
   const CommandResult result = penstock_command({"--help"});
   EXPECT_EQ(result.exit_code, 0);
-  for (const char* part : {"inspect", "run", "bench", "doctor", "Examples:", "Exit codes"}) {
+  for (const char* part : {"inspect", "run", "bench", "partition", "doctor", "Examples:", "Exit codes"}) {
     EXPECT_TRUE(contains(result.out, part)) << part << result.out;
   }
-  for (const char* command : {"inspect", "run", "bench", "doctor"}) {
+  for (const char* command : {"inspect", "run", "bench", "partition", "doctor"}) {
     const CommandResult help = penstock_command({command, "--help"});
     EXPECT_EQ(help.exit_code, 0) << command;
     EXPECT_TRUE(contains(help.out, "Examples:")) << help.out;
@@ -45,7 +45,7 @@ TEST(CliMain, RefusesWhatItDoesNotKnow) {
 TEST(CliDoctor, SaysWhatTheMachineOffers) {
   const CommandResult result = penstock_command({"doctor"});
   EXPECT_EQ(result.exit_code, 0) << result.err;
-  for (const char* part : {"processor", "instructions", "glibc", "libstdc++", "no CUDA part yet", "oneDNN"}) {
+  for (const char* part : {"processor", "instructions", "glibc", "libstdc++", "CUDA", "oneDNN"}) {
     EXPECT_TRUE(contains(result.out, part)) << part << result.out;
   }
   const CommandResult json = penstock_command({"doctor", "--json"});
