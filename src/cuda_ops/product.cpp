@@ -22,7 +22,7 @@ struct Types {
   cublaslt::ComputeType compute;
 };
 
-Types types_of(DType dtype, const shim::CudaNumerics& numerics) {
+Types types_of(DType dtype, const CudaNumerics& numerics) {
   switch (dtype) {
     case DType::Float64: return {cublaslt::kReal64, cublaslt::kReal64, cublaslt::kCompute64};
     case DType::Float16: return {cublaslt::kReal16, cublaslt::kReal32, cublaslt::kCompute32};
