@@ -7,8 +7,10 @@
 namespace penstock::cuda_ops {
 
 // One a file of src/cuda_ops/kernels; the build makes the definitions.
+extern const KernelImage kAttentionImage;
 extern const KernelImage kCopyImage;
 extern const KernelImage kConvolutionImage;
+extern const KernelImage kLstmImage;
 
 /// All of them.
 std::span<const KernelImage* const> kernel_images() noexcept;

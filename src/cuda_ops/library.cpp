@@ -14,7 +14,8 @@ namespace {
 class Library final : public shim::CudaOperators {
  public:
   Library() {
-    const std::array families{linear_algebra_functions(), convolution_functions()};
+    const std::array families{linear_algebra_functions(), convolution_functions(), attention_functions(),
+                              recurrent_functions()};
     for (const auto family : families) functions_.insert(functions_.end(), family.begin(), family.end());
   }
 

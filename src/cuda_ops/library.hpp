@@ -10,5 +10,7 @@ shim::CudaOperators& library();
 /// One table a family of functions, as in shim/table.hpp.
 std::span<const shim::TableEntry> linear_algebra_functions();
 std::span<const shim::TableEntry> convolution_functions();
+std::span<const shim::TableEntry> attention_functions();
+std::span<const shim::TableEntry> recurrent_functions();
 
 }  // namespace penstock::cuda_ops

@@ -1,10 +1,13 @@
 #include "gpu/ops/harness.hpp"
 
+#include "contract/recording.hpp"
 #include "cuda_ops/library.hpp"
 #include "tensor/layout.hpp"
 
 #include <algorithm>
 #include <array>
+#include <cstring>
+#include <utility>
 
 namespace penstock::gpu {
 namespace {
@@ -170,6 +173,46 @@ tensor::TensorObjectPtr GpuMachine::fetch(tensor::TensorObjectPtr tensor) {
 }
 
 void GpuMachine::enter(shim::CallContext& context) { context.cuda = &call; }
+
+tensor::TensorObjectPtr to_host(const tensor::TensorObject& tensor) {
+  return gpu().fetch(same_layout(tensor, tensor.storage));
+}
+
+tensor::TensorObjectPtr gpu_tensor(const std::vector<std::int64_t>& sizes, const std::vector<float>& values) {
+  std::vector<std::int64_t> strides(sizes.size());
+  tensor::fill_contiguous_strides(sizes, strides);
+  auto made = contract::make_output(sizes, strides, DType::Float32);
+  std::memcpy(made->data, values.data(), values.size() * sizeof(float));
+  return to_gpu(std::move(made));
+}
+
+std::vector<double> gpu_values(const tensor::TensorObject& tensor) {
+  return contract::logical_values(*to_host(tensor));
+}
+
+tensor::TensorObjectPtr view(const tensor::TensorObject& tensor, const std::vector<std::int64_t>& sizes,
+                             const std::vector<std::int64_t>& strides, std::int64_t offset) {
+  return tensor::TensorObjectPtr(
+      tensor::make_tensor(tensor.storage, {.dtype = tensor.dtype,
+                                           .sizes = sizes,
+                                           .strides = strides,
+                                           .storage_offset = tensor.storage_offset + offset}));
+}
+
+void expect_steady(const std::string& text, const std::function<std::string()>& call) {
+  const cuda::Driver& driver = cuda::driver();
+  const int before = gpu().pool().driver_calls();
+  gpu().observer.streams.clear();
+  EXPECT_EQ(call(), "") << text;
+  EXPECT_EQ(gpu().pool().driver_calls(), before) << "asked the driver for memory: " << text;
+  EXPECT_EQ(gpu().observer.streams, std::set<cuda::StreamHandle>{gpu().call.stream}) << text;
+  gpu().synchronize();
+  ASSERT_EQ(driver.stream_begin_capture(gpu().call.stream, cuda::kCaptureThreadLocal), cuda::kSuccess);
+  EXPECT_EQ(call(), "") << "while recorded: " << text;
+  cuda::GraphHandle graph = nullptr;
+  EXPECT_EQ(driver.stream_end_capture(gpu().call.stream, &graph), cuda::kSuccess) << text;
+  EXPECT_NE(graph, nullptr) << text;
+}
 
 std::string GpuMachine::reason_against(const nlohmann::json& /*one*/) const { return {}; }
 

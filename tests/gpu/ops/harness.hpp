@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <set>
 #include <string>
@@ -116,8 +117,19 @@ Function* gpu_function(const std::string& name) {
 inline tensor::TensorObjectPtr to_gpu(tensor::TensorObjectPtr tensor) {
   return gpu().place(std::move(tensor));
 }
-inline tensor::TensorObjectPtr to_host(tensor::TensorObjectPtr tensor) {
-  return gpu().fetch(std::move(tensor));
-}
+tensor::TensorObjectPtr to_host(const tensor::TensorObject& tensor);
+
+/// A device tensor of these values, row-major, as float32 on the way.
+tensor::TensorObjectPtr gpu_tensor(const std::vector<std::int64_t>& sizes, const std::vector<float>& values);
+/// Its elements in logical order.
+std::vector<double> gpu_values(const tensor::TensorObject& tensor);
+
+/// Device tensor that is the same memory with other sizes and strides.
+tensor::TensorObjectPtr view(const tensor::TensorObject& tensor, const std::vector<std::int64_t>& sizes,
+                             const std::vector<std::int64_t>& strides, std::int64_t offset = 0);
+
+/// Fails the current test where `call`, which has run before, asks the driver for memory, gives work to
+/// another stream than its own, or cannot be recorded into a graph.
+void expect_steady(const std::string& text, const std::function<std::string()>& call);
 
 }  // namespace penstock::gpu
