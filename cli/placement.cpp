@@ -31,11 +31,13 @@ std::string place_text(unsigned sm_count, bool in_green_context) {
 
 void add_placement_options(CLI::App& app, PlacementOptions& options) {
   const std::string group = "CUDA";
-  app.add_option("--partition", options.partition, "Run in a partition of so many SMs (64) or that share of them (25%)")
+  app.add_option("--partition", options.partition,
+                 "Run in a partition of so many SMs (64) or that share of them (25%)")
       ->type_name("SMS")
       ->group(group);
   app.add_flag("--audit", options.audit,
-               "Print all that the run puts on the device, and fail where any of it left the stream or the partition")
+               "Print all that the run puts on the device, and fail where any of it left the stream or the "
+               "partition")
       ->group(group);
 }
 
@@ -49,7 +51,8 @@ std::optional<Stream> make_stream(Device device, const PlacementOptions& options
   return stream_in_partition(device, options.partition);
 }
 
-std::vector<Tensor> run_on(Session& session, const std::vector<Tensor>& inputs, const std::optional<Stream>& stream) {
+std::vector<Tensor> run_on(Session& session, const std::vector<Tensor>& inputs,
+                           const std::optional<Stream>& stream) {
   const std::vector<Tensor> placed = place_inputs(session.model(), inputs);
   if (!stream) return session.run(views_of(placed));
   std::vector<Tensor> outputs = session.enqueue(views_of(placed), *stream);
@@ -58,16 +61,19 @@ std::vector<Tensor> run_on(Session& session, const std::vector<Tensor>& inputs, 
 }
 
 std::string audit_text(const Audit& audit) {
-  std::string out = fmt::format("audit of what the package does, on {}: a stream with {}\n", to_string(audit.device),
-                                place_text(audit.sm_count, audit.in_green_context));
+  std::string out = fmt::format("audit of what the package does, on {}: a stream with {}\n",
+                                to_string(audit.device), place_text(audit.sm_count, audit.in_green_context));
   for (const AuditEntry& entry : audit.entries) {
-    out += fmt::format("  {:<5} {:<13} {}", entry.in_place ? "ok" : "LEFT", to_string(entry.kind), printable(entry.name));
+    out += fmt::format("  {:<5} {:<13} {}", entry.in_place ? "ok" : "LEFT", to_string(entry.kind),
+                       printable(entry.name));
     if (!entry.in_place) {
-      out += fmt::format("  on stream {} with {}", entry.stream, place_text(entry.sm_count, entry.in_green_context));
+      out += fmt::format("  on stream {} with {}", entry.stream,
+                         place_text(entry.sm_count, entry.in_green_context));
     }
     out += "\n";
   }
-  const auto left = std::ranges::count_if(audit.entries, [](const AuditEntry& entry) { return !entry.in_place; });
+  const auto left =
+      std::ranges::count_if(audit.entries, [](const AuditEntry& entry) { return !entry.in_place; });
   out += fmt::format("  {} of {} stayed on the stream and in its partition\n",
                      audit.entries.size() - static_cast<std::size_t>(left), audit.entries.size());
   for (const std::string& blind : audit.not_seen) out += fmt::format("  not seen: {}\n", blind);

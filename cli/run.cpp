@@ -25,7 +25,8 @@ namespace {
 constexpr std::size_t kPreviewed = 8;
 
 struct RunCommand {
-  ModelChoice choice;  InputOptions inputs;
+  ModelChoice choice;
+  InputOptions inputs;
   PlacementOptions placement;
   std::string outputs_file;
   int threads = 0;
@@ -131,9 +132,10 @@ int run(const RunCommand& command) {
   const Package package = open_package(command.choice);
   const Model model = load_model(package, command.choice);
   const std::vector<Tensor> inputs = bind_inputs(model, given);
-  Session session(model, {.threads = command.threads});  const std::optional<Stream> stream = make_stream(model.device(), command.placement);
+  Session session(model, {.threads = command.threads});
+  const std::optional<Stream> stream = make_stream(model.device(), command.placement);
   const std::vector<Tensor> outputs = run_on(session, inputs, stream);
-std::string out;
+  std::string out;
   if (!command.outputs_file.empty()) {
     NamedTensors named;
     for (std::size_t i = 0; i < outputs.size(); ++i) named.emplace_back(model.output_names()[i], outputs[i]);
@@ -141,7 +143,8 @@ std::string out;
   } else if (!ranked) {
     for (std::size_t i = 0; i < outputs.size(); ++i) out += output_text(model.output_names()[i], outputs[i]);
   }
-  if (ranked) out += answers_text(command, model, inputs, outputs, reference);  if (!command.placement.audit) {
+  if (ranked) out += answers_text(command, model, inputs, outputs, reference);
+  if (!command.placement.audit) {
     write_out(out);
     return kExitOk;
   }
@@ -189,7 +192,8 @@ Action add_run(CLI::App& app) {
       ->type_name("FILE");
   app.add_option("--outputs", command->outputs_file, "Write the outputs to a .npz, .safetensors or .npy file")
       ->type_name("FILE");
-  add_input_options(app, command->inputs);  add_ranking_options(app, *command);
+  add_input_options(app, command->inputs);
+  add_ranking_options(app, *command);
   add_placement_options(app, command->placement);
   app.footer(
       "Inputs are called arg0, arg1, ... or by the keyword of the exported call; penstock inspect prints "

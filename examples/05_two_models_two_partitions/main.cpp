@@ -15,7 +15,8 @@ constexpr int kRuns = 500;
 
 struct Worker {
   Worker(const char* package, const char* inputs_file, const penstock::GreenContext& partition)
-      : session(penstock::Model::load(penstock::Package::open(package), {.device = {penstock::DeviceType::Cuda}})),
+      : session(penstock::Model::load(penstock::Package::open(package),
+                                      {.device = {penstock::DeviceType::Cuda}})),
         stream(partition.create_stream()) {
     for (const auto& [name, tensor] : penstock::read_tensors(inputs_file)) {
       inputs.push_back(penstock::copy_to_device(tensor.view(), session.model().device()));
@@ -30,7 +31,8 @@ struct Worker {
       const auto begin = std::chrono::steady_clock::now();
       session.enqueue_borrowed(views, stream);
       stream.view().synchronize();
-      times.push_back(std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - begin).count());
+      times.push_back(
+          std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - begin).count());
     }
     std::nth_element(times.begin(), times.begin() + kRuns / 2, times.end());
     return times[kRuns / 2];
@@ -45,7 +47,8 @@ struct Worker {
 }  // namespace
 
 int main(int argc, char** argv) try {
-  if (argc != 5) throw std::invalid_argument("usage: FIRST.pt2 FIRST.safetensors SECOND.pt2 SECOND.safetensors");
+  if (argc != 5)
+    throw std::invalid_argument("usage: FIRST.pt2 FIRST.safetensors SECOND.pt2 SECOND.safetensors");
   const auto halves = penstock::SmResource::of_device().split("50%,50%");
   Worker first(argv[1], argv[2], penstock::GreenContext::create(halves[0]));
   Worker second(argv[3], argv[4], penstock::GreenContext::create(halves[1]));

@@ -11,8 +11,10 @@ namespace penstock {
 
 /// How far an audit of a run sees.
 enum class AuditLevel {
-  /// What the package itself launches, copies and fills, and each call of a library (cuBLASLt, cuDNN) with the
-  /// stream that it was given. Seen where Penstock makes the calls. Not seen: which kernels a library launches,
+  /// What the package itself launches, copies and fills, and each call of a library (cuBLASLt, cuDNN) with
+  /// the
+  /// stream that it was given. Seen where Penstock makes the calls. Not seen: which kernels a library
+  /// launches,
   /// and what the rest of the process does.
   Model,
 };
@@ -20,7 +22,7 @@ enum class AuditLevel {
 /// One piece of work that a run put on the device.
 struct AuditEntry {
   enum class Kind {
-    Kernel,   ///< Of the package, or one of Penstock's own operators.
+    Kernel,  ///< Of the package, or one of Penstock's own operators.
     Copy,
     Fill,
     Library,  ///< A call of cuBLASLt or cuDNN, which launches kernels of its own.
@@ -41,8 +43,8 @@ struct PENSTOCK_API Audit {
                                   ///< caller gave a default stream.
   unsigned sm_count = 0;          ///< Of it.
   bool in_green_context = false;  ///< Of it.
-  std::vector<AuditEntry> entries;         ///< In the order in which they were put on the device.
-  std::vector<std::string> not_seen;       ///< What this level cannot see, a sentence each.
+  std::vector<AuditEntry> entries;    ///< In the order in which they were put on the device.
+  std::vector<std::string> not_seen;  ///< What this level cannot see, a sentence each.
 
   /// True where everything that the level sees stayed on the stream and in the partition. Host-only.
   /// Errors: none.

@@ -94,7 +94,10 @@ class PENSTOCK_API Session {
 
   /// As `enqueue`, without a heap allocation: the views are valid until the next call on this session.
   /// Stream-ordered. Errors: as `enqueue`.
-  std::span<const TensorView> enqueue_borrowed(std::span<const TensorView> inputs, StreamView stream);  /// Puts one inference on a stream, waits for it, and tells what it put on the device and where that went. The
+  std::span<const TensorView> enqueue_borrowed(
+      std::span<const TensorView> inputs,
+      StreamView stream);  /// Puts one inference on a stream, waits for it, and tells what it put on the
+                           /// device and where that went. The
   /// results are dropped. Runs that are not audited cost nothing for it. Blocking. Errors: as `enqueue`.
   [[nodiscard]] Audit audit(std::span<const TensorView> inputs, StreamView stream);
 

@@ -153,6 +153,15 @@ shim::CudaCall CudaModel::load_call() noexcept {
           .observer = nullptr};
 }
 
+bool CudaModel::healthy() const noexcept {
+  try {
+    const cuda::ContextScope scope(*context_);
+    return !cuda::is_sticky(cuda::driver().stream_query(stream_));
+  } catch (const Error&) {
+    return false;
+  }
+}
+
 void CudaModel::wait() const noexcept {
   cuda::release(*context_, "cuCtxSynchronize", what_.c_str(),
                 [](const cuda::Driver& driver) { return driver.ctx_synchronize(); });

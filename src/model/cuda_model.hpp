@@ -35,7 +35,9 @@ class CudaModel final : public shim::CudaCode {
   [[nodiscard]] shim::CudaCall load_call() noexcept;
 
   cuda::ModuleHandle module(std::string_view file) override;
-  cuda::ModuleHandle module(const void* image) override;
+  cuda::ModuleHandle module(const void* image)
+      override;  /// False once the context answers nothing but the error of a fault. Errors: none.
+  [[nodiscard]] bool healthy() const noexcept;
 
   /// Waits until the device has done all that was put on it in this context. For destructors. Errors: none.
   void wait() const noexcept;

@@ -213,6 +213,7 @@ std::span<const std::string> Model::output_names() const noexcept { return impl_
 std::span<const ConstantInfo> Model::constants() const noexcept { return impl_->constants; }
 const std::string& Model::call_spec_in() const noexcept { return impl_->call_spec_in; }
 const std::string& Model::call_spec_out() const noexcept { return impl_->call_spec_out; }
+bool Model::healthy() const noexcept { return impl_->cuda == nullptr || impl_->cuda->healthy(); }
 int Model::max_threads() const noexcept { return impl_->max_threads; }
 
 Tensor Model::weight(std::string_view name) const {

@@ -4,9 +4,7 @@
 
 namespace penstock {
 
-bool Audit::stayed() const noexcept {
-  return std::ranges::all_of(entries, &AuditEntry::in_place);
-}
+bool Audit::stayed() const noexcept { return std::ranges::all_of(entries, &AuditEntry::in_place); }
 
 std::string to_string(AuditEntry::Kind kind) {
   switch (kind) {
@@ -44,14 +42,16 @@ void AuditRecorder::launched(Kind kind, std::string_view name, cuda::StreamHandl
 Audit AuditRecorder::report(const LaneRun& run, const cuda::PrimaryContext& context) const {
   if (failure_ != nullptr) std::rethrow_exception(failure_);
   const cuda::ExecutionResource& expected = run.lane().resource;
-  Audit audit{.device = {DeviceType::Cuda, context.device()},
-              .stream = run.stream(),
-              .sm_count = expected.sm_count,
-              .in_green_context = expected.green != nullptr,
-              .entries = {},
-              .not_seen = {"which kernels a library launches: only the stream that it was given",
-                           "what other threads and libraries of this process put on the device",
-                           "on which SMs the driver ran the kernels: the stream's partition is what it was asked for"}};
+  Audit audit{
+      .device = {DeviceType::Cuda, context.device()},
+      .stream = run.stream(),
+      .sm_count = expected.sm_count,
+      .in_green_context = expected.green != nullptr,
+      .entries = {},
+      .not_seen = {
+          "which kernels a library launches: only the stream that it was given",
+          "what other threads and libraries of this process put on the device",
+          "on which SMs the driver ran the kernels: the stream's partition is what it was asked for"}};
   for (const Entry& entry : entries_) {
     const cuda::ExecutionResource resource =
         entry.stream == run.stream() ? expected : cuda::resource_of(entry.stream, context);

@@ -80,7 +80,7 @@ class LaneRun {
 
   Lanes& lanes_;
   Lane* lane_;
-  cuda::StreamHandle callers_;          ///< As given.
+  cuda::StreamHandle callers_;           ///< As given.
   cuda::ContextHandle callers_context_;  ///< Whose default stream that is.
   bool is_default_;
   bool finished_ = false;

@@ -72,12 +72,14 @@ cuda::StreamHandle Session::Impl::execute_on(const StreamRequest& request,
   drop_results();
   const session::PlacedInputs placed = cuda->place(given, loaded.rules, request.host_inputs);
   const model::Latitude latitude = loaded.rules.check(placed.views);
-  session::LaneRun run(cuda->lanes(), request.stream);  run.call().numerics = cuda->numerics();
+  session::LaneRun run(cuda->lanes(), request.stream);
+  run.call().numerics = cuda->numerics();
   session::AuditRecorder recorder;
   if (request.audit != nullptr) run.call().observer = &recorder;
-run_model(cuda->copy_inputs(run.call(), placed), latitude, &run.call());
+  run_model(cuda->copy_inputs(run.call(), placed), latitude, &run.call());
   cuda->drop_copies();
-  session::copy_on_device(run.call(), outputs, request.targets, loaded.what);  run.finish();
+  session::copy_on_device(run.call(), outputs, request.targets, loaded.what);
+  run.finish();
   if (request.audit != nullptr) *request.audit = recorder.report(run, *cuda->lanes().model().context());
   return run.stream();
 }

@@ -17,7 +17,8 @@ namespace penstock {
 /// A run on CUDA, as it is asked for.
 struct StreamRequest {
   cuda::StreamHandle stream = nullptr;  ///< Null: the legacy default stream.
-  std::span<const TensorView> targets = {};  HostInputs host_inputs = HostInputs::Refuse;
+  std::span<const TensorView> targets = {};
+  HostInputs host_inputs = HostInputs::Refuse;
   Audit* audit = nullptr;  ///< Where what the run does is told; null: nowhere.
 };
 
