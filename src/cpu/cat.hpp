@@ -18,6 +18,9 @@ struct CatResult {
   ResultLayout layout;
 };
 
+/// True for sizes [0], which go with any others. Errors: none.
+bool is_left_out(const tensor::TensorObject& tensor) noexcept;
+
 /// Errors: InvalidArgument in PyTorch's words for tensors that do not go together.
 CatResult cat_result(TensorList tensors, std::int64_t dim);
 

@@ -113,34 +113,6 @@ bool convolution_is_channels_last(const TensorObject& input, const TensorObject&
   return is_channels_last(format_view(input, true)) || is_channels_last(format_view(weight, false));
 }
 
-bool suggests_channels_last(std::span<const std::int64_t> sizes,
-                            std::span<const std::int64_t> strides) noexcept {
-  if (strides[1] == 0) return false;
-  std::int64_t least = 0;
-  // Channels first, then the spatial dimensions from the last on, then the batch.
-  for (std::size_t step = 0; step < sizes.size(); ++step) {
-    std::size_t dim = sizes.size() - step;
-    if (step == 0) dim = 1;
-    if (step + 1 == sizes.size()) dim = 0;
-    if (sizes[dim] == 0 || strides[dim] < least) return false;
-    // Where strides fit both formats, PyTorch takes the tensor for contiguous.
-    if (dim == 0 && least == strides[1]) return false;
-    least = strides[dim] * std::max<std::int64_t>(sizes[dim], 1);
-  }
-  return true;
-}
-
-void fill_channels_last_strides(std::span<const std::int64_t> sizes,
-                                std::span<std::int64_t> strides) noexcept {
-  strides[1] = 1;
-  std::int64_t stride = std::max<std::int64_t>(sizes[1], 1);
-  for (std::size_t dim = sizes.size() - 1; dim >= 2; --dim) {
-    strides[dim] = stride;
-    stride *= std::max<std::int64_t>(sizes[dim], 1);
-  }
-  strides[0] = stride;
-}
-
 ConvolutionShape convolution_shape(const TensorObject& input, const TensorObject& weight,
                                    const TensorObject* bias, const ConvolutionGeometry& geometry) {
   check_tensors(input, weight, bias);

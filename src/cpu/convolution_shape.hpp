@@ -1,6 +1,7 @@
 #pragma once
 
 #include "cpu/convolution.hpp"
+#include "cpu/strided.hpp"
 
 #include <array>
 #include <cstddef>
@@ -27,14 +28,5 @@ ConvolutionShape convolution_shape(const tensor::TensorObject& input, const tens
 /// True where PyTorch takes input or weight for channels-last, and so makes the result.
 bool convolution_is_channels_last(const tensor::TensorObject& input,
                                   const tensor::TensorObject& weight) noexcept;
-
-/// Strides with the channels innermost, for 3 to 5 dimensions.
-void fill_channels_last_strides(std::span<const std::int64_t> sizes,
-                                std::span<std::int64_t> strides) noexcept;
-
-/// True where PyTorch takes the strides of a tensor of 4 or 5 dimensions for channels-last.
-/// Source: is_channels_last_strides_2d and _3d in c10/core/MemoryFormat.h.
-bool suggests_channels_last(std::span<const std::int64_t> sizes,
-                            std::span<const std::int64_t> strides) noexcept;
 
 }  // namespace penstock::cpu

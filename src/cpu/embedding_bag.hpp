@@ -37,7 +37,10 @@ struct EmbeddingBagSizes {
   std::vector<std::int64_t> max_indices;
 };
 
-/// Errors: InvalidArgument says what does not fit; Unsupported dtype.
+/// Errors: InvalidArgument says what does not fit.
+void check_embedding_bag(const EmbeddingBag& bag);
+
+/// Errors: as there; Unsupported dtype.
 EmbeddingBagSizes embedding_bag_sizes(const EmbeddingBag& bag);
 
 /// Fills results made with these sizes, row-major, of the weight's dtype and that of the indices.

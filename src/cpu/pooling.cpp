@@ -4,6 +4,7 @@
 #include "cpu/element.hpp"
 #include "cpu/parallel.hpp"
 #include "cpu/pooling_shape.hpp"
+#include "cpu/strided.hpp"
 #include "tensor/layout.hpp"
 
 #include <algorithm>
@@ -193,6 +194,7 @@ void take_averages(OpContext& context, const Planes& input, const Planes& out, c
 
 void check_results(const TensorObject& out, const TensorObject* indices, const TensorObject& input,
                    const PoolLayout& layout) {
+  check_host("pooling", input);
   const auto has_layout = [&layout](const TensorObject& tensor) {
     return std::ranges::equal(tensor.sizes(), layout.sizes) &&
            std::ranges::equal(tensor.strides(), layout.strides);

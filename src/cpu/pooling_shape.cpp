@@ -1,7 +1,7 @@
 #include "cpu/pooling_shape.hpp"
 
 #include "base/fail.hpp"
-#include "cpu/convolution_shape.hpp"
+#include "cpu/strided.hpp"
 #include "tensor/layout.hpp"
 
 #include <algorithm>
@@ -31,9 +31,6 @@ void expand(std::string_view name, std::span<const std::int64_t> values, const P
 }
 
 void check_input(const TensorObject& input, std::size_t spatial) {
-  if (input.storage == nullptr || input.storage->device.type != DeviceType::Cpu) {
-    base::fail(ErrorCode::InvalidArgument, "pooling: an input that is not in host memory");
-  }
   const auto rank = static_cast<std::size_t>(input.rank);
   bool fits = rank == spatial + 1 || rank == spatial + 2;
   for (std::size_t i = rank - spatial; fits && i < rank; ++i) {

@@ -14,6 +14,13 @@ struct ScatterPlaces {
   const tensor::TensorObject& index;
 };
 
+/// The dimension that is scattered along. Errors: InvalidArgument in PyTorch's words for dtypes and sizes
+/// that do not go together. `source` may be null.
+std::size_t check_scatter(const tensor::TensorObject& self, const ScatterPlaces& places,
+                          const tensor::TensorObject* source);
+std::size_t check_index_reduce(const tensor::TensorObject& self, const ScatterPlaces& places,
+                               const tensor::TensorObject& source);
+
 /// Sets self's elements at `places` to those of `source`; of several for one place the last stays.
 /// Errors: InvalidArgument in PyTorch's words for a place that is out of bounds, for sizes and dtypes that
 /// do not go together. Source: torch.Tensor.scatter_.

@@ -12,32 +12,6 @@ namespace {
 
 using tensor::TensorObject;
 
-void check_operands(const TensorObject& out, const TensorObject& sequence, const TensorObject& values,
-                    const TensorObject* sorter) {
-  for (const TensorObject* operand : {&out, &sequence, &values}) check_host("searchsorted", *operand);
-  check_same_sizes("searchsorted", out, values.sizes());
-  const auto leading = [](const TensorObject& tensor) {
-    return tensor.sizes().first(static_cast<std::size_t>(std::max(tensor.rank - 1, 0)));
-  };
-  const bool fits = sequence.rank == 1 || (sequence.rank > 0 && sequence.rank == values.rank &&
-                                           std::ranges::equal(leading(sequence), leading(values)));
-  if (!fits) {
-    base::fail(
-        ErrorCode::InvalidArgument,
-        "torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 dimensions of "
-        "boundaries tensor and input value tensor must match, but we got boundaries tensor {} and input "
-        "value tensor {}",
-        tensor::sizes_text(sequence.sizes()), tensor::sizes_text(values.sizes()));
-  }
-  if (sorter == nullptr) return;
-  check_host("searchsorted", *sorter);
-  if (sorter->dtype != DType::Int64 || !std::ranges::equal(sorter->sizes(), sequence.sizes())) {
-    base::fail(ErrorCode::InvalidArgument,
-               "torch.searchsorted(): a sorter of {}{} for boundaries of sizes {}", dtype_name(sorter->dtype),
-               tensor::sizes_text(sorter->sizes()), tensor::sizes_text(sequence.sizes()));
-  }
-}
-
 /// The elements of a sequence in sorted order.
 template <class T>
 void read_sequence(std::vector<Plain<T>>& into, const std::byte* from, const Lane& lane,
@@ -116,7 +90,10 @@ void search(const TensorObject& out, const TensorObject& sequence, const TensorO
 
 void searchsorted(const TensorObject& out, const TensorObject& sequence, const TensorObject& values,
                   const SearchOptions& options) {
-  check_operands(out, sequence, values, options.sorter);
+  for (const TensorObject* operand : {&out, &sequence, &values}) check_host("searchsorted", *operand);
+  check_same_sizes("searchsorted", out, values.sizes());
+  check_search(sequence, values, options.sorter);
+  if (options.sorter != nullptr) check_host("searchsorted", *options.sorter);
   if (values.numel == 0) return;
   double (*read_double)(const std::byte*) = nullptr;
   with_type("searchsorted", values.dtype, kNumbers,

@@ -140,16 +140,6 @@ void sort(Found out, const TensorObject& self, SortOrder order) {
   });
 }
 
-std::vector<std::int64_t> topk_sizes(const TensorObject& self, const TopK& options) {
-  const std::size_t dim = wrap_dim(options.dim, self.rank);
-  if (options.k < 0 || options.k > lane_of(self, dim).size) {
-    base::fail(ErrorCode::InvalidArgument, "selected index k out of range");
-  }
-  Dims sizes(self.sizes().begin(), self.sizes().end());
-  if (!sizes.empty()) sizes[dim] = options.k;
-  return sizes;
-}
-
 void topk(Found out, const TensorObject& self, const TopK& options) {
   const std::size_t dim = wrap_dim(options.dim, self.rank);
   check_found("topk", out, self, topk_sizes(self, options));
@@ -173,10 +163,7 @@ void topk(Found out, const TensorObject& self, const TopK& options) {
 void kthvalue(Found out, const TensorObject& self, std::int64_t k, std::int64_t dim) {
   const std::size_t along = wrap_dim(dim, self.rank);
   check_found("kthvalue", out, self, without_dim(self, along));
-  if (k < 1 || k > lane_of(self, along).size) {
-    base::fail(ErrorCode::InvalidArgument, "kthvalue(): selected number k out of range for dimension {}",
-               along);
-  }
+  check_kth(self, k, along);
   with_type("kthvalue", self.dtype, kNumbers, [&]<class T>(std::type_identity<T>) {
     std::vector<Entry<T>> entries(static_cast<std::size_t>(lane_of(self, along).size));
     for_each_lane(out, self, along, [&](const LaneView& lane) {

@@ -33,6 +33,9 @@ std::vector<std::int64_t> topk_sizes(const tensor::TensorObject& self, const Top
 /// and else not specified. Source: torch.topk.
 void topk(Found out, const tensor::TensorObject& self, const TopK& options);
 
+/// Errors: InvalidArgument in PyTorch's words where there is no k-th element along the dimension.
+void check_kth(const tensor::TensorObject& self, std::int64_t k, std::size_t dim);
+
 /// The k-th smallest element along `dim`, k from 1; `out` has size 1 there.
 /// Of equal elements the first. Source: torch.kthvalue.
 void kthvalue(Found out, const tensor::TensorObject& self, std::int64_t k, std::int64_t dim);

@@ -79,6 +79,34 @@ Dims elementwise_strides(DimsView sizes, const std::vector<Dims>& operand_stride
   return strides;
 }
 
+bool suggests_channels_last(std::span<const std::int64_t> sizes,
+                            std::span<const std::int64_t> strides) noexcept {
+  if (strides[1] == 0) return false;
+  std::int64_t least = 0;
+  // Channels first, then the spatial dimensions from the last on, then the batch.
+  for (std::size_t step = 0; step < sizes.size(); ++step) {
+    std::size_t dim = sizes.size() - step;
+    if (step == 0) dim = 1;
+    if (step + 1 == sizes.size()) dim = 0;
+    if (sizes[dim] == 0 || strides[dim] < least) return false;
+    // Where strides fit both formats, PyTorch takes the tensor for contiguous.
+    if (dim == 0 && least == strides[1]) return false;
+    least = strides[dim] * std::max<std::int64_t>(sizes[dim], 1);
+  }
+  return true;
+}
+
+void fill_channels_last_strides(std::span<const std::int64_t> sizes,
+                                std::span<std::int64_t> strides) noexcept {
+  strides[1] = 1;
+  std::int64_t stride = std::max<std::int64_t>(sizes[1], 1);
+  for (std::size_t dim = sizes.size() - 1; dim >= 2; --dim) {
+    strides[dim] = stride;
+    stride *= std::max<std::int64_t>(sizes[dim], 1);
+  }
+  strides[0] = stride;
+}
+
 void check_host(std::string_view name, const tensor::TensorObject& tensor) {
   if (tensor.storage == nullptr) base::fail(ErrorCode::InvalidArgument, "{} of an undefined tensor", name);
   if (tensor.storage->device.type != DeviceType::Cpu) {

@@ -33,6 +33,15 @@ ResultLayout like_layout(const tensor::TensorObject& self);
 /// order of the operands' strides, 0 where an operand is broadcast, without gaps.
 Dims elementwise_strides(DimsView sizes, const std::vector<Dims>& operand_strides);
 
+/// Strides with the channels innermost, for 3 to 5 dimensions.
+void fill_channels_last_strides(std::span<const std::int64_t> sizes,
+                                std::span<std::int64_t> strides) noexcept;
+
+/// True where PyTorch takes the strides of a tensor of 4 or 5 dimensions for channels-last.
+/// Source: is_channels_last_strides_2d and _3d in c10/core/MemoryFormat.h.
+bool suggests_channels_last(std::span<const std::int64_t> sizes,
+                            std::span<const std::int64_t> strides) noexcept;
+
 /// Errors: InvalidArgument for an undefined tensor or one that does not lie in host memory.
 void check_host(std::string_view name, const tensor::TensorObject& tensor);
 

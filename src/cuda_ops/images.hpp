@@ -11,6 +11,12 @@ extern const KernelImage kAttentionImage;
 extern const KernelImage kCopyImage;
 extern const KernelImage kConvolutionImage;
 extern const KernelImage kLstmImage;
+extern const KernelImage kIndexImage;
+extern const KernelImage kPickImage;
+extern const KernelImage kPoolImage;
+extern const KernelImage kScanImage;
+extern const KernelImage kSearchImage;
+extern const KernelImage kSortImage;
 
 /// All of them.
 std::span<const KernelImage* const> kernel_images() noexcept;

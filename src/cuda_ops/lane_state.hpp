@@ -2,6 +2,7 @@
 
 #include "cuda_ops/cublaslt_abi.hpp"
 #include "cuda_ops/cudnn_abi.hpp"
+#include "cuda_ops/random.hpp"
 #include "shim/cuda_call.hpp"
 
 #include <cstdint>
@@ -34,6 +35,9 @@ class LaneState final : public shim::CudaLaneState {
   /// Of the whole device that is current. Errors: Cuda.
   unsigned device_sm_count();
 
+  /// Of the lane's random numbers.
+  RandomSequence& random() noexcept { return random_; }
+
  private:
   cublaslt::Handle cublaslt_ = nullptr;
   cudnn::Handle cudnn_ = nullptr;
@@ -41,6 +45,7 @@ class LaneState final : public shim::CudaLaneState {
   bool has_cudnn_stream_ = false;
   unsigned sm_count_ = 0;
   std::unique_ptr<Plans> plans_;
+  RandomSequence random_;
 };
 
 /// The state of the call's lane. While loading there is none: one for the time of the use, at whose end the

@@ -15,7 +15,8 @@ class Library final : public shim::CudaOperators {
  public:
   Library() {
     const std::array families{linear_algebra_functions(), convolution_functions(), attention_functions(),
-                              recurrent_functions()};
+                              recurrent_functions(),      order_functions(),       indexing_functions(),
+                              pooling_functions(),        random_functions()};
     for (const auto family : families) functions_.insert(functions_.end(), family.begin(), family.end());
   }
 

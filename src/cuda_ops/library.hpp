@@ -12,5 +12,9 @@ std::span<const shim::TableEntry> linear_algebra_functions();
 std::span<const shim::TableEntry> convolution_functions();
 std::span<const shim::TableEntry> attention_functions();
 std::span<const shim::TableEntry> recurrent_functions();
+std::span<const shim::TableEntry> order_functions();
+std::span<const shim::TableEntry> indexing_functions();
+std::span<const shim::TableEntry> pooling_functions();
+std::span<const shim::TableEntry> random_functions();
 
 }  // namespace penstock::cuda_ops

@@ -22,15 +22,6 @@ namespace {
 using tensor::TensorObject;
 using tensor::TensorObjectPtr;
 
-/// A list of tensors that a model library gives by pointer. Errors: InvalidArgument for a length below 0.
-template <class Item>
-std::span<Item> checked_list(Item* items, std::int64_t count) {
-  if (count < 0 || (count > 0 && items == nullptr)) {
-    base::fail(ErrorCode::InvalidArgument, "a list of {} tensors", count);
-  }
-  return {items, static_cast<std::size_t>(count)};
-}
-
 using IndexList = std::vector<const TensorObject*>;
 
 /// Indices as generated operators have them: a pointer to a handle each, null for none.
@@ -67,7 +58,7 @@ AOTITorchError index(AtenTensorHandle self, const AtenTensorHandle** indices, st
   return guarded([&] {
     refuse_while_probing();
     const cpu::IndexPlan plan = cpu::plan_index(*self, index_list(indices, count));
-    TensorObjectPtr made = make_result(self->dtype, plan.result.sizes, plan.result.strides);
+    TensorObjectPtr made = make_result(self->dtype, plan.shape.result.sizes, plan.shape.result.strides);
     cpu::index(*made, *self, plan);
     *ret = made.release();
   });

@@ -11,7 +11,6 @@
 #include "base/fail.hpp"
 
 #include <array>
-#include <string_view>
 
 // Scans, sorting, searching, and what has to look at values before it can make its result.
 namespace penstock::shim {
@@ -180,27 +179,11 @@ AOTITorchError repeat_interleave(AtenTensorHandle repeats, std::int64_t* output_
   });
 }
 
-/// The options of one search. Errors: InvalidArgument in PyTorch's words for a side that is none.
+/// The options of one search.
 struct Search {
   bool int32 = false;
   bool right = false;
   const TensorObject* sorter = nullptr;
-
-  void take_side(const char** side) {
-    if (side == nullptr) return;
-    const std::string_view text = *side;
-    if (text != "left" && text != "right") {
-      base::fail(ErrorCode::InvalidArgument,
-                 "torch.searchsorted(): side can only be 'left' or 'right' but got {}", text);
-    }
-    if (right && text == "left") {
-      base::fail(
-          ErrorCode::InvalidArgument,
-          "torch.searchsorted(): side and right can't be set to opposites, got side of left while right "
-          "was True");
-    }
-    right = text == "right";
-  }
 
   [[nodiscard]] AtenTensorHandle run(const TensorObject& sequence, const TensorObject& values) const {
     TensorObjectPtr made = make_result(int32 ? DType::Int32 : DType::Int64, values.sizes());
@@ -213,8 +196,8 @@ AOTITorchError searchsorted(AtenTensorHandle sequence, AtenTensorHandle self, st
                             std::int32_t right, const char** side, AtenTensorHandle* sorter,
                             AtenTensorHandle* ret) {
   return guarded([&] {
-    Search search{out_int32 != 0, right != 0, sorter != nullptr ? *sorter : nullptr};
-    search.take_side(side);
+    const Search search{out_int32 != 0, cpu::is_right_side(right != 0, side != nullptr ? *side : nullptr),
+                        sorter != nullptr ? *sorter : nullptr};
     *ret = search.run(*sequence, *self);
   });
 }
@@ -223,8 +206,8 @@ AOTITorchError searchsorted_scalar(AtenTensorHandle sequence, double value, std:
                                    std::int32_t right, const char** side, AtenTensorHandle* sorter,
                                    AtenTensorHandle* ret) {
   return guarded([&] {
-    Search search{out_int32 != 0, right != 0, sorter != nullptr ? *sorter : nullptr};
-    search.take_side(side);
+    const Search search{out_int32 != 0, cpu::is_right_side(right != 0, side != nullptr ? *side : nullptr),
+                        sorter != nullptr ? *sorter : nullptr};
     // A number takes the dtype of what it is compared with, but for a fraction among integers.
     const TensorObjectPtr one =
         make_result(is_integer(sequence->dtype) ? DType::Float64 : sequence->dtype, {});

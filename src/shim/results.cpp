@@ -72,23 +72,6 @@ tensor::TensorObjectPtr make_in(tensor::Allocator* pool, const ResultMargin& mar
 
 }  // namespace
 
-DType checked_dtype(std::int32_t number) {
-  const auto dtype = static_cast<DType>(number);
-  if (element_bytes(dtype) == 0) {
-    base::fail(ErrorCode::Unsupported,
-               "the model uses PyTorch's dtype number {}, which Penstock does not have", number);
-  }
-  return dtype;
-}
-
-std::span<const std::int64_t> checked_span(const std::int64_t* data, std::int64_t count) {
-  if (count < 0 || count > static_cast<std::int64_t>(tensor::kRoomForDims)) {
-    base::fail(ErrorCode::InvalidArgument, "a tensor of {} dimensions; at most {} are possible", count,
-               tensor::kRoomForDims);
-  }
-  return {data, static_cast<std::size_t>(count)};
-}
-
 tensor::TensorObjectPtr make_result(DType dtype, std::span<const std::int64_t> sizes,
                                     std::span<const std::int64_t> strides) {
   refuse_while_probing();

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "shim/arguments.hpp"
 #include "shim/context.hpp"
 #include "tensor/tensor_object.hpp"
 
@@ -9,13 +10,6 @@
 #include <span>
 
 namespace penstock::shim {
-
-/// The dtype that a model library names by number. Errors: Unsupported names the number.
-DType checked_dtype(std::int32_t number);
-
-/// Sizes or strides that a model library gives by pointer. Errors: InvalidArgument for a rank that
-/// tensors cannot have.
-std::span<const std::int64_t> checked_span(const std::int64_t* data, std::int64_t count);
 
 /// A new tensor, not initialized, in the memory of the current run. Errors: OutOfMemory,
 /// InvalidArgument for sizes and strides that no memory could hold.

@@ -45,7 +45,7 @@ AOTITorchError run_index_put_in_place(OperatorCase& one) {
 
 /// An out of its own, row-major, as torch's scatter gives one.
 Handle other_out(OperatorCase& one, Handle self) {
-  one.add_result(shim::make_result(self->dtype, self->sizes()));
+  one.add_result(machine().place(shim::make_result(self->dtype, self->sizes())));
   return one.last_result();
 }
 
@@ -89,8 +89,8 @@ AOTITorchError run_cat(OperatorCase& one) {
 }
 
 AOTITorchError run_copy(OperatorCase& one) {
-  one.add_result(shim::make_result(dtype_from_name(one.json().at("dtype").get<std::string>()).value(),
-                                   one.json().at("sizes").get<std::vector<Int>>()));
+  const DType dtype = dtype_from_name(one.json().at("dtype").get<std::string>()).value();
+  one.add_result(machine().place(shim::make_result(dtype, one.json().at("sizes").get<std::vector<Int>>())));
   return call<Handle, Handle, Flag>("aoti_torch_copy_", one.last_result(), one.tensor("src"), Flag{0});
 }
 

@@ -1,31 +1,14 @@
-#include "contract/operator_recording.hpp"
-#include "shim/imports.hpp"
+#include "contract/operator_call.hpp"
 
-#include <gtest/gtest.h>
-
-#include <optional>
 #include <string>
 #include <vector>
 
 namespace penstock::contract {
 namespace {
 
-using Handle = AtenTensorHandle;
-using Int = std::int64_t;
-using Flag = std::int32_t;
 using Sizes = std::vector<Int>;
 
-/// The function that answers an import, called with `arguments`.
-template <class... Arguments>
-AOTITorchError call(const std::string& name, Arguments... arguments) {
-  const shim::Import import = shim::resolve_import(name, {});
-  EXPECT_EQ(import.kind, shim::ImportKind::Ours) << name;
-  if (import.address == nullptr) return 1;
-  return reinterpret_cast<AOTITorchError (*)(Arguments...)>(import.address)(arguments...);
-}
-
 Sizes sizes(OperatorCase& one, const char* name) { return one.json().at(name).get<Sizes>(); }
-Flag flag(OperatorCase& one, const char* name) { return one.json().at(name).get<bool>() ? 1 : 0; }
 Int length(const Sizes& values) { return static_cast<Int>(values.size()); }
 
 AOTITorchError run_max(const std::string& name, OperatorCase& one) {

@@ -41,7 +41,7 @@ TEST(Index, TakesAnyByteOfAMaskButZeroForTrue) {
   std::vector<Boolean> mask{Boolean{4}, Boolean{0}, Boolean{255}};
   const auto from = over(self, {3});
   const IndexPlan made = plan(*from, {over(mask, {3}).get()});
-  ASSERT_EQ(made.result.sizes, (Dims{2}));
+  ASSERT_EQ(made.shape.result.sizes, (Dims{2}));
   std::vector<float> chosen(2);
   index(*over(chosen, {2}), *from, made);
   EXPECT_EQ(chosen, (std::vector<float>{1, 3}));
