@@ -14,9 +14,10 @@
 namespace penstock::cuda_ops {
 namespace {
 
-/// What is loaded into which context. Never given back: modules go with their context.
+/// What is loaded into which context.
 struct Loaded {
   std::shared_mutex mutex;
+  std::map<cuda::ContextHandle, unsigned> users;
   std::map<std::pair<cuda::ContextHandle, const KernelImage*>, cuda::ModuleHandle> modules;
   std::map<std::tuple<cuda::ContextHandle, const KernelImage*, const char*>, cuda::FunctionHandle> functions;
 };
@@ -42,12 +43,40 @@ cuda::ModuleHandle load_image(Loaded& store, cuda::ContextHandle context, const 
   return module;
 }
 
+cuda::Result unload(Loaded& store, cuda::ContextHandle context) noexcept {
+  cuda::Result worst = cuda::kSuccess;
+  std::erase_if(store.functions, [&](const auto& each) { return std::get<0>(each.first) == context; });
+  std::erase_if(store.modules, [&](const auto& each) {
+    if (each.first.first != context) return false;
+    const cuda::Result result = cuda::driver().module_unload(each.second);
+    if (result != cuda::kSuccess) worst = result;
+    return true;
+  });
+  store.users.erase(context);
+  return worst;
+}
+
 }  // namespace
 
 void load_kernels(cuda::ContextHandle context) {
   Loaded& store = loaded();
   const std::lock_guard lock(store.mutex);
-  for (const KernelImage* image : kernel_images()) load_image(store, context, *image);
+  unsigned& users = store.users[context];
+  try {
+    for (const KernelImage* image : kernel_images()) load_image(store, context, *image);
+  } catch (...) {
+    if (users == 0) unload(store, context);
+    throw;
+  }
+  ++users;
+}
+
+cuda::Result release_kernels(cuda::ContextHandle context) noexcept {
+  Loaded& store = loaded();
+  const std::lock_guard lock(store.mutex);
+  const auto found = store.users.find(context);
+  if (found == store.users.end() || --found->second != 0) return cuda::kSuccess;
+  return unload(store, context);
 }
 
 void Kernel::launch_with(const shim::CudaCall& call, const Grid& grid, void** arguments) const {

@@ -24,9 +24,8 @@ struct Grid {
   unsigned shared_bytes = 0;
 };
 
-/// A kernel by the name that it has in its file (extern "C"). Loaded into a context once, at
-/// CudaOperators::prepare or at its first launch there.
-/// Thread: thread-safe. Lifetime: the process.
+/// A kernel by the name that it has in its file (extern "C"). Loaded into a context by
+/// CudaOperators::prepare. Thread: thread-safe. Lifetime: the process.
 class Kernel {
  public:
   constexpr Kernel(const KernelImage& image, const char* name) noexcept : image_(&image), name_(name) {}
@@ -51,7 +50,12 @@ class Kernel {
 /// kernels that step by the whole grid.
 Grid grid_for(const shim::CudaCall& call, std::int64_t count, unsigned threads = 256);
 
-/// Loads all images into the current context. Errors: Cuda, Incompatible.
+/// Loads all images into the current context, where nobody has yet. Each call takes one of `release_kernels`.
+/// Errors: Cuda, Incompatible.
 void load_kernels(cuda::ContextHandle context);
+
+/// Takes the images out of the current context with the last of those that loaded them: the context may go
+/// then, and another one come at its address. Errors: none; the driver's answer is returned.
+cuda::Result release_kernels(cuda::ContextHandle context) noexcept;
 
 }  // namespace penstock::cuda_ops

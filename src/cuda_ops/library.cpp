@@ -29,6 +29,12 @@ class Library final : public shim::CudaOperators {
     load_kernels(context);
   }
 
+  cuda::Result release() noexcept override {
+    cuda::ContextHandle context = nullptr;
+    const cuda::Result result = cuda::driver().ctx_get_current(&context);
+    return result == cuda::kSuccess ? release_kernels(context) : result;
+  }
+
   [[nodiscard]] std::unique_ptr<shim::CudaLaneState> make_lane_state() override {
     return std::make_unique<LaneState>();
   }

@@ -78,6 +78,7 @@ void CudaModel::unload() noexcept {
     if (stream_ != nullptr) note(driver.stream_destroy(stream_));
     for (const auto& [name, module] : files_) note(driver.module_unload(module));
     for (const auto& [image, module] : images_) note(driver.module_unload(module));
+    note(operators_->release());
     return worst;
   });
 }

@@ -4,6 +4,8 @@
 #include "shim/results.hpp"
 #include "tensor/view_access.hpp"
 
+#include <penstock/device_memory.hpp>
+
 #include <fmt/ranges.h>
 
 #include <algorithm>
@@ -119,7 +121,7 @@ Tensor copy_weight(const Model::Impl& model, std::string_view name) {
   }
   TensorView view;
   TensorViewAccess::set(view, weight);
-  return Tensor::copy_of(view);
+  return view.device() == Device{} ? Tensor::copy_of(view) : copy_to_host(view);
 }
 
 }  // namespace penstock::model

@@ -35,9 +35,13 @@ class CudaOperators {
   [[nodiscard]] virtual std::span<const TableEntry> functions() const noexcept = 0;
 
   /// Loads kernels into the current context, once a context, and opens the libraries that the functions of
-  /// these names need. Blocking. Errors: NotFound names a library, where it was looked for, and how to get
-  /// it.
+  /// these names need. Each call takes one of `release`. Blocking. Errors: NotFound names a library, where it
+  /// was looked for, and how to get it.
   virtual void prepare(std::span<const std::string_view> functions) = 0;
+
+  /// Takes the kernels out of the current context with the last of those that had them loaded. Errors: none;
+  /// the driver's answer is returned.
+  virtual cuda::Result release() noexcept = 0;
 
   /// What the functions keep for one lane. The context is current. Errors: OutOfMemory, Cuda.
   [[nodiscard]] virtual std::unique_ptr<CudaLaneState> make_lane_state() = 0;

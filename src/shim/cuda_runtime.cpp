@@ -1,4 +1,5 @@
 #include "base/fail.hpp"
+#include "cuda/context.hpp"
 #include "cuda/driver.hpp"
 #include "shim/abi.hpp"
 #include "shim/context.hpp"
@@ -24,12 +25,25 @@ using cuda::Result;
 constexpr int kHostToDevice = 1;
 constexpr Result kInvalidDevice = 101;
 
-/// Runs `work`, which gives a driver's result; an exception is kept for the caller and answered as an error.
+/// Runs `work`, which gives a driver's result. A failure is kept for the caller and answered as an error:
+/// what the library makes of it has lost the driver's code.
 template <class Work>
-Result answered(Work&& work) noexcept {
+Result answered(const char* call, Work&& work) noexcept {
   Result result = cuda::kInvalidValue;
-  const std::int32_t failed = guarded([&] { result = work(); });
-  return failed != 0 ? cuda::kInvalidValue : result;
+  const std::int32_t failed = guarded([&] {
+    result = work();
+    if (result != cuda::kSuccess && result != cuda::kNotReady) cuda::check(result, call, "the model library");
+  });
+  return failed != 0 && result == cuda::kSuccess ? cuda::kInvalidValue : result;
+}
+
+/// The same for what gives something back. Libraries do that in destructors, where an error that they are
+/// told of ends the process.
+template <class Work>
+Result released(const char* call, Work&& work) noexcept {
+  const Result result = work();
+  if (result != cuda::kSuccess) cuda::report_failed_release(result, call, "a model library");
+  return cuda::kSuccess;
 }
 
 const CudaCall& call_of_library() {
@@ -44,14 +58,14 @@ const CudaCall& call_of_library() {
 std::string_view file_name(std::string_view path) { return path.substr(path.rfind('/') + 1); }
 
 Result module_load(cuda::ModuleHandle* module, const char* path) {
-  return answered([&] {
+  return answered("cuModuleLoad", [&] {
     *module = call_of_library().code->module(file_name(path));
     return cuda::kSuccess;
   });
 }
 
 Result module_load_data(cuda::ModuleHandle* module, const void* image) {
-  return answered([&] {
+  return answered("cuModuleLoadData", [&] {
     *module = call_of_library().code->module(image);
     return cuda::kSuccess;
   });
@@ -61,7 +75,7 @@ Result module_load_data(cuda::ModuleHandle* module, const void* image) {
 Result module_unload(cuda::ModuleHandle) { return cuda::kSuccess; }
 
 Result module_get_function(cuda::FunctionHandle* function, cuda::ModuleHandle module, const char* name) {
-  return answered([&] {
+  return answered("cuModuleGetFunction", [&] {
     const Result result = cuda::driver().module_get_function(function, module, name);
     if (result == cuda::kNotFound) {
       base::fail(ErrorCode::Corrupt, "the package's kernel files have no kernel \"{}\"", name);
@@ -71,11 +85,12 @@ Result module_get_function(cuda::FunctionHandle* function, cuda::ModuleHandle mo
 }
 
 Result func_set_attribute(cuda::FunctionHandle function, int attribute, int value) {
-  return answered([&] { return cuda::driver().func_set_attribute(function, attribute, value); });
+  return answered("cuFuncSetAttribute",
+                  [&] { return cuda::driver().func_set_attribute(function, attribute, value); });
 }
 
-Result get_error_string(Result result, const char** text) {
-  return answered([&] { return cuda::driver().get_error_string(result, text); });
+Result get_error_string(Result result, const char** text) noexcept {
+  return cuda::driver().get_error_string(result, text);
 }
 
 const char* name_of(cuda::FunctionHandle function) {
@@ -89,7 +104,7 @@ const char* name_of(cuda::FunctionHandle function) {
 Result launch_kernel(cuda::FunctionHandle function, unsigned grid_x, unsigned grid_y, unsigned grid_z,
                      unsigned block_x, unsigned block_y, unsigned block_z, unsigned shared_bytes,
                      cuda::StreamHandle stream, void** parameters, void** extra) {
-  return answered([&] {
+  return answered("cuLaunchKernel", [&] {
     const CudaCall& call = call_of_library();
     if (call.observer != nullptr) {
       call.observer->launched(CudaObserver::Kind::Kernel, name_of(function), stream);
@@ -102,18 +117,19 @@ Result launch_kernel(cuda::FunctionHandle function, unsigned grid_x, unsigned gr
 }
 
 Result device_of_call(int* device) {
-  return answered([&] {
+  return answered("cudaGetDevice", [&] {
     *device = call_of_library().device;
     return cuda::kSuccess;
   });
 }
 
 Result set_device(int device) {
-  return answered([&] { return device == call_of_library().device ? cuda::kSuccess : kInvalidDevice; });
+  return answered("cudaSetDevice",
+                  [&] { return device == call_of_library().device ? cuda::kSuccess : kInvalidDevice; });
 }
 
 Result device_malloc(void** memory, std::size_t bytes) {
-  return answered([&] {
+  return answered("cuMemAlloc", [&] {
     *memory = nullptr;
     if (bytes == 0) return cuda::kSuccess;
     cuda::DevicePointer pointer = 0;
@@ -126,9 +142,10 @@ Result device_malloc(void** memory, std::size_t bytes) {
   });
 }
 
-Result device_free(void* memory) {
+Result device_free(void* memory) noexcept {
   if (memory == nullptr) return cuda::kSuccess;
-  return answered([&] { return cuda::driver().mem_free(reinterpret_cast<cuda::DevicePointer>(memory)); });
+  return released("cuMemFree",
+                  [&] { return cuda::driver().mem_free(reinterpret_cast<cuda::DevicePointer>(memory)); });
 }
 
 /// Where the bytes really are that a library means: of its weights it has only the addresses.
@@ -147,7 +164,7 @@ Result copy_on(void* to, const void* from, std::size_t bytes, int kind, cuda::St
 }
 
 Result copy(void* to, const void* from, std::size_t bytes, int kind) {
-  return answered([&] {
+  return answered("cuMemcpyAsync", [&] {
     cuda::StreamHandle const stream = call_of_library().stream;
     const Result result = copy_on(to, from, bytes, kind, stream);
     if (result != cuda::kSuccess)
@@ -157,45 +174,47 @@ Result copy(void* to, const void* from, std::size_t bytes, int kind) {
 }
 
 Result copy_async(void* to, const void* from, std::size_t bytes, int kind, cuda::StreamHandle) {
-  return answered([&] { return copy_on(to, from, bytes, kind, call_of_library().stream); });
+  return answered("cuMemcpyAsync", [&] { return copy_on(to, from, bytes, kind, call_of_library().stream); });
 }
 
 Result event_create(cuda::EventHandle* event) {
-  return answered([&] { return cuda::driver().event_create(event, cuda::kEventDisableTiming); });
+  return answered("cuEventCreate",
+                  [&] { return cuda::driver().event_create(event, cuda::kEventDisableTiming); });
 }
 
 Result event_create_with_flags(cuda::EventHandle* event, unsigned flags) {
-  return answered([&] { return cuda::driver().event_create(event, flags); });
+  return answered("cuEventCreate", [&] { return cuda::driver().event_create(event, flags); });
 }
 
-Result event_destroy(cuda::EventHandle event) {
-  return answered([&] { return cuda::driver().event_destroy(event); });
+Result event_destroy(cuda::EventHandle event) noexcept {
+  return released("cuEventDestroy", [&] { return cuda::driver().event_destroy(event); });
 }
 
 /// Null is the default stream, which is never used: the call's own stands for it.
 Result event_record(cuda::EventHandle event, cuda::StreamHandle stream) {
-  return answered([&] {
+  return answered("cuEventRecord", [&] {
     return cuda::driver().event_record(event, stream != nullptr ? stream : call_of_library().stream);
   });
 }
 
 Result event_query(cuda::EventHandle event) {
-  return answered([&] { return cuda::driver().event_query(event); });
+  return answered("cuEventQuery", [&] { return cuda::driver().event_query(event); });
 }
 
 Result event_synchronize(cuda::EventHandle event) {
-  return answered([&] { return cuda::driver().event_synchronize(event); });
+  return answered("cuEventSynchronize", [&] { return cuda::driver().event_synchronize(event); });
 }
 
 Result stream_create_with_flags(cuda::StreamHandle* stream, unsigned) {
-  return answered([&] {
+  return answered("cudaStreamCreateWithFlags", [&] {
     *stream = call_of_library().stream;
     return cuda::kSuccess;
   });
 }
 
 Result stream_synchronize(cuda::StreamHandle) {
-  return answered([&] { return cuda::driver().stream_synchronize(call_of_library().stream); });
+  return answered("cuStreamSynchronize",
+                  [&] { return cuda::driver().stream_synchronize(call_of_library().stream); });
 }
 
 /// Failures are answered where they happen, so none is ever left over.

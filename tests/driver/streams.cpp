@@ -99,7 +99,11 @@ PENSTOCK_DRIVER_API cuStreamGetDevice(StreamHandle handle, DeviceNumber* device)
 
 PENSTOCK_DRIVER_API cuStreamGetId(StreamHandle handle, unsigned long long* id) {
   return call("cuStreamGetId", [&](State& state) -> Result {
-    *id = reinterpret_cast<std::uintptr_t>(&state.stream_of(handle));
+    // A later stream may have the address of one that is gone, but not its number.
+    const Stream& stream = state.stream_of(handle);
+    constexpr std::uint64_t kDefault = std::uint64_t{1} << 63;
+    *id = stream.kind == Stream::Kind::Created ? stream.id
+                                               : kDefault | reinterpret_cast<std::uintptr_t>(&stream);
     return kSuccess;
   });
 }

@@ -1,0 +1,214 @@
+#include "gpu.hpp"
+
+#include <dlfcn.h>
+
+#include <array>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <thread>
+
+namespace penstock::testing {
+namespace {
+
+/// `hold` counts itself as running and spins until the signal; `fault` writes to address 16.
+constexpr const char* kPtx = R"(
+.version 7.0
+.target sm_70
+.address_size 64
+.visible .entry hold(.param .u64 words)
+{
+  .reg .pred %p<4>;
+  .reg .b32 %r<4>;
+  .reg .b64 %rd<6>;
+  ld.param.u64 %rd1, [words];
+  mov.u32 %r1, %tid.x;
+  setp.ne.u32 %p1, %r1, 0;
+  @%p1 bra WAIT;
+  atom.sys.global.add.u32 %r2, [%rd1+4], 1;
+WAIT:
+  mov.u64 %rd2, %globaltimer;
+  add.u64 %rd3, %rd2, 20000000000;
+LOOP:
+  ld.volatile.global.u32 %r3, [%rd1];
+  setp.ne.u32 %p2, %r3, 0;
+  @%p2 bra DONE;
+  mov.u64 %rd4, %globaltimer;
+  setp.lt.u64 %p3, %rd4, %rd3;
+  @%p3 bra LOOP;
+DONE:
+  ret;
+}
+.visible .entry fault()
+{
+  .reg .b64 %rd<2>;
+  .reg .b32 %r<2>;
+  mov.u64 %rd1, 16;
+  mov.u32 %r1, 1;
+  st.global.u32 [%rd1], %r1;
+  ret;
+}
+)";
+
+void require(cuda::Result result, const char* what) {
+  if (result == cuda::kSuccess) return;
+  throw std::runtime_error(std::string(what) + " failed with " + std::to_string(result));
+}
+
+template <class Function>
+void find(void* library, Function& function, const char* name) {
+  function = reinterpret_cast<Function>(::dlsym(library, name));
+  if (function != nullptr) return;
+  std::fprintf(stderr, "the CUDA driver has no %s\n", name);
+  std::exit(2);
+}
+
+DriverCalls open_driver() {
+  void* const library = ::dlopen("libcuda.so.1", RTLD_NOW);
+  if (library == nullptr) {
+    std::fprintf(stderr, "%s\n", ::dlerror());
+    std::exit(2);
+  }
+  DriverCalls calls{};
+  find(library, calls.init, "cuInit");
+  find(library, calls.primary_retain, "cuDevicePrimaryCtxRetain");
+  find(library, calls.primary_release, "cuDevicePrimaryCtxRelease_v2");
+  find(library, calls.push, "cuCtxPushCurrent_v2");
+  find(library, calls.pop, "cuCtxPopCurrent_v2");
+  find(library, calls.current, "cuCtxGetCurrent");
+  find(library, calls.memory_info, "cuMemGetInfo_v2");
+  find(library, calls.host_alloc, "cuMemHostAlloc");
+  find(library, calls.host_free, "cuMemFreeHost");
+  find(library, calls.managed_alloc, "cuMemAllocManaged");
+  find(library, calls.free, "cuMemFree_v2");
+  find(library, calls.module_load, "cuModuleLoadData");
+  find(library, calls.module_function, "cuModuleGetFunction");
+  find(library, calls.launch, "cuLaunchKernel");
+  find(library, calls.device_resource, "cuDeviceGetDevResource");
+  find(library, calls.split, "cuDevSmResourceSplitByCount");
+  find(library, calls.description, "cuDevResourceGenerateDesc");
+  find(library, calls.green_create, "cuGreenCtxCreate");
+  find(library, calls.green_destroy, "cuGreenCtxDestroy");
+  find(library, calls.green_stream, "cuGreenCtxStreamCreate");
+  find(library, calls.stream_destroy, "cuStreamDestroy_v2");
+  find(library, calls.begin_capture, "cuStreamBeginCapture_v2");
+  find(library, calls.end_capture, "cuStreamEndCapture");
+  find(library, calls.graph_destroy, "cuGraphDestroy");
+  require(calls.init(0), "cuInit");
+  return calls;
+}
+
+/// A kernel of the text above, in the primary context, which is kept to the end of the program.
+cuda::FunctionHandle kernel(const char* name) {
+  static auto* const context = new InPrimary;
+  static const cuda::ModuleHandle kModule = [] {
+    const Current scope(context->handle());
+    cuda::ModuleHandle module = nullptr;
+    require(driver().module_load(&module, kPtx), "cuModuleLoadData");
+    return module;
+  }();
+  const Current scope(context->handle());
+  cuda::FunctionHandle function = nullptr;
+  require(driver().module_function(&function, kModule, name), "cuModuleGetFunction");
+  return function;
+}
+
+}  // namespace
+
+const DriverCalls& driver() {
+  static const DriverCalls kCalls = open_driver();
+  return kCalls;
+}
+
+InPrimary::InPrimary() {
+  require(driver().primary_retain(&context_, 0), "cuDevicePrimaryCtxRetain");
+  require(driver().push(context_), "cuCtxPushCurrent");
+}
+
+InPrimary::~InPrimary() {
+  cuda::ContextHandle popped = nullptr;
+  driver().pop(&popped);
+  driver().primary_release(0);
+}
+
+Current::Current(void* context) {
+  require(driver().push(static_cast<cuda::ContextHandle>(context)), "cuCtxPushCurrent");
+}
+
+Current::~Current() {
+  cuda::ContextHandle popped = nullptr;
+  driver().pop(&popped);
+}
+
+Held::Held(StreamView stream, unsigned blocks) : stream_(stream), blocks_(blocks) {
+  cuda::FunctionHandle const function = kernel("hold");
+  const InPrimary context;
+  void* memory = nullptr;
+  require(driver().host_alloc(&memory, 2 * sizeof(unsigned), cuda::kHostPortable | cuda::kHostDeviceMap),
+          "cuMemHostAlloc");
+  words_ = static_cast<unsigned*>(memory);
+  words_[0] = words_[1] = 0;
+  std::array<void*, 1> arguments{&memory};
+  require(driver().launch(function, blocks, 1, 1, 1024, 1, 1, 0,
+                          static_cast<cuda::StreamHandle>(stream.handle()), arguments.data(), nullptr),
+          "cuLaunchKernel");
+}
+
+Held::~Held() {
+  let_go();
+  stream_.synchronize();
+  const InPrimary context;
+  driver().host_free(const_cast<unsigned*>(words_));
+}
+
+void Held::wait_until_running() const {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  while (words_[1] < blocks_ && std::chrono::steady_clock::now() < end) std::this_thread::yield();
+  EXPECT_EQ(words_[1], blocks_);
+}
+
+void Held::let_go() { words_[0] = 1; }
+
+void launch_fault(StreamView stream) {
+  cuda::FunctionHandle const function = kernel("fault");
+  const InPrimary context;
+  require(driver().launch(function, 1, 1, 1, 1, 1, 1, 0, static_cast<cuda::StreamHandle>(stream.handle()),
+                          nullptr, nullptr),
+          "cuLaunchKernel");
+}
+
+std::vector<Tensor> inputs_of(std::string_view package) {
+  std::vector<Tensor> inputs;
+  for (const Tensor& input : recorded(package, "inputs", kGpuPackages)) {
+    const bool stays = package == "host_input" && inputs.size() == 1;
+    inputs.push_back(stays ? input : copy_to_device(input.view(), kGpu));
+  }
+  return inputs;
+}
+
+std::vector<Tensor> on_host(const std::vector<Tensor>& tensors) {
+  std::vector<Tensor> copies;
+  for (const Tensor& tensor : tensors) {
+    copies.push_back(tensor.view().device() == Device{} ? tensor : copy_to_host(tensor.view()));
+  }
+  return copies;
+}
+
+Model load_on_gpu(std::string_view package) {
+  return Model::load(open_package(package, kGpuPackages),
+                     {.model = {}, .device = kGpu, .weights = {}, .progress = {}});
+}
+
+void expect_recorded(std::string_view package, const std::vector<Tensor>& outputs) {
+  expect_same(on_host(outputs), recorded(package, "outputs", kGpuPackages));
+}
+
+std::size_t free_bytes() {
+  const InPrimary context;
+  std::size_t free = 0;
+  std::size_t total = 0;
+  require(driver().memory_info(&free, &total), "cuMemGetInfo");
+  return free;
+}
+
+}  // namespace penstock::testing

@@ -1,0 +1,127 @@
+#pragma once
+
+#include "cuda/abi.hpp"
+#include "e2e/support.hpp"
+
+#include <penstock/device_memory.hpp>
+#include <penstock/partition.hpp>
+#include <penstock/penstock.hpp>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <vector>
+
+// For tests on a real GPU: the public API of Penstock, and the driver as any other program calls it.
+namespace penstock::testing {
+
+inline constexpr std::string_view kGpuPackages = "2.11-sm90";
+inline constexpr Device kGpu{DeviceType::Cuda, 0};
+
+/// Functions of libcuda.so.1 that tests call themselves. Ends the program where one is missing.
+struct DriverCalls {
+  cuda::Result (*init)(unsigned);
+  cuda::Result (*primary_retain)(cuda::ContextHandle*, cuda::DeviceNumber);
+  cuda::Result (*primary_release)(cuda::DeviceNumber);
+  cuda::Result (*push)(cuda::ContextHandle);
+  cuda::Result (*pop)(cuda::ContextHandle*);
+  cuda::Result (*current)(cuda::ContextHandle*);
+  cuda::Result (*memory_info)(std::size_t* free, std::size_t* total);
+  cuda::Result (*host_alloc)(void**, std::size_t, unsigned);
+  cuda::Result (*host_free)(void*);
+  cuda::Result (*managed_alloc)(cuda::DevicePointer*, std::size_t, unsigned);
+  cuda::Result (*free)(cuda::DevicePointer);
+  cuda::Result (*module_load)(cuda::ModuleHandle*, const void*);
+  cuda::Result (*module_function)(cuda::FunctionHandle*, cuda::ModuleHandle, const char*);
+  cuda::Result (*launch)(cuda::FunctionHandle, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned,
+                         unsigned, cuda::StreamHandle, void**, void**);
+  cuda::Result (*device_resource)(cuda::DeviceNumber, cuda::Resource*, int);
+  cuda::Result (*split)(cuda::Resource*, unsigned*, const cuda::Resource*, cuda::Resource*, unsigned,
+                        unsigned);
+  cuda::Result (*description)(cuda::ResourceDescHandle*, cuda::Resource*, unsigned);
+  cuda::Result (*green_create)(cuda::GreenContextHandle*, cuda::ResourceDescHandle, cuda::DeviceNumber,
+                               unsigned);
+  cuda::Result (*green_destroy)(cuda::GreenContextHandle);
+  cuda::Result (*green_stream)(cuda::StreamHandle*, cuda::GreenContextHandle, unsigned, int);
+  cuda::Result (*stream_destroy)(cuda::StreamHandle);
+  cuda::Result (*begin_capture)(cuda::StreamHandle, int);
+  cuda::Result (*end_capture)(cuda::StreamHandle, cuda::GraphHandle*);
+  cuda::Result (*graph_destroy)(cuda::GraphHandle);
+};
+const DriverCalls& driver();
+
+/// The device's primary context, current on this thread until the end of the scope.
+class InPrimary {
+ public:
+  InPrimary();
+  ~InPrimary();
+  InPrimary(const InPrimary&) = delete;
+  InPrimary& operator=(const InPrimary&) = delete;
+  [[nodiscard]] cuda::ContextHandle handle() const { return context_; }
+
+ private:
+  cuda::ContextHandle context_ = nullptr;
+};
+
+/// A context that is current on this thread until the end of the scope.
+class Current {
+ public:
+  explicit Current(void* context);
+  ~Current();
+  Current(const Current&) = delete;
+  Current& operator=(const Current&) = delete;
+};
+
+/// Blocks on a stream that wait for the host: 2 of 1024 threads fill an SM of 2048. They give up by themselves
+/// after 20 seconds, so that a test that fails does not take the GPU with it.
+class Held {
+ public:
+  Held(StreamView stream, unsigned blocks);
+  ~Held();
+  Held(const Held&) = delete;
+  Held& operator=(const Held&) = delete;
+  /// Waits until all blocks run.
+  void wait_until_running() const;
+  void let_go();
+
+ private:
+  StreamView stream_;
+  unsigned blocks_;
+  volatile unsigned* words_ = nullptr;  ///< Seen by host and device: the signal, and how many run.
+};
+
+/// Puts a kernel on the stream that writes where nothing is. The device is lost to this process then.
+void launch_fault(StreamView stream);
+
+/// The recorded inputs of a package, on the GPU but for those that the model wants on the host.
+std::vector<Tensor> inputs_of(std::string_view package);
+/// Copies of device tensors on the host; host tensors as they are.
+std::vector<Tensor> on_host(const std::vector<Tensor>& tensors);
+
+Model load_on_gpu(std::string_view package);
+
+/// Expects what libtorch has answered, as close as the dtype allows.
+void expect_recorded(std::string_view package, const std::vector<Tensor>& outputs);
+
+/// Free bytes of the GPU.
+std::size_t free_bytes();
+
+template <class Work>
+Error error_of(Work&& work) {
+  try {
+    work();
+  } catch (const Error& error) {
+    return error;
+  }
+  ADD_FAILURE() << "nothing was thrown";
+  return {ErrorCode::Internal, "nothing"};
+}
+
+/// What the program does when it is started as "penstock_gpu_tests --fault-child": loses its GPU, and prints
+/// the errors that follow.
+int run_fault_child();
+
+}  // namespace penstock::testing
