@@ -54,17 +54,24 @@ class Outputs : public ::testing::Test {
 
 TEST_F(Outputs, OfTheRightCountAreTaken) {
   const std::vector<TensorView> inputs{view(0, {8})};
-  EXPECT_NO_THROW(check_targets({}, inputs, 2, "model.pt2"));
+  EXPECT_NO_THROW(check_targets({}, inputs, {.count = 2, .device = {}}, "model.pt2"));
   const std::vector<TensorView> targets{view(8, {8}), view(16, {8})};
-  EXPECT_NO_THROW(check_targets(targets, inputs, 2, "model.pt2"));
+  EXPECT_NO_THROW(check_targets(targets, inputs, {.count = 2, .device = {}}, "model.pt2"));
   expect_refused("has 3 outputs, views for 2 were given",
-                 [&] { check_targets(targets, inputs, 3, "model.pt2"); });
+                 [&] { check_targets(targets, inputs, {.count = 3, .device = {}}, "model.pt2"); });
+}
+
+TEST_F(Outputs, OfAnotherDeviceAreRefused) {
+  const std::vector<TensorView> targets{view(0, {8})};
+  expect_refused("cuda:1", [&] {
+    check_targets(targets, {}, {.count = 1, .device = {DeviceType::Cuda, 1}}, "model.pt2");
+  });
 }
 
 TEST_F(Outputs, ThatTouchAreTakenAndThatOverlapAreNot) {
   const std::vector<TensorView> inputs{view(0, {8})};
   const auto check = [&](const TensorView& a, const TensorView& b) {
-    check_targets(std::vector{a, b}, inputs, 2, "model.pt2");
+    check_targets(std::vector{a, b}, inputs, {.count = 2, .device = {}}, "model.pt2");
   };
   EXPECT_NO_THROW(check(view(8, {8}), view(16, {8})));
   expect_refused("out0 and out1 overlap", [&] { check(view(8, {8}), view(15, {8})); });
@@ -79,11 +86,14 @@ TEST_F(Outputs, ThatTouchAreTakenAndThatOverlapAreNot) {
 TEST_F(Outputs, ThatAreStridedCountAsAllThatTheySpan) {
   const std::vector<TensorView> inputs{view(0, {1})};
   const std::vector<TensorView> targets{view(8, {2, 2}, {16, 1}), view(12, {2})};
-  expect_refused("out0 and out1 overlap", [&] { check_targets(targets, inputs, 2, "model.pt2"); });
+  expect_refused("out0 and out1 overlap",
+                 [&] { check_targets(targets, inputs, {.count = 2, .device = {}}, "model.pt2"); });
 }
 
 TEST_F(Outputs, ThatCannotHoldTheirElementsAreRefused) {
-  const auto check = [&](const TensorView& target) { check_targets({&target, 1}, {}, 1, "model.pt2"); };
+  const auto check = [&](const TensorView& target) {
+    check_targets({&target, 1}, {}, {.count = 1, .device = {}}, "model.pt2");
+  };
   expect_refused("null address", [&] { check(TensorView(nullptr, DType::Float32, {2})); });
   EXPECT_NO_THROW(check(TensorView(nullptr, DType::Float32, {0})));
   EXPECT_THROW(view(0, {8}, {1}, 31), Error) << "such a view cannot be made";
@@ -95,7 +105,7 @@ TEST_F(Outputs, ThatCannotHoldTheirElementsAreRefused) {
 
 TEST_F(Outputs, WhoseElementsLieOnEachOtherAreRefused) {
   const TensorView target = view(0, {4, 2}, {0, 1});
-  expect_refused("out0", [&] { check_targets({&target, 1}, {}, 1, "model.pt2"); });
+  expect_refused("out0", [&] { check_targets({&target, 1}, {}, {.count = 1, .device = {}}, "model.pt2"); });
 }
 
 TEST_F(Outputs, AreCopiedByElement) {
