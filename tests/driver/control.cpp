@@ -12,9 +12,13 @@ const char* keep_text(const std::string& text) {
   return kept.c_str();
 }
 
+/// A default stream is that of the thread's context.
 Stream* find_stream(State& state, void* handle) {
-  const auto found = state.streams.find(handle);
-  return found == state.streams.end() ? nullptr : found->second.get();
+  try {
+    return &state.stream_of(static_cast<StreamHandle>(handle));
+  } catch (const Failure&) {
+    return nullptr;
+  }
 }
 
 }  // namespace
@@ -37,17 +41,23 @@ void penstock_recording_clear_log() {
   state.log_text.clear();
 }
 
-void penstock_recording_hold(void* handle) {
+bool penstock_recording_hold(void* handle) {
   State& state = State::get();
   const std::lock_guard lock(state.mutex);
-  if (Stream* const stream = find_stream(state, handle); stream != nullptr) stream->held = true;
+  Stream* const stream = find_stream(state, handle);
+  if (stream == nullptr) return false;
+  stream->held = true;
+  return true;
 }
 
-void penstock_recording_let_go(void* handle) {
+bool penstock_recording_let_go(void* handle) {
   State& state = State::get();
   const std::lock_guard lock(state.mutex);
-  if (Stream* const stream = find_stream(state, handle); stream != nullptr) stream->held = false;
+  Stream* const stream = find_stream(state, handle);
+  if (stream == nullptr) return false;
+  stream->held = false;
   state.run();
+  return true;
 }
 
 const char* penstock_recording_violations() {

@@ -52,7 +52,7 @@ enum class ForeignMemory { Managed, Pinned, Registered };
 
 }  // namespace penstock::recording
 
-#define PENSTOCK_RECORDING_API extern "C" __attribute__((visibility("default")))
+#define PENSTOCK_RECORDING_API __attribute__((visibility("default")))
 
 /// Begins anew: nothing is alive, the log is empty, no call fails. Handles from before are void. The calling
 /// thread has no context.
@@ -63,9 +63,10 @@ PENSTOCK_RECORDING_API void penstock_recording_reset(const penstock::recording::
 PENSTOCK_RECORDING_API const char* penstock_recording_log();
 PENSTOCK_RECORDING_API void penstock_recording_clear_log();
 
-/// Holds a stream back, as a kernel would that waits for the host; lets it go on.
-PENSTOCK_RECORDING_API void penstock_recording_hold(void* stream);
-PENSTOCK_RECORDING_API void penstock_recording_let_go(void* stream);
+/// Holds a stream back, as a kernel would that waits for the host; lets it go on. A default stream is that of
+/// the thread's context. False where there is no such stream.
+PENSTOCK_RECORDING_API bool penstock_recording_hold(void* stream);
+PENSTOCK_RECORDING_API bool penstock_recording_let_go(void* stream);
 
 /// Calls that would have waited for a held stream, a line each. They failed with CUDA_ERROR_UNKNOWN.
 PENSTOCK_RECORDING_API const char* penstock_recording_violations();
@@ -80,7 +81,7 @@ PENSTOCK_RECORDING_API void penstock_recording_clear_faults();
 PENSTOCK_RECORDING_API unsigned penstock_recording_calls();
 
 /// Destroys the graph of a capture: the core has no use for it yet.
-PENSTOCK_RECORDING_API int cuGraphDestroy(penstock::cuda::GraphHandle graph);
+extern "C" PENSTOCK_RECORDING_API int cuGraphDestroy(penstock::cuda::GraphHandle graph);
 
 /// Memory as others make it; freed by the next reset.
 PENSTOCK_RECORDING_API void* penstock_recording_memory(penstock::recording::ForeignMemory kind,

@@ -54,7 +54,7 @@ class Recorder : public OnRecorder {
 TEST_F(Recorder, CopiesAndFillsInTheOrderOfTheStream) {
   StreamHandle const stream = make_stream();
   const DevicePointer memory = make_memory(8);
-  penstock_recording_hold(stream);
+  ASSERT_TRUE(penstock_recording_hold(stream));
   EXPECT_EQ(table_.memset_d8_async(memory, 'a', 8, stream), kSuccess);
   EXPECT_EQ(table_.memcpy_htod_async(memory, "xyz", 3, stream), kSuccess);
   EXPECT_EQ(table_.memcpy_dtod_async(memory + 4, memory, 2, stream), kSuccess);
@@ -80,7 +80,7 @@ TEST_F(Recorder, NotesWhatWouldWaitForAHeldStream) {
   StreamHandle const stream = make_stream();
   const DevicePointer memory = make_memory(8);
   std::array<char, 8> pageable{};
-  penstock_recording_hold(stream);
+  ASSERT_TRUE(penstock_recording_hold(stream));
   EXPECT_EQ(table_.stream_synchronize(stream), kUnknown);
   EXPECT_EQ(table_.ctx_synchronize(), kUnknown);
   EXPECT_EQ(table_.memcpy_dtoh_async(pageable.data(), memory, 8, stream), kUnknown);
@@ -98,7 +98,7 @@ TEST_F(Recorder, OrdersTheDefaultStreamWithBlockingOnes) {
   StreamHandle const blocking = make_stream(kStreamDefault);
   StreamHandle const independent = make_stream();
   const DevicePointer memory = make_memory(3);
-  penstock_recording_hold(blocking);
+  ASSERT_TRUE(penstock_recording_hold(blocking));
   EXPECT_EQ(table_.memset_d8_async(memory, 'b', 1, blocking), kSuccess);
   EXPECT_EQ(table_.memset_d8_async(memory, 'l', 2, nullptr), kSuccess);
   EXPECT_EQ(table_.memset_d8_async(memory + 2, 'i', 1, independent), kSuccess);
@@ -109,6 +109,17 @@ TEST_F(Recorder, OrdersTheDefaultStreamWithBlockingOnes) {
   EXPECT_EQ(table_.mem_free(memory), kSuccess);
   EXPECT_EQ(table_.stream_destroy(blocking), kSuccess);
   EXPECT_EQ(table_.stream_destroy(independent), kSuccess);
+}
+
+TEST_F(Recorder, HoldsDefaultStreams) {
+  for (const std::uintptr_t number : {kLegacyStream, kPerThreadStream}) {
+    auto* const stream = reinterpret_cast<StreamHandle>(number);
+    EXPECT_TRUE(penstock_recording_hold(stream));
+    EXPECT_EQ(table_.stream_query(stream), kNotReady);
+    EXPECT_TRUE(penstock_recording_let_go(stream));
+    EXPECT_EQ(table_.stream_query(stream), kSuccess);
+  }
+  EXPECT_FALSE(penstock_recording_hold(reinterpret_cast<void*>(0x1000)));
 }
 
 TEST_F(Recorder, WritesDownLaunches) {
@@ -145,7 +156,7 @@ TEST_F(Recorder, WritesDownLaunches) {
 TEST_F(Recorder, RunsHostFunctionsInOrder) {
   StreamHandle const stream = make_stream();
   int calls = 0;
-  penstock_recording_hold(stream);
+  ASSERT_TRUE(penstock_recording_hold(stream));
   EXPECT_EQ(table_.launch_host_func(
                 stream, [](void* data) { ++*static_cast<int*>(data); }, &calls),
             kSuccess);
