@@ -2,7 +2,7 @@
 
     python3 tests/abi/abi.py --compiler c++ --torch-env build/torch-env --include DIR ...
 
-Each file of src/shim that has a table of functions is included whole, so that functions in unnamed
+Each file of src/shim and src/cuda_ops that has a table of functions is included whole, so that functions in unnamed
 namespaces are seen too. Exits with 77 where there is no torch.
 """
 
@@ -17,7 +17,8 @@ ROOT = Path(__file__).resolve().parents[2]
 SKIPPED = 77
 HEADERS = ("torch/csrc/inductor/aoti_torch/c/shim.h", "torch/csrc/inductor/aoti_torch/c/shim_cpu.h",
            "torch/csrc/inductor/aoti_torch/generated/c_shim_cpu.h",
-           "torch/csrc/inductor/aoti_torch/generated/c_shim_aten.h")
+           "torch/csrc/inductor/aoti_torch/generated/c_shim_aten.h",
+           "torch/csrc/inductor/aoti_torch/generated/c_shim_cuda.h")
 ENTRY = re.compile(r'entry\("(aoti_torch_\w+)",\s*&([^)]+)\)')
 
 PROLOGUE = """\
@@ -25,6 +26,7 @@ PROLOGUE = """\
 #include <torch/csrc/inductor/aoti_torch/c/shim_cpu.h>
 #include <torch/csrc/inductor/aoti_torch/generated/c_shim_cpu.h>
 #include <torch/csrc/inductor/aoti_torch/generated/c_shim_aten.h>
+#include <torch/csrc/inductor/aoti_torch/generated/c_shim_cuda.h>
 #include <complex>
 #include <cstdint>
 #include <type_traits>
@@ -60,7 +62,9 @@ def check_file(source, declared, command):
         )
     if not checks:
         return 0, problems
-    text = PROLOGUE + f'#include "shim/{source.name}"\nnamespace penstock::shim {{\n' + "\n".join(checks) + "\n}\n"
+    folder = source.parent.name
+    text = (PROLOGUE + f'#include "{folder}/{source.name}"\nnamespace penstock::{folder} {{\n' + "\n".join(checks)
+            + "\n}\n")
     with tempfile.TemporaryDirectory() as scratch:
         unit = Path(scratch) / "unit.cpp"
         unit.write_text(text)
@@ -85,11 +89,11 @@ def main():
     text = "".join((torch / header).read_text() for header in HEADERS)
     text += "".join(path.read_text() for path in (torch / "torch/csrc/stable/c").glob("*.h"))
     declared = set(re.findall(r"\baoti_torch_\w+", text))
-    command = [options.compiler, "-std=c++20", "-fsyntax-only", "-w", "-DPENSTOCK_BUILDING",
+    command = [options.compiler, "-std=c++20", "-fsyntax-only", "-w", "-DPENSTOCK_BUILDING", "-DUSE_CUDA",
                f"-I{ROOT / 'src'}", f"-I{ROOT / 'include'}", f"-isystem{torch}",
                f"-isystem{torch / 'torch/csrc/api/include'}", *(f"-isystem{path}" for path in options.include)]
     compared, problems = 0, []
-    for source in sorted((ROOT / "src/shim").glob("*.cpp")):
+    for source in sorted([*(ROOT / "src/shim").glob("*.cpp"), *(ROOT / "src/cuda_ops").glob("*.cpp")]):
         count, wrong = check_file(source, declared, command)
         compared += count
         problems += wrong

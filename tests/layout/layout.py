@@ -38,6 +38,7 @@ VENDORS = {
     r"gtest/|gmock/": {"tests"},
     r"benchmark/": {"benchmarks"},
     r"(torch|ATen|c10)/": {"benchmarks", "tests/isolation"},
+    r"cublas|cudnn\.|cuda(_runtime)?\.h": {"tests/abi"},
 }
 
 PUBLIC_LINES = 250
