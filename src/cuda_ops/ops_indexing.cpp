@@ -196,7 +196,6 @@ std::span<const shim::TableEntry> indexing_functions() {
       entry("aoti_torch_cuda_masked_scatter", &masked_scatter_new),
       entry("aoti_torch_cuda_cat", &cat),
       entry("aoti_torch_cuda_fill__Scalar", &fill_scalar),
-      entry("aoti_torch_aten_fill__Scalar", &fill_scalar),
   };
   return kTable;
 }

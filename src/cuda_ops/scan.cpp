@@ -16,20 +16,12 @@ struct ScanKernels {
 };
 
 constexpr std::size_t kWord = 8;
-constexpr ScanKernels kIntegerSum{
-    {kScanImage, "penstock_scan_integer_sum"}, {kScanImage, "penstock_scan_serially_integer_sum"}, kWord};
-constexpr ScanKernels kIntegerProduct{{kScanImage, "penstock_scan_integer_product"},
-                                      {kScanImage, "penstock_scan_serially_integer_product"},
-                                      kWord};
-constexpr ScanKernels kRealSum{
-    {kScanImage, "penstock_scan_real_sum"}, {kScanImage, "penstock_scan_serially_real_sum"}, kWord};
-constexpr ScanKernels kRealProduct{
-    {kScanImage, "penstock_scan_real_product"}, {kScanImage, "penstock_scan_serially_real_product"}, kWord};
-constexpr ScanKernels kComplexSum{
-    {kScanImage, "penstock_scan_complex_sum"}, {kScanImage, "penstock_scan_serially_complex_sum"}, 2 * kWord};
-constexpr ScanKernels kComplexProduct{{kScanImage, "penstock_scan_complex_product"},
-                                      {kScanImage, "penstock_scan_serially_complex_product"},
-                                      2 * kWord};
+constexpr ScanKernels kInteger{
+    {kScanImage, "penstock_scan_integer"}, {kScanImage, "penstock_scan_serially_integer"}, kWord};
+constexpr ScanKernels kReal{
+    {kScanImage, "penstock_scan_real"}, {kScanImage, "penstock_scan_serially_real"}, kWord};
+constexpr ScanKernels kComplex{
+    {kScanImage, "penstock_scan_complex"}, {kScanImage, "penstock_scan_serially_complex"}, 2 * kWord};
 constexpr ScanKernels kLogSum{
     {kScanImage, "penstock_scan_log_sum"}, {kScanImage, "penstock_scan_serially_log_sum"}, kWord};
 constexpr ScanKernels kIntegerExtreme{{kScanImage, "penstock_scan_integer_extreme"},
@@ -40,13 +32,11 @@ constexpr ScanKernels kRealExtreme{{kScanImage, "penstock_scan_real_extreme"},
                                    2 * kWord};
 
 const ScanKernels& kernels_of(ScanKind kind, DType dtype) {
-  const bool is_whole = is_integer(dtype);
   switch (kind) {
-    case ScanKind::Sum: return is_complex(dtype) ? kComplexSum : is_whole ? kIntegerSum : kRealSum;
-    case ScanKind::Product:
-      return is_complex(dtype) ? kComplexProduct : is_whole ? kIntegerProduct : kRealProduct;
+    case ScanKind::Sum:
+    case ScanKind::Product: return is_complex(dtype) ? kComplex : is_integer(dtype) ? kInteger : kReal;
     case ScanKind::LogSum: return kLogSum;
-    default: return is_whole ? kIntegerExtreme : kRealExtreme;
+    default: return is_integer(dtype) ? kIntegerExtreme : kRealExtreme;
   }
 }
 
@@ -61,6 +51,7 @@ kernels::Scan arguments_of(ScanKind kind, const ScanOperands& operands) {
       .out_dtype = element_of("a scan", operands.out.dtype),
       .phase = ScanPhase::Whole,
       .smallest = kind == ScanKind::Smallest ? 1 : 0,
+      .is_product = kind == ScanKind::Product ? 1 : 0,
       .tiles = 0,
       .rows = make_rows<3>({&operands.self, &operands.out, &indices}, operands.dim)};
   scan.tiles = (scan.rows.length + kernels::kScanTile - 1) / kernels::kScanTile;

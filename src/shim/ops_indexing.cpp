@@ -5,6 +5,8 @@
 #include "cpu/scatter.hpp"
 #include "shim/abi.hpp"
 #include "shim/context.hpp"
+#include "shim/cuda_forward.hpp"
+#include "shim/cuda_tensor.hpp"
 #include "shim/results.hpp"
 #include "shim/table.hpp"
 
@@ -75,6 +77,9 @@ AOTITorchError index_put(AtenTensorHandle self, const AtenTensorHandle** indices
 
 AOTITorchError index_put_out(AtenTensorHandle out, AtenTensorHandle self, const AtenTensorHandle* indices,
                              const std::uint32_t count, const AtenTensorHandle values, bool accumulate) {
+  if (is_on_cuda(*out)) {
+    return call_on_cuda("aoti_torch_index_put_out", out, self, indices, count, values, accumulate);
+  }
   return guarded([&] {
     start_from(*out, *self);
     const auto given = checked_list(indices, count);
@@ -85,6 +90,7 @@ AOTITorchError index_put_out(AtenTensorHandle out, AtenTensorHandle self, const 
 
 AOTITorchError scatter_out(AtenTensorHandle out, AtenTensorHandle self, std::int64_t dim,
                            AtenTensorHandle index, AtenTensorHandle source) {
+  if (is_on_cuda(*out)) return call_on_cuda("aoti_torch_scatter_out", out, self, dim, index, source);
   return guarded([&] {
     start_from(*out, *self);
     cpu::scatter(*out, {dim, *index}, *source);
@@ -102,6 +108,9 @@ AOTITorchError scatter_value_out(AtenTensorHandle out, AtenTensorHandle self, st
 AOTITorchError scatter_reduce_out(AtenTensorHandle out, AtenTensorHandle self, std::int64_t dim,
                                   AtenTensorHandle index, AtenTensorHandle source, const char* reduce,
                                   std::int32_t include_self) {
+  if (is_on_cuda(*out)) {
+    return call_on_cuda("aoti_torch_scatter_reduce_out", out, self, dim, index, source, reduce, include_self);
+  }
   return guarded([&] {
     const cpu::ReduceOptions options{cpu::reduce_kind(reduce), include_self != 0};
     start_from(*out, *self);

@@ -2,6 +2,9 @@
 #include "cpu/strided.hpp"
 #include "shim/abi.hpp"
 #include "shim/context.hpp"
+#include "shim/cuda_call.hpp"
+#include "shim/cuda_forward.hpp"
+#include "shim/cuda_tensor.hpp"
 #include "shim/results.hpp"
 #include "shim/table.hpp"
 #include "tensor/layout.hpp"
@@ -195,8 +198,14 @@ AOTITorchError reshape(AtenTensorHandle self, const std::int64_t* shape, std::in
       *ret = view.make();
       return;
     }
-    const TensorObjectPtr dense = make_result(self->dtype, self->sizes());
-    cpu::copy(*dense, *self);
+    const bool on_cuda = is_on_cuda(*self);
+    const TensorObjectPtr dense =
+        on_cuda ? make_cuda_result(self->dtype, self->sizes()) : make_result(self->dtype, self->sizes());
+    if (on_cuda) {
+      copy_with_cuda(*dense, *self);
+    } else {
+      cpu::copy(*dense, *self);
+    }
     *ret = reshaped(*dense, view.sizes).release();
   });
 }
@@ -283,29 +292,54 @@ AOTITorchError view_as_complex(AtenTensorHandle self, AtenTensorHandle* ret) {
   });
 }
 
-/// Options of a new tensor; others (layout, pinned memory) are of no meaning in host memory.
-DType new_dtype(const std::int32_t* dtype, const std::int32_t* device, DType absent) {
-  if (device != nullptr && *device != static_cast<std::int32_t>(DeviceType::Cpu)) {
-    fail(ErrorCode::Unsupported, "the model asks for memory on PyTorch's device type {} in a run on the CPU",
-         *device);
+/// A new tensor by the options that a model library gives. Others (layout, pinned memory) are of no meaning.
+struct NewTensor {
+  const std::int64_t* size;
+  std::int64_t count;
+  const std::int32_t* dtype;   ///< Null: `absent_dtype`.
+  const std::int32_t* device;  ///< Null: `absent_device`.
+  DType absent_dtype;
+  DeviceType absent_device;
+
+  [[nodiscard]] TensorObjectPtr make() const {
+    const auto wanted = device != nullptr ? *device : static_cast<std::int32_t>(absent_device);
+    const DType wanted_dtype = dtype != nullptr ? checked_dtype(*dtype) : absent_dtype;
+    const auto sizes = checked_span(size, count);
+    if (wanted == static_cast<std::int32_t>(DeviceType::Cpu)) return make_result(wanted_dtype, sizes);
+    const CallContext* const context = current_context();
+    const bool on_cuda = context != nullptr && context->cuda != nullptr;
+    if (!on_cuda || wanted != static_cast<std::int32_t>(DeviceType::Cuda)) {
+      fail(ErrorCode::Unsupported, "the model asks for memory on PyTorch's device type {} in a run on the {}",
+           wanted, on_cuda ? "GPU" : "CPU");
+    }
+    return make_cuda_result(wanted_dtype, sizes);
   }
-  return dtype != nullptr ? checked_dtype(*dtype) : absent;
+};
+
+AOTITorchError fill_scalar(AtenTensorHandle self, double value) {
+  if (is_on_cuda(*self)) return call_on_cuda("aoti_torch_cuda_fill__Scalar", self, value);
+  return guarded([&] {
+    refuse_while_probing();
+    cpu::fill(*self, value);
+  });
 }
 
 AOTITorchError full(const std::int64_t* size, std::int64_t count, double value, std::int32_t* dtype,
                     std::int32_t*, std::int32_t* device, std::int32_t, std::int32_t*, AtenTensorHandle* ret) {
-  return guarded([&] {
-    TensorObjectPtr made = make_result(new_dtype(dtype, device, DType::Float32), checked_span(size, count));
-    cpu::fill(*made, value);
-    *ret = made.release();
-  });
+  TensorObjectPtr made;
+  const AOTITorchError code =
+      guarded([&] { made = NewTensor{size, count, dtype, device, DType::Float32, DeviceType::Cpu}.make(); });
+  if (code != 0 || fill_scalar(made.get(), value) != 0) return 1;
+  *ret = made.release();
+  return 0;
 }
 
 AOTITorchError new_empty(AtenTensorHandle self, const std::int64_t* size, std::int64_t count,
                          std::int32_t* dtype, std::int32_t*, std::int32_t* device, std::int32_t,
                          std::int32_t*, AtenTensorHandle* ret) {
   return guarded([&] {
-    *ret = make_result(new_dtype(dtype, device, self->dtype), checked_span(size, count)).release();
+    const DeviceType here = is_on_cuda(*self) ? DeviceType::Cuda : DeviceType::Cpu;
+    *ret = NewTensor{size, count, dtype, device, self->dtype, here}.make().release();
   });
 }
 
@@ -313,16 +347,14 @@ AOTITorchError new_zeros(AtenTensorHandle self, const std::int64_t* size, std::i
                          std::int32_t* dtype, std::int32_t*, std::int32_t* device, std::int32_t,
                          std::int32_t*, AtenTensorHandle* ret) {
   return guarded([&] {
-    TensorObjectPtr made = make_result(new_dtype(dtype, device, self->dtype), checked_span(size, count));
-    cpu::fill(*made, 0);
+    const DeviceType here = is_on_cuda(*self) ? DeviceType::Cuda : DeviceType::Cpu;
+    TensorObjectPtr made = NewTensor{size, count, dtype, device, self->dtype, here}.make();
+    if (is_on_cuda(*made)) {
+      zero_on_cuda(*made);
+    } else {
+      cpu::fill(*made, 0);
+    }
     *ret = made.release();
-  });
-}
-
-AOTITorchError fill_scalar(AtenTensorHandle self, double value) {
-  return guarded([&] {
-    refuse_while_probing();
-    cpu::fill(*self, value);
   });
 }
 
@@ -339,6 +371,14 @@ std::span<const TableEntry> view_functions() {
       entry("aoti_torch_cpu_view_dtype", &view_dtype),
       entry("aoti_torch_cpu_view_as_real", &view_as_real),
       entry("aoti_torch_cpu_view_as_complex", &view_as_complex),
+      entry("aoti_torch_cuda_narrow", &narrow),
+      entry("aoti_torch_cuda_slice_Tensor", &slice),
+      entry("aoti_torch_cuda_permute", &permute),
+      entry("aoti_torch_cuda_squeeze_dim", &squeeze_dim),
+      entry("aoti_torch_cuda_reshape", &reshape),
+      entry("aoti_torch_cuda_view_dtype", &view_dtype),
+      entry("aoti_torch_cuda_view_as_real", &view_as_real),
+      entry("aoti_torch_cuda_view_as_complex", &view_as_complex),
       entry("aoti_torch_aten_full", &full),
       entry("aoti_torch_aten_new_empty", &new_empty),
       entry("aoti_torch_aten_new_zeros", &new_zeros),

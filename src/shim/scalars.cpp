@@ -1,5 +1,6 @@
 #include "shim/abi.hpp"
 #include "shim/context.hpp"
+#include "shim/cuda_tensor.hpp"
 #include "shim/results.hpp"
 #include "shim/table.hpp"
 
@@ -21,6 +22,7 @@ struct Scalar {
         base::fail(ErrorCode::InvalidArgument, "the value of a {} tensor of {} elements as one {}",
                    dtype_name(tensor->dtype), tensor->numel, dtype_name(Value));
       }
+      if (is_on_cuda(*tensor)) return read_element(ret, *tensor, "item");
       std::memcpy(ret, tensor->data, sizeof(Bits));
     });
   }

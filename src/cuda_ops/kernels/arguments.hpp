@@ -152,7 +152,8 @@ struct Scan {
   Element self_dtype;
   Element out_dtype;
   ScanPhase phase;
-  int smallest;  ///< Of extremes.
+  int smallest;    ///< Of extremes.
+  int is_product;  ///< Not a sum.
   std::int64_t tiles;
   Rows<3> rows;
 };

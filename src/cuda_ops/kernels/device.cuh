@@ -18,6 +18,7 @@ namespace penstock::kernels {
 template <class Index, int kTensors>
 __device__ void find_places(const Walk<kTensors>& walk, Index i, std::int64_t (&place)[kTensors]) {
   for (int t = 0; t < kTensors; ++t) place[t] = 0;
+#pragma unroll 1
   for (int d = walk.rank - 1; d >= 0; --d) {
     const Index size = static_cast<Index>(walk.size[d]);
     // What is left is an index of the outermost dimension.

@@ -11,6 +11,13 @@
 // switches, and kernels that move data wait for memory: one kernel for all dtypes costs little.
 namespace penstock::kernels {
 
+// The larger switches are functions of their own, so that kernels with several of them stay small.
+#ifdef __CUDACC__
+#define PENSTOCK_APART __device__ __noinline__
+#else
+#define PENSTOCK_APART inline
+#endif
+
 #ifdef __CUDACC__
 __device__ inline float float_of_half(std::uint16_t bits) { return __half2float(__ushort_as_half(bits)); }
 __device__ inline std::uint16_t half_of_float(float value) { return __half_as_ushort(__float2half_rn(value)); }
@@ -77,7 +84,7 @@ __device__ inline bool is_integer(Element dtype) {
   }
 }
 
-__device__ inline std::int64_t load_integer(Element dtype, const void* data, std::int64_t i) {
+PENSTOCK_APART std::int64_t load_integer(Element dtype, const void* data, std::int64_t i) {
   switch (dtype) {
     case Element::Bool: return static_cast<const std::uint8_t*>(data)[i] != 0 ? 1 : 0;
     case Element::UInt8: return static_cast<const std::uint8_t*>(data)[i];
@@ -90,7 +97,7 @@ __device__ inline std::int64_t load_integer(Element dtype, const void* data, std
   }
 }
 
-__device__ inline double load_real(Element dtype, const void* data, std::int64_t i) {
+PENSTOCK_APART double load_real(Element dtype, const void* data, std::int64_t i) {
   switch (dtype) {
     case Element::Float16: return float_of_half(static_cast<const std::uint16_t*>(data)[i]);
     case Element::BFloat16: return float_of_bfloat16(static_cast<const std::uint16_t*>(data)[i]);
@@ -162,7 +169,7 @@ __device__ inline float float_of(const Number& number) {
   }
 }
 
-__device__ inline void store_integer(Element dtype, void* data, std::int64_t i, std::int64_t value) {
+PENSTOCK_APART void store_integer(Element dtype, void* data, std::int64_t i, std::int64_t value) {
   switch (dtype) {
     case Element::UInt8:
     case Element::Int8: static_cast<std::uint8_t*>(data)[i] = static_cast<std::uint8_t>(value); return;
@@ -176,7 +183,7 @@ __device__ inline void store_integer(Element dtype, void* data, std::int64_t i, 
 
 /// As torch.Tensor.to: rounded to nearest even, truncated to integers, compared with 0 for bool. An imaginary
 /// part is dropped.
-__device__ inline void store_number(Element dtype, void* data, std::int64_t i, const Number& number) {
+PENSTOCK_APART void store_number(Element dtype, void* data, std::int64_t i, const Number& number) {
   const bool is_integral = number.kind == Number::Signed || number.kind == Number::Unsigned;
   switch (dtype) {
     case Element::Bool: {
@@ -212,7 +219,7 @@ struct Sixteen {
   std::uint64_t high;
 };
 
-__device__ inline void move_element(int bytes, void* to, std::int64_t to_place, const void* from,
+PENSTOCK_APART void move_element(int bytes, void* to, std::int64_t to_place, const void* from,
                                     std::int64_t from_place) {
   switch (bytes) {
     case 1:

@@ -48,30 +48,18 @@ struct ComplexValues {
   }
 };
 
+/// Sums or products.
 template <class Base>
-struct Sum : Base {
+struct Accumulate : Base {
   using typename Base::Value;
-  static __device__ Value identity(const Scan&) { return Value{}; }
-  static __device__ Value combine(const Scan&, Value a, Value b) { return a + b; }
+  static __device__ Value identity(const Scan& scan) { return Value(scan.is_product); }
+  static __device__ Value combine(const Scan& scan, Value a, Value b) { return scan.is_product != 0 ? a * b : a + b; }
 };
 
-template <class Base>
-struct Product : Base {
-  using typename Base::Value;
-  static __device__ Value identity(const Scan&) { return Value{1}; }
-  static __device__ Value combine(const Scan&, Value a, Value b) { return a * b; }
-};
-
-struct ComplexSum : ComplexValues {
-  static __device__ Value identity(const Scan&) { return {0, 0}; }
-  static __device__ Value combine(const Scan&, const Value& a, const Value& b) {
-    return {a.real + b.real, a.imaginary + b.imaginary};
-  }
-};
-
-struct ComplexProduct : ComplexValues {
-  static __device__ Value identity(const Scan&) { return {1, 0}; }
-  static __device__ Value combine(const Scan&, const Value& a, const Value& b) {
+struct AccumulateComplex : ComplexValues {
+  static __device__ Value identity(const Scan& scan) { return {static_cast<double>(scan.is_product), 0}; }
+  static __device__ Value combine(const Scan& scan, const Value& a, const Value& b) {
+    if (scan.is_product == 0) return {a.real + b.real, a.imaginary + b.imaginary};
     return {a.real * b.real - a.imaginary * b.imaginary, a.real * b.imaginary + a.imaginary * b.real};
   }
 };
@@ -184,22 +172,21 @@ __device__ void scan_rows(const Scan& scan) {
   __shared__ typename BlockScan<Value, kScanThreads>::Storage storage;
   const bool by_row = scan.phase == ScanPhase::Whole || scan.phase == ScanPhase::Carry;
   const std::int64_t blocks = scan.rows.starts.count * (by_row ? 1 : scan.tiles);
+  Value* const totals = static_cast<Value*>(scan.totals);
   for (std::int64_t block = blockIdx.x; block < blocks; block += gridDim.x) {
     if (scan.phase == ScanPhase::Carry) {
       carry_totals<Op>(scan, storage, block);
-    } else if (by_row) {
-      Value carry = Op::identity(scan);
-      for (std::int64_t tile = 0; tile < scan.tiles; ++tile) {
-        carry = scan_tile<Op>(scan, storage, block, tile, carry);
-        __syncthreads();
-      }
-    } else {
-      Value* const totals = static_cast<Value*>(scan.totals);
-      const Value carry = scan.phase == ScanPhase::Apply ? totals[block] : Op::identity(scan);
-      const Value total = scan_tile<Op>(scan, storage, block / scan.tiles, block % scan.tiles, carry);
-      if (scan.phase == ScanPhase::Totals && threadIdx.x == 0) totals[block] = total;
+      continue;
+    }
+    const std::int64_t row = by_row ? block : block / scan.tiles;
+    const std::int64_t first = by_row ? 0 : block % scan.tiles;
+    const std::int64_t last = by_row ? scan.tiles : first + 1;
+    Value carry = scan.phase == ScanPhase::Apply ? totals[block] : Op::identity(scan);
+    for (std::int64_t tile = first; tile < last; ++tile) {
+      carry = scan_tile<Op>(scan, storage, row, tile, carry);
       __syncthreads();
     }
+    if (scan.phase == ScanPhase::Totals && threadIdx.x == 0) totals[block] = carry;
   }
 }
 
@@ -225,12 +212,9 @@ __device__ void scan_serially(const Scan& scan) {
   PENSTOCK_KERNEL(penstock_scan_##name, Scan scan) { scan_rows<__VA_ARGS__>(scan); }      \
   PENSTOCK_KERNEL(penstock_scan_serially_##name, Scan scan) { scan_serially<__VA_ARGS__>(scan); }
 
-PENSTOCK_SCAN(integer_sum, Sum<IntegerValues>)
-PENSTOCK_SCAN(integer_product, Product<IntegerValues>)
-PENSTOCK_SCAN(real_sum, Sum<RealValues>)
-PENSTOCK_SCAN(real_product, Product<RealValues>)
-PENSTOCK_SCAN(complex_sum, ComplexSum)
-PENSTOCK_SCAN(complex_product, ComplexProduct)
+PENSTOCK_SCAN(integer, Accumulate<IntegerValues>)
+PENSTOCK_SCAN(real, Accumulate<RealValues>)
+PENSTOCK_SCAN(complex, AccumulateComplex)
 PENSTOCK_SCAN(log_sum, LogSum)
 PENSTOCK_SCAN(integer_extreme, Extremes<std::int64_t>)
 PENSTOCK_SCAN(real_extreme, Extremes<double>)

@@ -72,6 +72,12 @@ Result stream_create(StreamHandle* stream, unsigned, int) {
   return kSuccess;
 }
 Result stream_synchronize(StreamHandle) { return kSuccess; }
+/// What is captured runs as well.
+Result stream_begin_capture(StreamHandle, int) { return kSuccess; }
+Result stream_end_capture(StreamHandle, GraphHandle* graph) {
+  *graph = handle<GraphHandle>();
+  return kSuccess;
+}
 
 Result mem_alloc(DevicePointer* pointer, std::size_t bytes) {
   constexpr std::size_t kAlignment = 256;
@@ -141,6 +147,8 @@ void* find(const std::string& name) {
       {"cuCtxSetCurrent", address_of(&ctx_set_current)},
       {"cuStreamCreateWithPriority", address_of(&stream_create)},
       {"cuStreamSynchronize", address_of(&stream_synchronize)},
+      {"cuStreamBeginCapture", address_of(&stream_begin_capture)},
+      {"cuStreamEndCapture", address_of(&stream_end_capture)},
       {"cuMemAlloc", address_of(&mem_alloc)},
       {"cuMemFree", address_of(&mem_free)},
       {"cuMemcpyHtoDAsync", address_of(&memcpy_htod)},

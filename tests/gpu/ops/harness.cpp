@@ -141,7 +141,8 @@ void* GpuMachine::function(const std::string& name) const {
   for (const shim::TableEntry& entry : call.operators->functions()) {
     if (entry.name == here) return entry.address;
   }
-  return here.find("_cuda_") == std::string::npos ? Machine::function(name) : nullptr;
+  // Views are the core's, for tensors of any device.
+  return Machine::function(here);
 }
 
 tensor::TensorObjectPtr GpuMachine::place(tensor::TensorObjectPtr tensor) {
@@ -222,6 +223,8 @@ std::string GpuMachine::reason_against(const nlohmann::json& one) const {
   for (const char* text : kOfValues) {
     if (error.find(text) != std::string::npos) return "the host does not wait to look at values on a device";
   }
+  // Here they are in order then, too.
+  if (!one.value("sorted", true)) return "the order is nobody's wish";
   return {};
 }
 
