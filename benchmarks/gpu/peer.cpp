@@ -39,6 +39,7 @@ int main(int argc, char** argv) {
     if (file == nullptr) throw std::runtime_error("cannot write the result");
     std::fwrite(first.data_ptr(), 1, first.nbytes(), file);
     std::fclose(file);
+    bench::tell_first_output();
     if (const int blocks = std::atoi(argv[3]); blocks > 0) {
       bench::time_calls(
           blocks, [&] { static_cast<void>(loader.run(inputs, stream.stream())); },

@@ -1,8 +1,11 @@
 #pragma once
 
-#include <algorithm>
+#include <dlfcn.h>
+
 #include <chrono>
+#include <cstddef>
 #include <cstdio>
+#include <stdexcept>
 #include <vector>
 
 // What both sides of a GPU benchmark do alike.
@@ -12,6 +15,31 @@ using Clock = std::chrono::steady_clock;
 
 inline double microseconds(Clock::duration elapsed) {
   return std::chrono::duration<double, std::micro>(elapsed).count();
+}
+
+/// Bytes of the GPU that are not free, of all processes. Asked of the driver itself, by both sides alike.
+inline std::size_t used_bytes() {
+  void* const library = ::dlopen("libcuda.so.1", RTLD_NOW);
+  const auto call = [&](const char* name, auto... arguments) {
+    using Function = int (*)(decltype(arguments)...);
+    const auto function = library == nullptr ? nullptr : reinterpret_cast<Function>(::dlsym(library, name));
+    if (function == nullptr || function(arguments...) != 0) throw std::runtime_error(name);
+  };
+  void* context = nullptr;
+  std::size_t free = 0;
+  std::size_t total = 0;
+  call("cuDevicePrimaryCtxRetain", &context, 0);
+  call("cuCtxPushCurrent_v2", context);
+  call("cuMemGetInfo_v2", &free, &total);
+  call("cuCtxPopCurrent_v2", &context);
+  call("cuDevicePrimaryCtxRelease_v2", 0);
+  return total - free;
+}
+
+/// Tells whoever started the program that the first output is there.
+inline void tell_first_output() {
+  std::puts("first");
+  std::fflush(stdout);
 }
 
 inline void print_list(const char* name, const std::vector<double>& values) {
@@ -49,7 +77,7 @@ void time_calls(int blocks, Call&& call, Wait&& wait) {
   print_list("host_us", host);
   std::printf(", ");
   print_list("latency_us", latency);
-  std::printf("}\n");
+  std::printf(", \"used_bytes\": %zu}\n", used_bytes());
 }
 
 }  // namespace bench

@@ -111,7 +111,10 @@ def run_script(place, name, arguments, seconds):
     command = [sys.executable, place.source(name), "--built", place.root, "--result", result, *arguments]
     done = programs.run(command, place.environment(), seconds, place.log(Path(name).stem))
     told = json.loads(result.read_text()) if result.exists() else {"tests": [], "table": None}
-    if done.code != 0 and not any(test["result"] == "failed" for test in told["tests"]):
+    if done.code == programs.TOO_LONG:
+        told["tests"].append({"name": f"the rest of {name}", "result": "skipped", "milliseconds": 0,
+                              "message": f"no time was left for it after {seconds:.0f} s"})
+    elif done.code != 0 and not any(test["result"] == "failed" for test in told["tests"]):
         told["tests"].append({"name": name, "result": "failed", "milliseconds": 0,
                               "message": f"ended with {done.code}: {done.text[-1500:]}"})
     return told["tests"], told["table"]

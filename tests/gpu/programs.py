@@ -1,5 +1,6 @@
 """Runs programs with a limit on their time, and GoogleTest programs test by test."""
 
+import os
 import re
 import select
 import signal
@@ -9,6 +10,8 @@ from dataclasses import dataclass
 
 # No test of ours takes longer: one that does hangs.
 TEST_SECONDS = 60
+# The code of a program that was ended because its time was up.
+TOO_LONG = 124
 BEGAN = re.compile(r"^\[ RUN      \] (\S+)")
 ENDED = re.compile(r"^\[(?:       OK |  FAILED  |  SKIPPED )\] (\S+?),? .*\((\d+) ms\)$")
 RESULTS = {"OK": "passed", "FAILED": "failed", "SKIPPED": "skipped"}
@@ -25,20 +28,21 @@ class Done:
 
 
 def stop(process):
-    process.kill()
+    """Ends a process and all that it has started."""
+    os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
 
 def run(command, environment, seconds, log):
-    """Runs a program; its output is also in the log. The code of one that took too long is 124."""
+    """Runs a program; its output is also in the log."""
     with open(log, "wb") as file:
         process = subprocess.Popen([str(part) for part in command], env=environment, stdout=file,
-                                   stderr=subprocess.STDOUT)
+                                   stderr=subprocess.STDOUT, start_new_session=True)
         try:
             code = process.wait(seconds)
         except subprocess.TimeoutExpired:
             stop(process)
-            code = 124
+            code = TOO_LONG
     return Done(code, log.read_text(errors="replace"))
 
 
@@ -67,7 +71,7 @@ class Run:
     def __init__(self, program, names, environment, log):
         self.log = log
         self.process = subprocess.Popen([program, f"--gtest_filter={':'.join(names)}"], env=environment,
-                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
         self.current, self.began, self.lines, self.tests = None, 0.0, [], []
 
     def take(self, line):
@@ -93,6 +97,7 @@ class Run:
             ready, _, _ = select.select([self.process.stdout], [], [], max(0, limit - time.monotonic()))
             if not ready:
                 stop(self.process)
+                self.process.stdout.close()
                 if self.current:
                     self.end("failed", 0, "took too long and was ended\n" + "\n".join(self.lines))
                 return time.monotonic() < deadline
@@ -104,6 +109,7 @@ class Run:
             *whole, buffer = buffer.split(b"\n")
             for line in whole:
                 self.take(line.decode(errors="replace"))
+        self.process.stdout.close()
         code = self.process.wait()
         if self.current:
             self.end("failed", 0, why_ended(code) + "\n" + "\n".join(self.lines))
