@@ -62,7 +62,11 @@ def error_of(given, expected):
     return error, "" if error <= limit else f"over {limit:g}"
 
 
-def make_package(name, make, folder):
+# A team of threads of any size, so that one package serves every comparison.
+CONFIGS = {"cpp.dynamic_threads": True}
+
+
+def make_package(name, make, folder, configs=CONFIGS):
     """Compiles one model, and writes its inputs and what libtorch makes of them."""
     import torch
     import torch._inductor
@@ -79,9 +83,7 @@ def make_package(name, make, folder):
     with torch.no_grad():
         exported = torch.export.export(case.model, args, kwargs, dynamic_shapes=case.dynamic_shapes)
         package = folder / f"{name}.pt2"
-        # A team of threads of any size, so that one package serves every comparison.
-        torch._inductor.aoti_compile_and_package(exported, package_path=str(package),
-                                                 inductor_configs={"cpp.dynamic_threads": True})
+        torch._inductor.aoti_compile_and_package(exported, package_path=str(package), inductor_configs=configs)
         for number, (args, kwargs) in enumerate([(case.args, case.kwargs), *case.more]):
             # Loaded anew each time: a model may change its buffers, and each run of ours is a process.
             loaded = torch._inductor.aoti_load_package(str(package))
@@ -94,7 +96,7 @@ def make_package(name, make, folder):
     return 1 + len(case.more)
 
 
-def run_package(cli, name, runs, folder):
+def run_package(cli, name, runs, folder, device="cpu"):
     """Returns (missing functions, largest error, what is wrong) of a package that was made."""
     from safetensors.torch import load_file
 
@@ -108,7 +110,7 @@ def run_package(cli, name, runs, folder):
     worst, problems = 0.0, []
     for number in range(runs):
         stem = folder / f"{name}.{number}"
-        command = [cli, "run", package, "--inputs", f"{stem}.inputs.safetensors",
+        command = [cli, "run", package, "--device", device, "--inputs", f"{stem}.inputs.safetensors",
                    "--outputs", f"{stem}.outputs.safetensors"]
         ran = subprocess.run(command, capture_output=True, text=True)
         if ran.returncode != 0:

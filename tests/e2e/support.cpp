@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <numeric>
@@ -120,8 +121,9 @@ std::string added_since(const Holdings& before) {
 }  // namespace
 
 std::filesystem::path package_path(std::string_view name, std::string_view torch) {
-  return std::filesystem::path(PENSTOCK_TEST_PACKAGES) / ("torch-" + std::string(torch)) /
-         (std::string(name) + ".pt2");
+  const char* const elsewhere = std::getenv("PENSTOCK_TEST_PACKAGES");
+  const std::filesystem::path folder = elsewhere != nullptr ? elsewhere : PENSTOCK_TEST_PACKAGES;
+  return folder / ("torch-" + std::string(torch)) / (std::string(name) + ".pt2");
 }
 
 Package open_package(std::string_view name, std::string_view torch) {

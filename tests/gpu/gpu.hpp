@@ -75,8 +75,8 @@ class Current {
   Current& operator=(const Current&) = delete;
 };
 
-/// Blocks on a stream that wait for the host: 2 of 1024 threads fill an SM of 2048. They give up by themselves
-/// after 20 seconds, so that a test that fails does not take the GPU with it.
+/// Blocks on a stream that wait for the host: 2 of 1024 threads fill an SM of 2048. They give up by
+/// themselves after 20 seconds, so that a test that fails does not take the GPU with it.
 class Held {
  public:
   Held(StreamView stream, unsigned blocks);

@@ -34,7 +34,8 @@ int run_fault_child() {
 }  // namespace penstock::testing
 
 int main(int count, char** arguments) {
-  if (count == 2 && std::strcmp(arguments[1], "--fault-child") == 0) return penstock::testing::run_fault_child();
+  if (count == 2 && std::strcmp(arguments[1], "--fault-child") == 0)
+    return penstock::testing::run_fault_child();
   ::testing::InitGoogleTest(&count, arguments);
   return RUN_ALL_TESTS();
 }

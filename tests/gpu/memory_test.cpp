@@ -129,7 +129,8 @@ TEST(GpuWeights, AreReplacedWhileSessionsRun) {
                            NamedWeight{.name = "2.bias", .view = bias.view()}};
     model.update_weights(given);
     const std::vector<double> answer = numbers(on_host(session.run(views_of(inputs)))[0].view());
-    for (std::size_t i = 0; i < answer.size(); ++i) ASSERT_EQ(answer[i], update + static_cast<double>(i % 10));
+    for (std::size_t i = 0; i < answer.size(); ++i)
+      ASSERT_EQ(answer[i], update + static_cast<double>(i % 10));
   }
   stop = true;
   runner.join();
@@ -139,7 +140,8 @@ TEST(GpuFault, IsStickyAndNamed) {
   // In a process of its own, whose GPU is lost by it.
   std::array<char, 4096> line{};
   std::string output;
-  const std::string command = std::filesystem::read_symlink("/proc/self/exe").string() + " --fault-child 2>&1";
+  const std::string command =
+      std::filesystem::read_symlink("/proc/self/exe").string() + " --fault-child 2>&1";
   std::FILE* const child = ::popen(command.c_str(), "r");
   ASSERT_NE(child, nullptr);
   while (std::fgets(line.data(), static_cast<int>(line.size()), child) != nullptr) output += line.data();

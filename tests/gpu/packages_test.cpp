@@ -8,11 +8,12 @@ namespace {
 
 // All but `random`, whose numbers nobody can know beforehand.
 constexpr const char* kPackages[] = {
-    "add",        "mlp",           "mlp16",       "fatbin",           "embedded",         "blob",
-    "folded",     "conv",          "conv16",      "conv1d3d",         "matmuls",          "attention",
-    "attention16", "attention_causal", "attention_masked", "order",   "selection",        "indexing",
-    "search",     "pooling",       "embedding_bag", "lstm",           "inplace",          "aliases",
-    "item",       "host_input",    "gpt"};
+    "add",           "mlp",       "mlp16",       "fatbin",           "embedded",
+    "blob",          "folded",    "conv",        "conv16",           "conv1d3d",
+    "matmuls",       "attention", "attention16", "attention_causal", "attention_masked",
+    "order",         "selection", "indexing",    "search",           "pooling",
+    "embedding_bag", "lstm",      "inplace",     "aliases",          "item",
+    "host_input",    "gpt"};
 
 class EveryPackage : public ::testing::TestWithParam<const char*> {
  protected:
@@ -116,7 +117,8 @@ TEST(MlpPackage, TakesEveryBatchThatItDeclares) {
     const std::vector<Tensor> outputs = session.run(views_of({input}));
     const std::vector<double> given = numbers(on_host(outputs)[0].view());
     ASSERT_EQ(given.size(), static_cast<std::size_t>(rows) * 10);
-    for (std::size_t i = 0; i < given.size(); ++i) EXPECT_NEAR(given[i], expected[i], 1e-4) << rows << " rows";
+    for (std::size_t i = 0; i < given.size(); ++i)
+      EXPECT_NEAR(given[i], expected[i], 1e-4) << rows << " rows";
   }
 }
 

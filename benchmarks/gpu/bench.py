@@ -1,0 +1,218 @@
+"""Measures Penstock beside libtorch's C++ loader on a GPU, and how well a partition isolates: `./dev bench gpu`.
+
+    python3 benchmarks/gpu/bench.py --built DIR --result FILE [--full]
+
+Needs a torch with CUDA and a C++ compiler. The questions are in README.md beside this file.
+"""
+
+import argparse
+import json
+import math
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parents[1] / "tests" / "gpu")]
+
+import picture
+import places
+
+MODELS = ("mlp", "gpt2", "resnet18", "mobilenet_v3_small")
+SETTINGS = ("alone", "partitions", "streams")
+HOST_TARGET = 0.8
+START_TARGET = 0.6
+ALONE_TARGET = 1.10
+STREAMS_TARGET = 0.1
+
+
+def percentile(samples, share):
+    ordered = sorted(samples)
+    position = share * (len(ordered) - 1)
+    low = int(position)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (ordered[high] - ordered[low]) * (position - low)
+
+
+def output_of(command, environment, seconds=120):
+    done = subprocess.run([str(part) for part in command], env=environment, capture_output=True, text=True, timeout=seconds)
+    if done.returncode != 0:
+        raise RuntimeError(f"{Path(str(command[0])).name} ended with {done.returncode}: {done.stderr[-1500:]}")
+    return done.stdout
+
+
+def environment_of_torch(torch_root):
+    """For the peer, which takes the libraries of torch and of its wheels."""
+    folders = [torch_root / "lib", *sorted((torch_root.parent / "nvidia").glob("*/lib"))]
+    return dict(os.environ, LD_LIBRARY_PATH=os.pathsep.join(map(str, folders)))
+
+
+class Bench:
+    def __init__(self, place, torch_root, full):
+        self.place, self.torch_root, self.full = place, torch_root, full
+        self.folder = place.work / "bench"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.ours, self.theirs = place.environment(), environment_of_torch(torch_root)
+        self.tests, self.rows, self.samples = [], [], {}
+        self.peer = self.folder / "penstock_gpu_peer"
+        self.compiling = None
+
+    def begin_peer(self):
+        cuda = [path for path in (Path("/usr/local/cuda/include"), self.torch_root.parent / "nvidia/cu13/include")
+                if path.is_dir()]
+        lib = self.torch_root / "lib"
+        command = ["g++", "-O2", "-std=c++20", self.place.source("benchmarks/gpu/peer.cpp"), "-o", self.peer,
+                   f"-isystem{self.torch_root}/include", f"-isystem{self.torch_root}/include/torch/csrc/api/include",
+                   *(f"-isystem{path}" for path in cuda), f"-L{lib}", "-Wl,--no-as-needed", "-ltorch", "-ltorch_cpu",
+                   "-ltorch_cuda", "-lc10", "-lc10_cuda", f"-Wl,-rpath,{lib}", "-Wl,--allow-shlib-undefined", "-ldl"]
+        self.compiling = subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE,
+                                          stderr=subprocess.STDOUT, text=True)
+
+    def end_peer(self):
+        text, _ = self.compiling.communicate()
+        if self.compiling.returncode != 0:
+            raise RuntimeError(f"the peer does not compile: {text[-2000:]}")
+
+    def make(self, names):
+        output_of([sys.executable, self.place.source("benchmarks/gpu/make.py"), self.folder, *names],
+                  dict(os.environ, TORCHINDUCTOR_CACHE_DIR=str(self.place.work / "cache")), 600)
+
+    def inputs(self, name):
+        return json.loads((self.folder / f"{name}.json").read_text())
+
+    def command(self, side, name, blocks):
+        program = self.place.program("penstock_gpu_call") if side == "ours" else self.peer
+        return [program, self.folder / f"{name}.pt2", self.folder / f"{name}.{side}.out", blocks, *self.inputs(name)]
+
+    def run(self, side, name, blocks):
+        printed = output_of(self.command(side, name, blocks), self.ours if side == "ours" else self.theirs)
+        return json.loads(printed.splitlines()[-1]) if blocks else None
+
+    def check_outputs(self, name):
+        """Both answers, before anything is measured."""
+        import torch
+
+        self.run("ours", name, 0)
+        self.run("peer", name, 0)
+        ours, peer = (torch.frombuffer(bytearray((self.folder / f"{name}.{side}.out").read_bytes()), dtype=torch.float32)
+                      for side in ("ours", "peer"))
+        error = float((ours - peer).abs().max() / peer.abs().max()) if ours.shape == peer.shape else math.inf
+        good = error <= 2e-3
+        self.tests.append({"name": f"bench {name}: outputs agree", "result": "passed" if good else "failed",
+                           "milliseconds": 0, "message": "" if good else f"they differ by {error:.2e} of the largest"})
+        return good
+
+    def row(self, question, unit, ours, peer, target):
+        ratio = ours / peer if peer else None
+        self.rows.append({"question": question, "unit": unit, "ours": ours, "peer": peer, "ratio": ratio,
+                          "target": target, "met": None if target is None or ratio is None else ratio <= target})
+        print(f"{question:60} {ours:10.2f} {peer:10.2f} {unit:4} {ratio or 0:6.2f}  {target or ''}", flush=True)
+
+    def compare_calls(self, rounds, blocks):
+        host_ratios = []
+        for name in MODELS:
+            try:
+                if not self.check_outputs(name):
+                    continue
+                told = {side: [] for side in ("ours", "peer")}
+                for _ in range(rounds):
+                    for side, runs in told.items():
+                        runs.append(self.run(side, name, blocks))
+            except (RuntimeError, subprocess.TimeoutExpired) as error:
+                self.fail(f"bench {name}", error)
+                continue
+            host = {side: percentile([v for r in runs for v in r["host_us"]], 0.5) for side, runs in told.items()}
+            self.row(f"{name}: host time a call", "us", host["ours"], host["peer"], None)
+            host_ratios.append(host["ours"] / host["peer"])
+            for share, label in ((0.5, "p50"), (0.99, "p99")):
+                values = {side: percentile([v for r in runs for v in r["latency_us"]], share) for side, runs in told.items()}
+                self.row(f"{name}: call and wait, {label}", "us", values["ours"], values["peer"], None)
+            used = {side: max(r["used_bytes"] for r in runs) / 2**20 for side, runs in told.items()}
+            self.row(f"{name}: device memory in use", "MiB", used["ours"], used["peer"], 1.0)
+        if host_ratios:
+            mean = math.exp(sum(map(math.log, host_ratios)) / len(host_ratios))
+            self.row(f"host time a call, geometric mean of {len(host_ratios)}", "of 1", mean, 1.0, HOST_TARGET)
+
+    def first_output_ms(self, side):
+        start = time.monotonic()
+        process = subprocess.Popen([str(part) for part in self.command(side, "mlp", 0)],
+                                   env=self.ours if side == "ours" else self.theirs, stdout=subprocess.PIPE)
+        line = process.stdout.readline()
+        elapsed = (time.monotonic() - start) * 1000
+        if process.wait() != 0 or line.strip() != b"first":
+            raise RuntimeError(f"{side}: no first output")
+        return elapsed
+
+    def compare_starts(self, rounds):
+        samples = {"ours": [], "peer": []}
+        for _ in range(rounds):
+            for side, times in samples.items():
+                times.append(self.first_output_ms(side))
+        medians = {side: percentile(times, 0.5) for side, times in samples.items()}
+        self.row("mlp: start of the process to its first output", "ms", medians["ours"], medians["peer"], START_TARGET)
+
+    def isolate(self, rounds, calls):
+        """The p99 of a setting is its best of the rounds."""
+        kept = {}
+        for _ in range(rounds):
+            for setting in SETTINGS:
+                printed = output_of([self.place.program("penstock_gpu_isolation"), setting,
+                                     calls if setting != "streams" else max(calls // 10, 100),
+                                     self.folder / "resnet18.pt2", self.folder / "storm.pt2", *self.inputs("resnet18"), "--",
+                                     *self.inputs("storm")], self.ours, 180)
+                samples = json.loads(printed)["latency_us"]
+                if setting not in kept or percentile(samples, 0.99) < percentile(kept[setting], 0.99):
+                    kept[setting] = samples
+        p99 = {setting: percentile(samples, 0.99) for setting, samples in kept.items()}
+        self.row("resnet18 in 64 SMs, storm in the rest: p99 beside p99 alone", "us", p99["partitions"], p99["alone"], ALONE_TARGET)
+        self.row("the same beside p99 on two ordinary streams", "us", p99["partitions"], p99["streams"], STREAMS_TARGET)
+        for setting, samples in kept.items():
+            self.row(f"resnet18, {setting}: p50 beside p99", "us", percentile(samples, 0.5), p99[setting], None)
+        self.samples = {setting: [round(percentile(samples, share / 200), 2) for share in range(201)]
+                        for setting, samples in kept.items()}
+        (self.place.work / "isolation.svg").write_text(picture.draw(self.samples))
+
+    def fail(self, name, error):
+        self.tests.append({"name": name, "result": "failed", "milliseconds": 0, "message": str(error)[-1500:]})
+        print(f"{name} failed: {error}", flush=True)
+
+    def save(self, path):
+        path.write_text(json.dumps({"tests": self.tests, "table": {"rows": self.rows, "isolation_us": self.samples}}))
+
+
+def steps_of(bench):
+    rounds, blocks = (5, 20) if bench.full else (3, 8)
+    yield "making packages", lambda: bench.make([*MODELS, "storm"])
+    yield "isolation", lambda: bench.isolate(3, 3000 if bench.full else 1000)
+    yield "compiling the peer", bench.end_peer
+    yield "calls", lambda: bench.compare_calls(rounds, blocks)
+    yield "starts", lambda: bench.compare_starts(10 if bench.full else 5)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--built", type=Path, required=True)
+    parser.add_argument("--result", type=Path, required=True)
+    parser.add_argument("--full", action="store_true")
+    options = parser.parse_args()
+    try:
+        import torch
+    except ImportError as missing:
+        raise SystemExit("the peer is libtorch, and there is no torch") from missing
+    bench = Bench(places.Place(options.built.resolve()), Path(torch.__file__).parent, options.full)
+    bench.begin_peer()
+    for name, step in steps_of(bench):
+        start = time.monotonic()
+        try:
+            step()
+        except Exception as error:
+            bench.fail(f"bench: {name}", error)
+        print(f"{name}: {time.monotonic() - start:.1f} s", flush=True)
+        bench.save(options.result)
+    return 1 if any(test["result"] == "failed" for test in bench.tests) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

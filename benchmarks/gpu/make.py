@@ -1,0 +1,76 @@
+"""Compiles the models of the GPU benchmark for this machine's GPU, and writes their inputs as raw files.
+
+    python3 benchmarks/gpu/make.py OUT NAME...
+
+Each NAME becomes OUT/NAME.pt2 and OUT/NAME.json, a list of FILE:DTYPE:SIZES. A package that is there is kept.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+import torch._inductor
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parents[1] / "tests" / "corpus"))
+
+import models
+
+
+class Product(torch.nn.Module):
+    def forward(self, a, b):
+        return a @ b
+
+
+def mlp():
+    model = torch.nn.Sequential(torch.nn.Linear(64, 32), torch.nn.GELU(), torch.nn.Linear(32, 10))
+    return model, (torch.randn(8, 64),)
+
+
+def storm():
+    """An 8192^3 product in bfloat16: what a partition has to be kept from."""
+    return Product(), tuple(torch.randn(8192, 8192).bfloat16() for _ in range(2))
+
+
+def vision(name):
+    return models.vision(name).model, (torch.randn(1, 3, 224, 224),)
+
+
+def gpt2():
+    case = models.gpt2()
+    return case.model, case.args
+
+
+MAKERS = {"mlp": mlp, "gpt2": gpt2, "storm": storm, "resnet18": lambda: vision("resnet18"),
+          "mobilenet_v3_small": lambda: vision("mobilenet_v3_small")}
+
+
+def make(out, name):
+    torch.manual_seed(0)
+    model, args = MAKERS[name]()
+    model = model.eval().cuda()
+    args = tuple(arg.cuda() for arg in args)
+    with torch.no_grad():
+        exported = torch.export.export(model, args)
+        torch._inductor.aoti_compile_and_package(exported, package_path=str(out / f"{name}.pt2"))
+    inputs = []
+    for number, arg in enumerate(args):
+        path = out / f"{name}.{number}.bin"
+        path.write_bytes(arg.cpu().contiguous().view(torch.uint8).numpy().tobytes())
+        sizes = "x".join(map(str, arg.shape))
+        inputs.append(f"{path}:{str(arg.dtype).removeprefix('torch.')}:{sizes}")
+    (out / f"{name}.json").write_text(json.dumps(inputs))
+
+
+def main():
+    out = Path(sys.argv[1]).resolve()
+    out.mkdir(parents=True, exist_ok=True)
+    for name in sys.argv[2:]:
+        if not (out / f"{name}.json").exists():
+            make(out, name)
+            print(name, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""Collects what a GPU run needs, for a machine that has no compiler and none of our libraries: `./dev gpu-bundle`.
+
+    python3 tests/gpu/bundle.py --build build/release --out build/gpu-bundle
+"""
+
+import argparse
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PROGRAMS = ("penstock", "penstock_gpu_tests", "penstock_gpu_op_tests", "penstock_gpu_call", "penstock_gpu_isolation")
+LIBRARIES = ("libpenstock.so.0", "libpenstock_cuda.so.0")
+SOURCES = ("tests/gpu/*.py", "tests/corpus/*.py", "benchmarks/gpu/*", "include/penstock/*.hpp")
+# Every system has these, and its own have to be used: of the C library, of the compiler, of the driver.
+OF_THE_SYSTEM = re.compile(r"^(ld-linux|libc|libm|libdl|librt|libpthread|libresolv|libstdc\+\+|libgcc_s|libcuda)\b")
+MOST_BYTES = 45 << 20
+
+
+def needed_by(path):
+    """(name, path) of the libraries that a file is linked with, directly or not."""
+    listed = subprocess.run(["ldd", path], capture_output=True, text=True, check=True).stdout
+    return re.findall(r"^\s*(\S+) => (\S+) \(", listed, re.M)
+
+
+def copy_stripped(source, target):
+    target.parent.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["strip", "--strip-unneeded", "-o", target, source.resolve()], check=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--build", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    options = parser.parse_args()
+    shutil.rmtree(options.out, ignore_errors=True)
+    files = [(options.build / "bin" / name, "bin") for name in PROGRAMS if (options.build / "bin" / name).exists()]
+    files += [(options.build / "lib" / name, "lib") for name in LIBRARIES]
+    for path, folder in files:
+        copy_stripped(path, options.out / folder / path.name)
+    for path, _ in files:
+        for name, found in needed_by(path):
+            target = options.out / "lib" / name
+            if not OF_THE_SYSTEM.match(name) and not target.exists():
+                copy_stripped(Path(found), target)
+    # Linking against the library takes its plain name.
+    (options.out / "lib" / "libpenstock.so").symlink_to("libpenstock.so.0")
+    for pattern in SOURCES:
+        for path in sorted(ROOT.glob(pattern)):
+            target = options.out / path.relative_to(ROOT)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
+    for path in sorted((ROOT / "tests/contract").glob("*.json")) + sorted((ROOT / "tests/contract").glob("*.bin")):
+        target = options.out / "tests/contract" / path.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)
+    shutil.copytree(options.build / "packages/torch-2.11-sm90", options.out / "packages/torch-2.11-sm90")
+    described = subprocess.run(["git", "-C", ROOT, "describe", "--always", "--dirty"], capture_output=True, text=True)
+    (options.out / "COMMIT").write_text(described.stdout or "unknown\n")
+    total = sum(path.stat().st_size for path in options.out.rglob("*") if path.is_file() and not path.is_symlink())
+    print(f"{options.out}: {total / (1 << 20):.1f} MiB")
+    if total > MOST_BYTES:
+        raise SystemExit(f"at most {MOST_BYTES >> 20} MiB are wanted")
+
+
+if __name__ == "__main__":
+    main()
