@@ -25,7 +25,8 @@ class DeviceMemory final : public tensor::MemorySource {
   void give(void* data) noexcept override {
     release(*context_, "cuMemFree", "memory of a session",
             [&](const Driver& driver) { return driver.mem_free(reinterpret_cast<DevicePointer>(data)); });
-  }
+  }  /// The driver waits for all work of the device.
+  [[nodiscard]] bool waits_to_give() const noexcept override { return true; }
 
   [[nodiscard]] Device device() const noexcept override { return {DeviceType::Cuda, context_->device()}; }
 
