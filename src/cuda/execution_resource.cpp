@@ -2,6 +2,7 @@
 
 #include "base/fail.hpp"
 #include "cuda/driver.hpp"
+#include "cuda/stream_home.hpp"
 
 #include <fmt/format.h>
 
@@ -33,7 +34,7 @@ void require_device(StreamHandle stream, const PrimaryContext& context) {
                handle_text(stream));
   }
   check(result, "cuStreamGetCtx", handle_text(stream));
-  if (of_stream == context.handle() || device_of(of_stream) == context.number()) return;
+  if (of_stream == context.handle() || device_of(stream, of_stream) == context.number()) return;
   base::fail(ErrorCode::InvalidArgument, "{} belongs to another device than cuda:{}, where the model is",
              handle_text(stream), context.device());
 }

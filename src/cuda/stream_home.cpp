@@ -41,18 +41,6 @@ StreamHome home_of_default(StreamHandle stream) {
   return home;
 }
 
-DeviceNumber device_of(StreamHandle stream, ContextHandle context) {
-  const Driver& table = driver();
-  DeviceNumber device = 0;
-  if (table.stream_get_device != nullptr) {
-    check_stream(table.stream_get_device(stream, &device), "cuStreamGetDevice", stream);
-    return device;
-  }
-  const ContextScope scope(context);
-  check_stream(table.ctx_get_device(&device), "cuCtxGetDevice", stream);
-  return device;
-}
-
 }  // namespace
 
 bool is_default(StreamHandle stream) noexcept { return number_of(stream) <= kPerThreadStream; }
@@ -74,6 +62,18 @@ void check_stream(Result result, const char* call, StreamHandle stream) {
                   "stream of this process",
                   stream_text(stream), call, error_text(result)),
       result);
+}
+
+DeviceNumber device_of(StreamHandle stream, ContextHandle context) {
+  const Driver& table = driver();
+  DeviceNumber device = 0;
+  if (table.stream_get_device != nullptr) {
+    check_stream(table.stream_get_device(stream, &device), "cuStreamGetDevice", stream);
+    return device;
+  }
+  const ContextScope scope(context);
+  check_stream(table.ctx_get_device(&device), "cuCtxGetDevice", stream);
+  return device;
 }
 
 StreamHome home_of(StreamHandle stream) {

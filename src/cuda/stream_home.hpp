@@ -26,6 +26,10 @@ StreamHome home_of(StreamHandle stream);
 /// SMs that its work may run on. Errors: Cuda.
 unsigned sm_count_of(const StreamHome& home);
 
+/// The device of a stream of this context. Drivers before CUDA 12.8 tell only that of the current context,
+/// which this one is for a moment then. Errors: Cuda.
+DeviceNumber device_of(StreamHandle stream, ContextHandle context);
+
 /// "stream 0x5581", "the legacy default stream", "the per-thread default stream".
 std::string stream_text(StreamHandle stream);
 

@@ -194,10 +194,10 @@ TEST(SessionPrepare, TakesSizesThatTheModelTakes) {
   PrepareOptions options;
   for (const Tensor& input : recorded("matmuls", "inputs")) options.shapes.push_back(sizes_of(input.view()));
   session.prepare(options);
-  const std::uint64_t held = session.arena_bytes();
+  const std::uint64_t held = session.memory().held_bytes;
   EXPECT_GT(held, 0u);
   expect_same(session.run(views_of(recorded("matmuls", "inputs"))), recorded("matmuls", "outputs"));
-  EXPECT_EQ(session.arena_bytes(), held);
+  EXPECT_EQ(session.memory().held_bytes, held);
 }
 
 TEST(SessionPrepare, PreparesEveryPackageByItself) {

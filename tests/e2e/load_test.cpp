@@ -185,9 +185,9 @@ TEST(FailedRun, NamesTheModelsOwnWordsAndTheSessionGoesOn) {
     fail_once();
     expect_same(session.run(views_of(good)), recorded("fails", "outputs"));
   }
-  const std::uint64_t arena = session.arena_bytes();
+  const std::uint64_t arena = session.memory().held_bytes;
   EXPECT_EQ(growth_of(fail_once, 100), "");
-  EXPECT_EQ(session.arena_bytes(), arena);
+  EXPECT_EQ(session.memory().held_bytes, arena);
   expect_same(session.run(views_of(good)), recorded("fails", "outputs"));
 }
 

@@ -91,7 +91,7 @@ TEST(SmallSizes, ChangeATensorThatIsGivenTwice) {
   const std::vector<Tensor> results = session.run(inputs);
   EXPECT_EQ(both.data()[0], 2.0F);
   EXPECT_EQ(results[4].view().data(), both.data());
-  EXPECT_GT(session.arena_bytes(), 0U);
+  EXPECT_GT(session.memory().held_bytes, 0U);
 }
 
 TEST(SmallSizes, OfOneRowAnswerAsRowsOfMany) {

@@ -207,9 +207,9 @@ TEST(ManyCalls, HoldNoMoreMemoryThanFew) {
   const std::vector<Tensor> inputs = recorded("add", "inputs");
   const std::vector<TensorView> views = views_of(inputs);
   for (int call = 0; call < 100; ++call) session.run_borrowed(views);
-  const std::uint64_t arena = session.arena_bytes();
+  const std::uint64_t arena = session.memory().held_bytes;
   EXPECT_EQ(growth_of([&] { session.run_borrowed(views); }, kSanitized ? 20'000 : 1'000'000), "");
-  EXPECT_EQ(session.arena_bytes(), arena);
+  EXPECT_EQ(session.memory().held_bytes, arena);
   expect_recorded(model, "add");
 }
 

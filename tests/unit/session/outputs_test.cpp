@@ -156,7 +156,7 @@ TEST_F(Outputs, KeepTheModelWhereTheyAreItsWeights) {
     tensor::TensorObjectPtr made(tensor::make_tensor(storage, {.sizes = sizes, .strides = strides}));
     storage->drop();
     const TensorView view = shown(*made);
-    std::optional<Tensor> kept = keep(std::move(made), view, model);
+    std::optional<Tensor> kept = keep(std::move(made), view, {.model = model, .version = nullptr});
     EXPECT_EQ(kept->data_as<float>(), memory_.data());
     model.reset();
     const bool lives = !watched.expired();
