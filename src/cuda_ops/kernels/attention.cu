@@ -1,9 +1,8 @@
 // Softmax of the scores of an attention.
 
-#include <cuda_bf16.h>
-#include <cuda_fp16.h>
+#include "element.cuh"
 
-#include <cstdint>
+using namespace penstock::kernels;
 
 namespace {
 
@@ -24,14 +23,14 @@ struct SoftmaxShape {
   int causal;
 };
 
-__device__ float widen(float value) { return value; }
-__device__ float widen(__half value) { return __half2float(value); }
-__device__ float widen(__nv_bfloat16 value) { return __bfloat162float(value); }
+struct Larger {
+  __device__ float operator()(float a, float b) const { return a > b || isnan(a) ? a : b; }
+};
+struct Sum {
+  __device__ float operator()(float a, float b) const { return a + b; }
+};
 
-__device__ void narrow(float* to, float value) { *to = value; }
-__device__ void narrow(__half* to, float value) { *to = __float2half_rn(value); }
-__device__ void narrow(__nv_bfloat16* to, float value) { *to = __float2bfloat16_rn(value); }
-
+/// The same in all threads of a warp.
 template <class Combine>
 __device__ float over_warp(float value, Combine combine) {
   for (int lane = 16; lane > 0; lane /= 2) value = combine(value, __shfl_xor_sync(0xFFFFFFFF, value, lane));
@@ -58,18 +57,18 @@ __device__ void softmax(float* scores, T* weights, const T* mask, float* log_sum
                         : mask + batch * shape.mask_batch + head * shape.mask_head + query * shape.mask_query;
     float largest = -INFINITY;
     for (std::int64_t key = lane; key < seen; key += 32) {
-      if (added != nullptr) score[key] += widen(added[key * shape.mask_key]);
+      if (added != nullptr) score[key] += wide(added[key * shape.mask_key]);
       // A NaN stays one.
       largest = score[key] > largest || isnan(score[key]) ? score[key] : largest;
     }
-    largest = over_warp(largest, [](float a, float b) { return a > b || isnan(a) ? a : b; });
+    largest = over_warp(largest, Larger());
     float sum = 0;
     const float subtracted = largest == -INFINITY ? 0 : largest;
     for (std::int64_t key = lane; key < seen; key += 32) sum += expf(score[key] - subtracted);
-    sum = over_warp(sum, [](float a, float b) { return a + b; });
+    sum = over_warp(sum, Sum());
     const float scale = sum == 0 ? 0 : 1 / sum;
     for (std::int64_t key = lane; key < shape.keys; key += 32) {
-      narrow(weight + key, key < seen ? expf(score[key] - subtracted) * scale : 0);
+      weight[key] = Narrow<T>::of(key < seen ? expf(score[key] - subtracted) * scale : 0.0F);
     }
     if (log_sums != nullptr && lane == 0) {
       log_sums[batch * shape.sum_batch + head * shape.sum_head + query] = subtracted + logf(sum);
@@ -79,12 +78,12 @@ __device__ void softmax(float* scores, T* weights, const T* mask, float* log_sum
 
 }  // namespace
 
-#define PENSTOCK_SOFTMAX(name, T)                                                                          \
-  extern "C" __global__ void penstock_softmax_##name(float* scores, T* weights, const T* mask,             \
-                                                     float* log_sums, SoftmaxShape shape) {                \
-    softmax(scores, weights, mask, log_sums, shape);                                                       \
+#define PENSTOCK_SOFTMAX(name, T)                                                                        \
+  PENSTOCK_KERNEL(penstock_softmax_##name, float* scores, T* weights, const T* mask, float* log_sums,    \
+                  SoftmaxShape shape) {                                                                  \
+    softmax(scores, weights, mask, log_sums, shape);                                                     \
   }
 
 PENSTOCK_SOFTMAX(float32, float)
-PENSTOCK_SOFTMAX(float16, __half)
-PENSTOCK_SOFTMAX(bfloat16, __nv_bfloat16)
+PENSTOCK_SOFTMAX(float16, Half)
+PENSTOCK_SOFTMAX(bfloat16, BFloat16)

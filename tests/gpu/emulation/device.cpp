@@ -7,6 +7,7 @@
 
 #include <ucontext.h>
 
+#include <array>
 #include <map>
 #include <memory>
 #include <stdexcept>
@@ -103,6 +104,15 @@ void run_kernel(const std::string& name, unsigned blocks, unsigned threads, void
 void __syncthreads() {
   auto& one = penstock::emulation::block();
   swapcontext(&one.running->context, &one.scheduler);
+}
+
+float __shfl_xor_sync(unsigned, float value, int bits) {
+  static std::array<float, 1024> values;
+  values[threadIdx.x] = value;
+  __syncthreads();
+  const float other = values[threadIdx.x ^ static_cast<unsigned>(bits)];
+  __syncthreads();
+  return other;
 }
 
 namespace penstock::kernels {

@@ -1,6 +1,7 @@
 #include "cuda/abi.hpp"
 #include "device.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <map>
@@ -66,6 +67,10 @@ Result ctx_get_current(ContextHandle* context) {
   *context = handle<ContextHandle>();
   return kSuccess;
 }
+Result ctx_get_device(DeviceNumber* device) {
+  *device = 0;
+  return kSuccess;
+}
 Result ctx_set_current(ContextHandle) { return kSuccess; }
 Result stream_create(StreamHandle* stream, unsigned, int) {
   *stream = handle<StreamHandle>();
@@ -103,6 +108,18 @@ Result memcpy_dtod(DevicePointer to, DevicePointer from, std::size_t bytes, Stre
 }
 Result memset_d8(DevicePointer to, unsigned char value, std::size_t count, StreamHandle) {
   std::memset(memory(to), value, count);
+  return kSuccess;
+}
+
+Result memset_d32(DevicePointer to, unsigned value, std::size_t count, StreamHandle) {
+  std::fill_n(static_cast<unsigned*>(memory(to)), count, value);
+  return kSuccess;
+}
+
+/// What is recorded is done as well.
+Result begin_capture(StreamHandle, int) { return kSuccess; }
+Result end_capture(StreamHandle, GraphHandle* graph) {
+  *graph = handle<GraphHandle>();
   return kSuccess;
 }
 
@@ -144,6 +161,7 @@ void* find(const std::string& name) {
       {"cuDeviceGetAttribute", address_of(&device_get_attribute)},
       {"cuDevicePrimaryCtxRetain", address_of(&primary_ctx_retain)},
       {"cuCtxGetCurrent", address_of(&ctx_get_current)},
+      {"cuCtxGetDevice", address_of(&ctx_get_device)},
       {"cuCtxSetCurrent", address_of(&ctx_set_current)},
       {"cuStreamCreateWithPriority", address_of(&stream_create)},
       {"cuStreamSynchronize", address_of(&stream_synchronize)},
@@ -155,6 +173,9 @@ void* find(const std::string& name) {
       {"cuMemcpyDtoHAsync", address_of(&memcpy_dtoh)},
       {"cuMemcpyDtoDAsync", address_of(&memcpy_dtod)},
       {"cuMemsetD8Async", address_of(&memset_d8)},
+      {"cuMemsetD32Async", address_of(&memset_d32)},
+      {"cuStreamBeginCapture", address_of(&begin_capture)},
+      {"cuStreamEndCapture", address_of(&end_capture)},
       {"cuModuleLoadData", address_of(&module_load_data)},
       {"cuModuleGetFunction", address_of(&module_get_function)},
       {"cuLaunchKernel", address_of(&launch_kernel)},

@@ -30,6 +30,11 @@ extern EmulatedIndex gridDim;
 /// Waits until every thread of the block that has not ended is here.
 void __syncthreads();
 
+/// The value of the thread whose number in the warp differs in these bits. All threads of a warp come here.
+float __shfl_xor_sync(unsigned threads, float value, int bits);
+
+using std::isnan;
+
 namespace penstock::emulation {
 
 /// Runs a kernel with its arguments by address.

@@ -18,7 +18,8 @@ tensor::TensorObjectPtr make(const Dims& sizes, bool channels_last = false, DTyp
   } else {
     tensor::fill_contiguous_strides(sizes, strides);
   }
-  const tensor::StorageReference storage(tensor::allocate_host_storage(0));
+  const auto elements = static_cast<std::size_t>(*tensor::checked_numel(sizes));
+  const tensor::StorageReference storage(tensor::allocate_host_storage(elements * element_bytes(dtype)));
   return tensor::TensorObjectPtr(tensor::make_tensor(storage.get(), {dtype, sizes, strides, 0}));
 }
 
