@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs/operators.md"
 HEADERS = {
     "CPU operators": ["inductor/aoti_torch/generated/c_shim_cpu.h", "inductor/aoti_torch/c/shim_cpu.h"],
+    "CUDA operators": ["inductor/aoti_torch/generated/c_shim_cuda.h"],
     "Operators of any device": ["inductor/aoti_torch/generated/c_shim_aten.h"],
     "Tensors, scalars, guards and others": ["inductor/aoti_torch/c/shim.h"],
 }
@@ -28,7 +29,7 @@ INTRODUCTION = """\
 
 A model library calls PyTorch's C functions; Penstock answers those marked "yes". A package that needs another one is refused when it is loaded, with all the missing names; `penstock inspect FILE` tells them before. Real models need few of these.
 
-Made by `build/torch-env/bin/python tools/operators.py` from the headers of torch {version} and the tables in `src/shim`; a test compares it with what the library answers. Backward functions are for training, which compiled inference packages do not contain.
+Made by `build/torch-env/bin/python tools/operators.py` from the headers of torch {version} and the tables in `src/shim` and `src/cuda_ops`; a test compares it with what the library answers. Backward functions are for training, which compiled inference packages do not contain.
 """
 
 
@@ -44,7 +45,7 @@ def declared_functions(torch):
 
 def page(torch, version):
     ours = set()
-    for source in (ROOT / "src/shim").glob("*.cpp"):
+    for source in [*(ROOT / "src/shim").glob("*.cpp"), *(ROOT / "src/cuda_ops").glob("*.cpp")]:
         ours.update(ENTRY.findall(source.read_text()))
     lines = [INTRODUCTION.format(version=version)]
     known = set()

@@ -64,7 +64,7 @@ TEST(GpuTopk, TakesTheFirstOfASortWhateverTheSizes) {
       const auto sorted = results_on_cpu(tensors, 2, sort_call(1, largest));
       const auto found =
           results_on_gpu(tensors, 2, [&](const auto& machine, const auto& given, Handle* results) {
-            return call_on(machine, "aoti_torch_cpu_topk", given[0], k, Int{1}, Flag{largest}, Flag{1},
+            return call_on(machine, "aoti_torch_cpu_topk", given[0], k, Int{1}, Flag{largest}, Flag{rows > 1},
                            results, results + 1);
           });
       for (std::size_t i = 0; i < 2; ++i) {

@@ -1,3 +1,4 @@
+#include "shim/cuda_call.hpp"
 #include "shim/imports.hpp"
 
 #include <gtest/gtest.h>
@@ -18,6 +19,8 @@ TEST(OperatorsPage, SaysWhatIsAnswered) {
     if (!line.starts_with("| `aoti_")) continue;
     const std::size_t end = line.find('`', 3);
     const std::string name = line.substr(3, end - 3);
+    // Where libpenstock_cuda is not built, its functions are missing.
+    if (name.starts_with("aoti_torch_cuda_") && cuda_operators() == nullptr) continue;
     const bool says_yes = line.find("| yes |") != std::string::npos;
     EXPECT_EQ(resolve_import(name, {}).kind == ImportKind::Ours, says_yes) << name;
     ++(says_yes ? answered : refused);
