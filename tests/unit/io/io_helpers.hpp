@@ -19,7 +19,7 @@
 namespace penstock::io::testing {
 
 inline const std::filesystem::path kData =
-    std::filesystem::path(PENSTOCK_TEST_PACKAGES).parent_path() / "unit/io/data";
+    std::filesystem::path(PENSTOCK_TEST_CONTRACT).parent_path() / "unit/io/data";
 
 /// A folder that is removed with the object.
 class TemporaryFolder {
