@@ -3,6 +3,7 @@
 #include "loading.hpp"
 #include "option_values.hpp"
 #include "report.hpp"
+#include "timed_runs.hpp"
 #include "timing.hpp"
 
 #include <penstock/session.hpp>
@@ -12,14 +13,9 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
-#include <atomic>
-#include <exception>
 #include <iterator>
-#include <latch>
 #include <memory>
 #include <string>
-#include <system_error>
-#include <thread>
 #include <vector>
 
 namespace penstock::cli {
@@ -35,24 +31,18 @@ struct BenchCommand {
   bool duration_given = false;
   std::int64_t iterations = 0;
   int sessions = 1;
-  int threads = 0;
   std::vector<double> percentiles{50, 90, 99};
   std::string times_file;
   bool json = false;
 };
 
-/// When a session has run enough: both bounds hold, where both are given.
-struct Goal {
-  std::int64_t iterations = 0;
-  std::int64_t nanoseconds = 0;
-};
-
-Goal goal_of(const BenchCommand& command) {
+RunGoal goal_of(const BenchCommand& command) {
   // trtexec runs at least as many iterations and at least as long. A number of iterations alone is
   // taken at its word.
   constexpr std::int64_t kIterations = 10;
-  if (command.iterations > 0 && !command.duration_given) return {command.iterations, 0};
-  return {std::max(command.iterations, kIterations), static_cast<std::int64_t>(command.duration_s * 1e9)};
+  if (command.iterations > 0 && !command.duration_given) return {command.warm_up_ms, command.iterations, 0};
+  return {command.warm_up_ms, std::max(command.iterations, kIterations),
+          static_cast<std::int64_t>(command.duration_s * 1e9)};
 }
 
 /// What was found out before and between the timed runs.
@@ -66,74 +56,6 @@ struct Report {
   std::uint64_t arena_bytes = 0;
   std::vector<std::vector<Sample>> samples;  ///< One list a session.
 };
-
-void warm_up(Session& session, const std::vector<TensorView>& inputs, double milliseconds) {
-  const std::int64_t end = now_ns() + static_cast<std::int64_t>(milliseconds * 1e6);
-  while (now_ns() < end) session.run_borrowed(inputs);
-}
-
-void run_timed(Session& session, const std::vector<TensorView>& inputs, const Goal& goal,
-               const std::atomic<bool>& stop, std::vector<Sample>& samples) {
-  const std::int64_t begin = now_ns();
-  std::int64_t end = begin;
-  std::int64_t count = 0;
-  while ((count < goal.iterations || end - begin < goal.nanoseconds) &&
-         !stop.load(std::memory_order_relaxed)) {
-    const std::int64_t start = now_ns();
-    session.run_borrowed(inputs);
-    end = now_ns();
-    samples.push_back({start, end});
-    ++count;
-  }
-}
-
-/// Runs every session on a thread of its own, all timed from the same moment on. The first error of
-/// any of them ends them all.
-std::vector<std::vector<Sample>> run_sessions(std::vector<Session>& sessions,
-                                              const std::vector<TensorView>& inputs,
-                                              const BenchCommand& command) {
-  const Goal goal = goal_of(command);
-  std::vector<std::vector<Sample>> samples(sessions.size());
-  std::vector<std::exception_ptr> errors(sessions.size());
-  std::latch ready(static_cast<std::ptrdiff_t>(sessions.size()));
-  std::atomic<bool> stop{false};
-  const auto note_error = [&](std::size_t i) {
-    errors[i] = std::current_exception();
-    stop = true;
-  };
-  const auto work = [&](std::size_t i) {
-    try {
-      samples[i].reserve(std::size_t{1} << 16);
-      warm_up(sessions[i], inputs, command.warm_up_ms);
-    } catch (...) {
-      note_error(i);
-    }
-    ready.arrive_and_wait();
-    if (stop) return;
-    try {
-      run_timed(sessions[i], inputs, goal, stop, samples[i]);
-    } catch (...) {
-      note_error(i);
-    }
-  };
-  std::vector<std::thread> threads;
-  threads.reserve(sessions.size());
-  for (std::size_t i = 0; i < sessions.size(); ++i) {
-    try {
-      threads.emplace_back(work, i);
-    } catch (const std::system_error&) {
-      // No thread to be had: those that wait for this one and the next ones must not wait forever.
-      note_error(i);
-      ready.count_down(static_cast<std::ptrdiff_t>(sessions.size() - i));
-      break;
-    }
-  }
-  for (std::thread& thread : threads) thread.join();
-  for (const std::exception_ptr& error : errors) {
-    if (error != nullptr) std::rethrow_exception(error);
-  }
-  return samples;
-}
 
 Report measure(const BenchCommand& command) {
   const GivenInputs given = read_inputs(command.inputs);
@@ -154,12 +76,12 @@ Report measure(const BenchCommand& command) {
   std::vector<Session> sessions;
   sessions.reserve(static_cast<std::size_t>(command.sessions));
   for (int i = 0; i < command.sessions; ++i)
-    sessions.emplace_back(model, SessionOptions{.threads = command.threads});
+    sessions.emplace_back(model, SessionOptions{.threads = command.choice.threads});
   report.threads = sessions[0].threads();
   const std::int64_t first_begin = now_ns();
   sessions[0].run_borrowed(views);
   report.first_run_ns = now_ns() - first_begin;
-  report.samples = run_sessions(sessions, views, command);
+  report.samples = run_sessions(sessions, views, goal_of(command));
   for (const Session& session : sessions) report.arena_bytes += session.memory().held_bytes;
   return report;
 }
@@ -253,11 +175,6 @@ void add_measuring_options(CLI::App& app, BenchCommand& command) {
       ->type_name("N")
       ->check(number_in({.least = 1, .most = 1024}))
       ->group(group);
-  app.add_option("--threads", command.threads,
-                 "Threads that each session uses at most (default, and 0: as compiled)")
-      ->type_name("N")
-      ->check(number_in({.most = 1024}))
-      ->group(group);
   app.add_option("--percentile", command.percentiles, "Percentiles of the latency (default 50,90,99)")
       ->type_name("P,P,...")
       ->delimiter(',')
@@ -265,6 +182,7 @@ void add_measuring_options(CLI::App& app, BenchCommand& command) {
       ->group(group);
   app.add_option("--export-times,--exportTimes", command.times_file, "Write the times of every run as JSON")
       ->type_name("FILE")
+      ->check(not_empty())
       ->group(group);
 }
 
@@ -272,15 +190,8 @@ void add_measuring_options(CLI::App& app, BenchCommand& command) {
 
 Action add_bench(CLI::App& app) {
   const auto command = std::make_shared<BenchCommand>();
-  app.add_option("file", command->choice.file, "Package (.pt2), or the folder it was unpacked into")
-      ->type_name("FILE")
-      ->required();
-  app.add_option("--model", command->choice.model, "Model of the package, where it has several")
-      ->type_name("NAME");
-  app.add_option("--device", command->choice.device, "Device to run on (default cpu)")->type_name("DEVICE");
-  app.add_option("--sha256", command->choice.sha256, "Digest that the file must have")->type_name("HEX");
-  app.add_option("--weights", command->choice.weights, "File of weights to give, or to use instead")
-      ->type_name("FILE");
+  add_package_options(app, command->choice);
+  add_load_options(app, command->choice);
   app.add_flag("--json", command->json, "Print the results as JSON");
   add_measuring_options(app, *command);
   add_input_options(app, command->inputs);

@@ -1,5 +1,6 @@
 #include "inputs.hpp"
 
+#include "option_values.hpp"
 #include "report.hpp"
 #include "values.hpp"
 
@@ -11,11 +12,24 @@
 
 #include <algorithm>
 #include <charconv>
+#include <fstream>
+#include <limits>
 #include <random>
 #include <string_view>
 
 namespace penstock::cli {
 namespace {
+
+/// Memory that this machine can give without taking it from others. Source: proc(5), /proc/meminfo.
+std::optional<std::uint64_t> available_memory() {
+  std::ifstream file("/proc/meminfo");
+  for (std::string name; file >> name;) {
+    std::uint64_t kilobytes = 0;
+    if (name == "MemAvailable:" && file >> kilobytes) return kilobytes * 1024;
+    file.ignore(std::numeric_limits<std::streamsize>::max(), '\n');
+  }
+  return std::nullopt;
+}
 
 constexpr std::string_view kShapesHelp =
     "write NAME:2x3, NAME:int64:2x3, or NAME:scalar, several separated by commas";
@@ -82,16 +96,30 @@ std::size_t claim(const Model& model, const std::string& name, std::vector<bool>
   return *index;
 }
 
-Tensor made_up(const ShapeRequest& request, const TensorSpec& spec, std::mt19937_64& generator) {
-  Tensor tensor;
+/// What will be made up, without its elements, on the model's device.
+TensorView wanted_view(const Model& model, std::size_t input, const ShapeRequest& request) {
+  const TensorSpec& spec = model.inputs()[input];
+  const DType dtype = request.dtype.value_or(spec.dtype);
   try {
-    tensor = Tensor::empty(request.dtype.value_or(spec.dtype), request.sizes);
+    if (request.sizes.size() != spec.dims.size()) return {nullptr, dtype, request.sizes, spec.device};
+    return {nullptr, dtype, request.sizes, model.input_strides(input, request.sizes), 0, spec.device};
   } catch (const Error& error) {
     if (error.code() != ErrorCode::InvalidArgument) throw;
     throw UsageError(fmt::format("--shapes: {}: {}", request.name, error.what()));
   }
-  fill(tensor, generator);
-  return tensor;
+}
+
+/// Made-up inputs are written to from end to end: where there is not so much memory, the system would end
+/// the process half-way.
+void check_memory(std::span<const TensorView> wanted) {
+  std::uint64_t bytes = 0;
+  for (const TensorView& view : wanted) {
+    if (__builtin_add_overflow(bytes, view.storage_bytes(), &bytes)) bytes = UINT64_MAX;
+  }
+  const std::optional<std::uint64_t> available = available_memory();
+  if (!available || bytes <= *available) return;
+  throw std::runtime_error(fmt::format("out of memory: --shapes asks for {}, and {} are to be had",
+                                       bytes_text(bytes), bytes_text(*available)));
 }
 
 /// Files and made-up inputs are row-major. A model that was exported with another order of strides
@@ -101,7 +129,7 @@ Tensor laid_out(const Model& model, std::size_t input, const Tensor& tensor) {
   const bool accepted = std::ranges::equal(tensor.sizes(), dims, [](std::int64_t size, const DimSpec& dim) {
     return dim.min <= size && size <= dim.max;
   });
-  // The run says what is wrong with others.
+  // The check of all inputs says what is wrong with others.
   if (tensor.numel() <= 1 || !accepted) return tensor;
   const std::vector<std::int64_t> wanted = model.input_strides(input, tensor.sizes());
   for (std::size_t i = 0; i < wanted.size(); ++i) {
@@ -111,11 +139,38 @@ Tensor laid_out(const Model& model, std::size_t input, const Tensor& tensor) {
   return tensor;
 }
 
+/// What will be copied to the model's device, as it will lie there.
+TensorView placed_view(const Model& model, std::size_t input, const TensorView& view) {
+  const Device device = model.inputs()[input].device;
+  if (device == view.device()) return view;
+  return {nullptr, view.dtype(), view.sizes(), view.strides(), 0, device};
+}
+
+using Requests = std::vector<const ShapeRequest*>;
+
+/// Before anything is made up: whether the model takes what is given and what is asked for.
+void check_inputs(const Model& model, const std::vector<Tensor>& given, const Requests& requests) {
+  std::vector<TensorView> views;
+  std::vector<TensorView> wanted;
+  for (std::size_t i = 0; i < given.size(); ++i) {
+    if (requests[i] != nullptr) wanted.push_back(wanted_view(model, i, *requests[i]));
+    views.push_back(requests[i] != nullptr ? wanted.back() : placed_view(model, i, given[i].view()));
+  }
+  try {
+    model.check_inputs(views);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::InvalidArgument) throw;
+    throw UsageError(error.what());
+  }
+  check_memory(wanted);
+}
+
 }  // namespace
 
 void add_input_options(CLI::App& app, InputOptions& options) {
   app.add_option("--inputs", options.inputs_file, "Inputs by name, from a .npz or .safetensors file")
       ->type_name("FILE")
+      ->check(not_empty())
       ->group("Inputs");
   app.add_option("--input", options.inputs, "One input from a .npy file; may be repeated")
       ->type_name("NAME=FILE")
@@ -157,8 +212,11 @@ GivenInputs read_inputs(const InputOptions& options) {
 std::vector<Tensor> bind_inputs(const Model& model, const GivenInputs& given) {
   std::vector<Tensor> bound(model.inputs().size());
   std::vector<bool> taken(bound.size(), false);
-  for (const auto& [name, tensor] : given.tensors) bound[claim(model, name, taken)] = tensor;
-  std::vector<const ShapeRequest*> requests(bound.size(), nullptr);
+  for (const auto& [name, tensor] : given.tensors) {
+    const std::size_t input = claim(model, name, taken);
+    bound[input] = laid_out(model, input, tensor);
+  }
+  Requests requests(bound.size(), nullptr);
   for (const ShapeRequest& request : given.shapes) requests[claim(model, request.name, taken)] = &request;
 
   std::vector<std::string> missing;
@@ -169,12 +227,14 @@ std::vector<Tensor> bind_inputs(const Model& model, const GivenInputs& given) {
     throw UsageError(
         fmt::format("nothing is given for {}; {}", fmt::join(missing, ", "), accepted_names(model)));
   }
+  check_inputs(model, bound, requests);
   // In call order, whatever the order of the options, so that a seed stands for the same inputs.
   std::mt19937_64 generator(given.seed);
   for (std::size_t i = 0; i < bound.size(); ++i) {
-    const TensorSpec& spec = model.inputs()[i];
-    if (requests[i] != nullptr) bound[i] = made_up(*requests[i], spec, generator);
-    bound[i] = laid_out(model, i, bound[i]);
+    if (requests[i] == nullptr) continue;
+    Tensor tensor = Tensor::empty(requests[i]->dtype.value_or(model.inputs()[i].dtype), requests[i]->sizes);
+    fill(tensor, generator);
+    bound[i] = laid_out(model, i, tensor);
   }
   return bound;
 }

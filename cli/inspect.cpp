@@ -82,6 +82,8 @@ std::vector<std::string> input_lines(const ModelInfo& info) {
 
 std::string functions_text(const Requirements& needs) {
   const std::size_t count = needs.shim_functions.size();
+  // A library for another machine, of which no more is read: every other one calls some.
+  if (count == 0) return "not known";
   if (needs.missing_functions.empty()) return fmt::format("{} of PyTorch's, all of them in Penstock", count);
   return fmt::format("{} of PyTorch's, {} of them missing", count, needs.missing_functions.size());
 }
@@ -200,11 +202,7 @@ int inspect(const InspectOptions& options) {
 
 Action add_inspect(CLI::App& app) {
   const auto options = std::make_shared<InspectOptions>();
-  app.add_option("file", options->choice.file, "Package (.pt2), or the folder it was unpacked into")
-      ->type_name("FILE")
-      ->required();
-  app.add_option("--model", options->choice.model, "Only this model of the package")->type_name("NAME");
-  app.add_option("--sha256", options->choice.sha256, "Digest that the file must have")->type_name("HEX");
+  add_package_options(app, options->choice);
   app.add_flag("--json", options->json, "Print everything as JSON");
   app.add_flag("-v,--verbose", options->verbose, "List the functions that the model calls, and the metadata");
   app.footer(

@@ -1,11 +1,13 @@
 #include "loading.hpp"
 
+#include "option_values.hpp"
 #include "report.hpp"
 
 #include <penstock/error.hpp>
 #include <penstock/io.hpp>
 
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include <chrono>
 #include <csignal>
@@ -85,6 +87,29 @@ decltype(auto) refusing(const Action& action) {
 }
 
 }  // namespace
+
+void add_package_options(CLI::App& app, ModelChoice& choice) {
+  app.add_option("file", choice.file, "Package (.pt2), or the folder it was unpacked into")
+      ->type_name("FILE")
+      ->required();
+  app.add_option("--model", choice.model, "Model of the package, where it has several")
+      ->type_name("NAME")
+      ->check(not_empty());
+  app.add_option("--sha256", choice.sha256, "Digest that the file must have")
+      ->type_name("HEX")
+      ->check(not_empty());
+}
+
+void add_load_options(CLI::App& app, ModelChoice& choice) {
+  app.add_option("--device", choice.device, "Device to run on (default cpu)")->type_name("DEVICE");
+  app.add_option("--weights", choice.weights, "File of weights to give, or to use instead")
+      ->type_name("FILE")
+      ->check(not_empty());
+  app.add_option("--threads", choice.threads,
+                 "Threads that a session uses at most (default, and 0: what the package was compiled for)")
+      ->type_name("N")
+      ->check(number_in({.most = 1024}));
+}
 
 Package open_package(const ModelChoice& choice) {
   check_sha256(choice.sha256);

@@ -5,9 +5,13 @@
 
 #include <string>
 
+namespace CLI {
+class App;
+}
+
 namespace penstock::cli {
 
-/// Which model of which file, and where.
+/// Which model of which file, and where and how it runs.
 struct ModelChoice {
   std::string file;
   std::string model;
@@ -15,7 +19,15 @@ struct ModelChoice {
   std::string sha256;
   /// File of weights to give or replace; empty: none.
   std::string weights;
+  /// Threads of a session at most; 0: as compiled.
+  int threads = 0;
 };
+
+/// FILE, --model and --sha256.
+void add_package_options(CLI::App& app, ModelChoice& choice);
+
+/// --device, --weights and --threads, for commands that load a model and run it.
+void add_load_options(CLI::App& app, ModelChoice& choice);
 
 /// Opens a package. Throws Refused for every error but OutOfMemory.
 Package open_package(const ModelChoice& choice);

@@ -94,7 +94,8 @@ int guarded_main(int argc, char** argv) {
                 command == "inspect" ? "" : "penstock inspect FILE tells what a package holds and needs");
     return kExitRefused;
   } catch (const std::bad_alloc&) {
-    print_error("out of memory", "");
+    print_error("out of memory for what the command itself makes of its input: its options, inputs and text",
+                "");
   } catch (const std::exception& error) {
     print_error(error.what(), "");
   }

@@ -30,4 +30,11 @@ inline CLI::Validator number_in(const NumberRange& range) {
   return CLI::Validator(check, "", "");
 }
 
+/// Refuses an empty value: a variable of a script that is not set would else turn the option off unnoticed.
+inline CLI::Validator not_empty() {
+  return CLI::Validator(
+      [](const std::string& text) -> std::string { return text.empty() ? "its value is empty" : ""; }, "",
+      "");
+}
+
 }  // namespace penstock::cli

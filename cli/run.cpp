@@ -29,7 +29,6 @@ struct RunCommand {
   InputOptions inputs;
   PlacementOptions placement;
   std::string outputs_file;
-  int threads = 0;
   std::int64_t top_k = 0;
   std::string labels_file;
   std::string truth_file;
@@ -132,7 +131,7 @@ int run(const RunCommand& command) {
   const Package package = open_package(command.choice);
   const Model model = load_model(package, command.choice);
   const std::vector<Tensor> inputs = bind_inputs(model, given);
-  Session session(model, {.threads = command.threads});
+  Session session(model, {.threads = command.choice.threads});
   const std::optional<Stream> stream = make_stream(model.device(), command.placement);
   const std::vector<Tensor> outputs = run_on(session, inputs, stream);
   std::string out;
@@ -162,14 +161,17 @@ void add_ranking_options(CLI::App& app, RunCommand& command) {
       ->group(group);
   app.add_option("--labels", command.labels_file, "Names of the classes, one a line")
       ->type_name("FILE")
+      ->check(not_empty())
       ->group(group);
   app.add_option("--accuracy-against", command.truth_file,
                  "Print how many rows have the true class of this .npy file")
       ->type_name("FILE")
+      ->check(not_empty())
       ->group(group);
   app.add_option("--ascii-image,--show", command.image,
                  "Print the first images of this input and what was read")
       ->type_name("NAME")
+      ->check(not_empty())
       ->group(group);
 }
 
@@ -177,21 +179,11 @@ void add_ranking_options(CLI::App& app, RunCommand& command) {
 
 Action add_run(CLI::App& app) {
   const auto command = std::make_shared<RunCommand>();
-  app.add_option("file", command->choice.file, "Package (.pt2), or the folder it was unpacked into")
-      ->type_name("FILE")
-      ->required();
-  app.add_option("--model", command->choice.model, "Model of the package, where it has several")
-      ->type_name("NAME");
-  app.add_option("--device", command->choice.device, "Device to run on (default cpu)")->type_name("DEVICE");
-  app.add_option("--threads", command->threads,
-                 "Threads to use at most (default, and 0: what the package was compiled for)")
-      ->type_name("N")
-      ->check(number_in({.most = 1024}));
-  app.add_option("--sha256", command->choice.sha256, "Digest that the file must have")->type_name("HEX");
-  app.add_option("--weights", command->choice.weights, "File of weights to give, or to use instead")
-      ->type_name("FILE");
+  add_package_options(app, command->choice);
+  add_load_options(app, command->choice);
   app.add_option("--outputs", command->outputs_file, "Write the outputs to a .npz, .safetensors or .npy file")
-      ->type_name("FILE");
+      ->type_name("FILE")
+      ->check(not_empty());
   add_input_options(app, command->inputs);
   add_ranking_options(app, *command);
   add_placement_options(app, command->placement);

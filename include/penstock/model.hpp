@@ -115,6 +115,11 @@ class PENSTOCK_API Model {
   /// Host-only. Errors: none.
   [[nodiscard]] std::vector<std::vector<std::int64_t>> smallest_sizes() const;
 
+  /// Checks inputs as a run does, and runs nothing. Elements are not read: a view of null data stands for a
+  /// tensor that is still to be made. Host-only.
+  /// Errors: InvalidArgument names the input, what was given and what is accepted.
+  void check_inputs(std::span<const TensorView> inputs) const;
+
   /// Weights and buffers. Host-only. Lifetime: the model. Errors: none.
   [[nodiscard]] std::span<const ConstantInfo> constants() const noexcept;
 

@@ -24,6 +24,7 @@ struct OpenOptions {
 };
 
 /// What a model library needs from the machine and from Penstock; read from the file, nothing run.
+/// Of a library for another architecture only the architecture is known.
 struct Requirements {
   std::vector<std::string> shim_functions;     ///< aoti_torch_* functions it imports, sorted.
   std::vector<std::string> missing_functions;  ///< Those of them that Penstock does not have.
@@ -31,7 +32,7 @@ struct Requirements {
   std::string glibc;                           ///< Highest version needed, "2.34"; empty: none.
   std::string libstdcxx;                       ///< Highest version needed, "3.4.30"; empty: none.
   std::vector<std::string> instruction_sets;   ///< "AVX2", "AVX512F", ...: of code and metadata.
-  std::string architecture;                    ///< "x86_64".
+  std::string architecture;                    ///< "x86_64"; as `uname -m` says it.
 };
 
 /// Where the weights of a model are.

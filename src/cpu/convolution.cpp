@@ -96,16 +96,6 @@ void make_contiguous(Scratch& scratch, ScratchUse use, View& view, std::size_t e
   view = copy;
 }
 
-dnnl_data_type_t onednn_type(DType dtype) {
-  switch (dtype) {
-    case DType::Float32: return dnnl_f32;
-    case DType::BFloat16: return dnnl_bf16;
-    case DType::Float16: return dnnl_f16;
-    default: break;
-  }
-  base::fail(ErrorCode::Unsupported, "convolution of {} tensors", dtype_name(dtype));
-}
-
 /// What one call of oneDNN works on.
 struct Problem {
   dnnl_data_type_t type;
@@ -211,16 +201,17 @@ void check_out(const TensorObject& out, const TensorObject& input, const Convolu
 }
 
 /// `from` as float32, in the order of memory that it has.
-tensor::TensorObjectPtr make_wide(const TensorObject& from, std::span<const std::int64_t> strides) {
+tensor::TensorObjectPtr make_wide(Scratch& scratch, ScratchUse use, const TensorObject& from,
+                                  std::span<const std::int64_t> strides) {
   const auto elements = static_cast<std::size_t>(tensor::checked_extent(from.sizes(), strides).value_or(0));
-  const tensor::StorageReference storage(tensor::allocate_host_storage(elements * sizeof(float)));
+  const std::size_t bytes = elements * sizeof(float);
+  const tensor::StorageReference storage(tensor::borrow_storage(scratch.get(use, bytes), bytes, {}));
   return tensor::TensorObjectPtr(
       tensor::make_tensor(storage.get(), {DType::Float32, from.sizes(), strides, 0}));
 }
 
-tensor::TensorObjectPtr widen(const TensorObject& from) {
-  const ResultLayout layout = like_layout(from);
-  tensor::TensorObjectPtr wide = make_wide(from, layout.strides);
+tensor::TensorObjectPtr widen(Scratch& scratch, ScratchUse use, const TensorObject& from) {
+  tensor::TensorObjectPtr wide = make_wide(scratch, use, from, like_layout(from).strides);
   copy(*wide, from);
   return wide;
 }
@@ -229,10 +220,12 @@ tensor::TensorObjectPtr widen(const TensorObject& from) {
 void convolve_widened(OpContext& context, TensorObject& out, const TensorObject& input,
                       const TensorObject& weight, const TensorObject* bias,
                       const ConvolutionGeometry& geometry) {
-  const tensor::TensorObjectPtr wide_out = make_wide(out, out.strides());
-  const tensor::TensorObjectPtr wide_input = widen(input);
-  const tensor::TensorObjectPtr wide_weight = widen(weight);
-  const tensor::TensorObjectPtr wide_bias = bias != nullptr ? widen(*bias) : nullptr;
+  Scratch& scratch = context.state.impl().scratch;
+  const tensor::TensorObjectPtr wide_out = make_wide(scratch, ScratchUse::WideResult, out, out.strides());
+  const tensor::TensorObjectPtr wide_input = widen(scratch, ScratchUse::WideLeft, input);
+  const tensor::TensorObjectPtr wide_weight = widen(scratch, ScratchUse::WideRight, weight);
+  const tensor::TensorObjectPtr wide_bias =
+      bias != nullptr ? widen(scratch, ScratchUse::WideBias, *bias) : nullptr;
   convolution(context, *wide_out, *wide_input, *wide_weight, wide_bias.get(), geometry);
   copy(out, *wide_out);
 }
@@ -240,7 +233,7 @@ void convolve_widened(OpContext& context, TensorObject& out, const TensorObject&
 void convolve_with_onednn(OpContext& context, TensorObject& out, const TensorObject& input,
                           const TensorObject& weight, const TensorObject* bias,
                           const ConvolutionGeometry& geometry, const ConvolutionShape& shape) {
-  const dnnl_data_type_t type = onednn_type(input.dtype);
+  const dnnl_data_type_t type = onednn_float_type("convolution", input.dtype);
   const std::size_t element = element_bytes(input.dtype);
   Scratch& scratch = context.state.impl().scratch;
   Problem problem{type,           geometry.transposed,           false, shape,
@@ -270,9 +263,10 @@ void convolution(OpContext& context, TensorObject& out, const TensorObject& inpu
                  const TensorObject* bias, const ConvolutionGeometry& geometry) {
   const ConvolutionShape shape = convolution_shape(input, weight, bias, geometry);
   check_out(out, input, shape);
-  if (input.dtype != DType::Float64) onednn_type(input.dtype);
+  const bool gathered = is_gathered(input.dtype);
+  if (!gathered) onednn_float_type("convolution", input.dtype);
   if (out.numel == 0) return;
-  if (input.dtype == DType::Float64) {
+  if (gathered) {
     convolution_by_gathering(context, out, input, weight, bias, geometry, shape);
     return;
   }

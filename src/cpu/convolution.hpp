@@ -35,7 +35,8 @@ ConvolutionOutput convolution_output(const tensor::TensorObject& input, const te
 /// Convolution of 1 to 3 spatial dimensions into `out`, made as `convolution_output` says. A weight in
 /// a constant storage is reordered once and kept with that storage.
 /// float32 by oneDNN; so are bfloat16 and float16 where it has them for this CPU, else through float32;
-/// float64 by products of Eigen. Errors: Unsupported for another dtype, or where oneDNN is missing.
+/// float64 and integers by products of Eigen. Errors: Unsupported for another dtype, or where oneDNN is
+/// missing.
 void convolution(OpContext& context, tensor::TensorObject& out, const tensor::TensorObject& input,
                  const tensor::TensorObject& weight, const tensor::TensorObject* bias,
                  const ConvolutionGeometry& geometry);

@@ -9,6 +9,7 @@
 #include <array>
 #include <atomic>
 #include <new>
+#include <type_traits>
 #include <vector>
 
 namespace penstock::cpu {
@@ -133,8 +134,9 @@ void for_each_place(const Problem& problem, std::int64_t first, std::int64_t cou
 }
 
 /// [groups][outputs][depth], without gaps.
-void gather_weights(const Problem& problem, double* to) {
-  const auto* const from = reinterpret_cast<const double*>(problem.weight.data);
+template <class T>
+void gather_weights(const Problem& problem, T* to) {
+  const auto* const from = reinterpret_cast<const T*>(problem.weight.data);
   // A transposed convolution's weight has the groups among its input channels.
   const std::int64_t group_stride = problem.weight.stride[0] * (problem.weight.size[0] / problem.groups);
   for (std::int64_t g = 0; g < problem.groups; ++g) {
@@ -149,10 +151,10 @@ void gather_weights(const Problem& problem, double* to) {
 }
 
 /// [depth][count]: what the kernel meets at places [first, first + count).
-void gather_input(const Problem& problem, const double* image, std::int64_t first, std::int64_t count,
-                  double* to) {
+template <class T>
+void gather_input(const Problem& problem, const T* image, std::int64_t first, std::int64_t count, T* to) {
   for_each_kernel_element(problem, [&](std::int64_t c, std::int64_t kd, std::int64_t kh, std::int64_t kw) {
-    const double* const channel = image + c * problem.input.stride[1];
+    const T* const channel = image + c * problem.input.stride[1];
     const std::int64_t* const depths = problem.meetings[0].line(kd);
     const std::int64_t* const heights = problem.meetings[1].line(kh);
     const std::int64_t* const widths = problem.meetings[2].line(kw);
@@ -160,58 +162,113 @@ void gather_input(const Problem& problem, const double* image, std::int64_t firs
       const bool inside = depths[d] != kOutside && heights[h] != kOutside && widths[w] != kOutside;
       *to++ = inside ? channel[depths[d] * problem.input_stride[0] + heights[h] * problem.input_stride[1] +
                                widths[w] * problem.input_stride[2]]
-                     : 0;
+                     : T{0};
     });
   });
 }
 
 /// Adds the bias to [outputs][count] and writes it where it belongs.
+template <class T>
 void write_part(const Problem& problem, std::int64_t image, std::int64_t group, std::int64_t first,
-                std::int64_t count, const double* from) {
-  auto* const out = reinterpret_cast<double*>(problem.out.data) + image * problem.out.stride[0];
+                std::int64_t count, const T* from) {
+  auto* const out = reinterpret_cast<T*>(problem.out.data) + image * problem.out.stride[0];
   for (std::int64_t o = 0; o < problem.outputs; ++o) {
     const std::int64_t channel = group * problem.outputs + o;
-    double addend = 0;
+    T addend = 0;
     if (problem.bias != nullptr) {
-      addend = reinterpret_cast<const double*>(problem.bias->data)[channel * problem.bias->stride[0]];
+      addend = reinterpret_cast<const T*>(problem.bias->data)[channel * problem.bias->stride[0]];
     }
-    double* const to = out + channel * problem.out.stride[1];
+    T* const to = out + channel * problem.out.stride[1];
     for_each_place(problem, first, count, [&](std::int64_t d, std::int64_t h, std::int64_t w) {
       to[d * problem.out_stride[0] + h * problem.out_stride[1] + w * problem.out_stride[2]] =
-          *from++ + addend;
+          static_cast<T>(*from++ + addend);
     });
   }
 }
 
+template <class T>
+void multiply(const GemmCall& call) {
+  if constexpr (std::is_same_v<T, double>) {
+    gemm_kernels().float64(call);
+  } else if constexpr (sizeof(T) == 1) {
+    kGemmBaseline.integer8(call);
+  } else if constexpr (sizeof(T) == 2) {
+    kGemmBaseline.integer16(call);
+  } else if constexpr (sizeof(T) == 4) {
+    kGemmBaseline.integer32(call);
+  } else {
+    kGemmBaseline.integer64(call);
+  }
+}
+
 /// One part of one group of one image, in memory of [depth + outputs][part].
-void make_part(const Problem& problem, std::int64_t task, const double* weights, double* memory) {
+template <class T>
+void make_part(const Problem& problem, std::int64_t task, const T* weights, T* memory) {
   const std::int64_t parts = (problem.area + problem.part - 1) / problem.part;
   const std::int64_t first = task % parts * problem.part;
   const std::int64_t group = task / parts % problem.groups;
   const std::int64_t image = task / parts / problem.groups;
   const std::int64_t count = std::min(problem.part, problem.area - first);
-  double* const sums = memory + problem.depth * problem.part;
+  T* const sums = memory + problem.depth * problem.part;
   if (problem.depth == 0) {
-    std::fill_n(sums, problem.outputs * count, 0.0);
+    std::fill_n(sums, problem.outputs * count, T{0});
   } else {
-    const auto* const input = reinterpret_cast<const double*>(problem.input.data);
-    gather_input(problem,
-                 input + image * problem.input.stride[0] + group * problem.inputs * problem.input.stride[1],
-                 first, count, memory);
-    gemm_kernels().float64({.rows = problem.outputs,
-                            .columns = count,
-                            .depth = problem.depth,
-                            .a = {weights + group * problem.outputs * problem.depth, problem.depth, false},
-                            .b = {memory, count, false},
-                            .c = sums,
-                            .c_stride = count,
-                            .alpha = 1,
-                            .beta = 0});
+    const auto* const input = reinterpret_cast<const T*>(problem.input.data);
+    gather_input<T>(
+        problem, input + image * problem.input.stride[0] + group * problem.inputs * problem.input.stride[1],
+        first, count, memory);
+    multiply<T>({.rows = problem.outputs,
+                 .columns = count,
+                 .depth = problem.depth,
+                 .a = {weights + group * problem.outputs * problem.depth, problem.depth, false},
+                 .b = {memory, count, false},
+                 .c = sums,
+                 .c_stride = count,
+                 .alpha = 1,
+                 .beta = 0});
   }
   write_part(problem, image, group, first, count, sums);
 }
 
+template <class T>
+void convolve(OpContext& context, const Problem& problem) {
+  const std::int64_t parts = (problem.area + problem.part - 1) / problem.part;
+  const std::int64_t tasks = problem.out.size[0] * problem.groups * parts;
+  const int workers = static_cast<int>(std::clamp<std::int64_t>(context.threads, 1, tasks));
+  const auto each = static_cast<std::size_t>((problem.depth + problem.outputs) * problem.part);
+  Scratch& scratch = context.state.impl().scratch;
+  auto* const weights = reinterpret_cast<T*>(
+      scratch.get(ScratchUse::Right,
+                  static_cast<std::size_t>(problem.groups * problem.outputs * problem.depth) * sizeof(T)));
+  auto* const memory = reinterpret_cast<T*>(
+      scratch.get(ScratchUse::Left, each * static_cast<std::size_t>(workers) * sizeof(T)));
+  gather_weights<T>(problem, weights);
+  std::atomic<bool> is_out_of_memory{false};
+  for_each_range(tasks, workers, [&](const TaskRange& range) noexcept {
+    try {
+      for (std::int64_t task = range.begin; task < range.end; ++task) {
+        make_part<T>(problem, task, weights, memory + each * static_cast<std::size_t>(range.worker));
+      }
+    } catch (const std::bad_alloc&) {
+      is_out_of_memory = true;
+    }
+  });
+  if (is_out_of_memory) base::fail(ErrorCode::OutOfMemory, "convolution: out of memory in a product");
+}
+
 }  // namespace
+
+bool is_gathered(DType dtype) noexcept {
+  switch (dtype) {
+    case DType::Float64:
+    case DType::UInt8:
+    case DType::Int8:
+    case DType::Int16:
+    case DType::Int32:
+    case DType::Int64: return true;
+    default: return false;
+  }
+}
 
 void convolution_by_gathering(OpContext& context, TensorObject& out, const TensorObject& input,
                               const TensorObject& weight, const TensorObject* bias,
@@ -221,28 +278,16 @@ void convolution_by_gathering(OpContext& context, TensorObject& out, const Tenso
   if (static_cast<double>(weight.numel) + static_cast<double>(problem.depth) * 16.0 > 1e12) {
     base::fail(ErrorCode::OutOfMemory, "convolution: out of memory: {} weights", weight.numel);
   }
-  const std::int64_t parts = (problem.area + problem.part - 1) / problem.part;
-  const std::int64_t tasks = out.size[0] * problem.groups * parts;
-  const int workers = static_cast<int>(std::clamp<std::int64_t>(context.threads, 1, tasks));
-  const auto each = static_cast<std::size_t>((problem.depth + problem.outputs) * problem.part);
-  Scratch& scratch = context.state.impl().scratch;
-  auto* const weights = reinterpret_cast<double*>(scratch.get(
-      ScratchUse::Right,
-      static_cast<std::size_t>(problem.groups * problem.outputs * problem.depth) * sizeof(double)));
-  auto* const memory = reinterpret_cast<double*>(
-      scratch.get(ScratchUse::Left, each * static_cast<std::size_t>(workers) * sizeof(double)));
-  gather_weights(problem, weights);
-  std::atomic<bool> is_out_of_memory{false};
-  for_each_range(tasks, workers, [&](const TaskRange& range) noexcept {
-    try {
-      for (std::int64_t task = range.begin; task < range.end; ++task) {
-        make_part(problem, task, weights, memory + each * static_cast<std::size_t>(range.worker));
-      }
-    } catch (const std::bad_alloc&) {
-      is_out_of_memory = true;
-    }
-  });
-  if (is_out_of_memory) base::fail(ErrorCode::OutOfMemory, "convolution: out of memory in a product");
+  // Integers wrap around, so that their sign is of no account.
+  switch (input.dtype) {
+    case DType::Float64: return convolve<double>(context, problem);
+    case DType::UInt8:
+    case DType::Int8: return convolve<std::uint8_t>(context, problem);
+    case DType::Int16: return convolve<std::uint16_t>(context, problem);
+    case DType::Int32: return convolve<std::uint32_t>(context, problem);
+    case DType::Int64: return convolve<std::uint64_t>(context, problem);
+    default: base::fail(ErrorCode::Unsupported, "convolution of {} tensors", dtype_name(input.dtype));
+  }
 }
 
 }  // namespace penstock::cpu

@@ -117,6 +117,16 @@ bool is_nan([[maybe_unused]] T value) noexcept {
   }
 }
 
+/// What every value but NaN is at least.
+template <class T>
+T lowest() noexcept {
+  if constexpr (kIsFloating<T>) {
+    return static_cast<T>(-std::numeric_limits<Plain<T>>::infinity());
+  } else {
+    return std::numeric_limits<T>::lowest();
+  }
+}
+
 /// A floating value as an integer of type To, toward zero. C++ leaves values that do not fit undefined;
 /// here, as x86 and so PyTorch have it, they become the smallest int32 or int64, cut down to To.
 template <class To, class From>

@@ -1,38 +1,24 @@
 #include "cpu/elementwise.hpp"
 
 #include "cpu/combine.hpp"
-#include "cpu/copy.hpp"
 #include "cpu/promotion.hpp"
 #include "tensor/layout.hpp"
 
 #include <cmath>
 #include <numbers>
+#include <string_view>
 #include <vector>
 
 namespace penstock::cpu {
 namespace {
 
 using tensor::TensorObject;
-using tensor::TensorObjectPtr;
 
-/// A tensor in another dtype: itself, or a row-major copy.
-class Converted {
- public:
-  Converted(const TensorObject& tensor, DType dtype) : tensor_(&tensor) {
-    if (tensor.dtype == dtype) return;
-    const ResultLayout layout = contiguous_layout(Dims(tensor.sizes().begin(), tensor.sizes().end()));
-    const tensor::StorageReference storage(
-        tensor::allocate_host_storage(static_cast<std::size_t>(tensor.numel) * element_bytes(dtype)));
-    copy_.reset(tensor::make_tensor(storage.get(), {dtype, layout.sizes, layout.strides, 0}));
-    copy(*copy_, tensor);
-    tensor_ = copy_.get();
-  }
-  const TensorObject& operator*() const { return *tensor_; }
-
- private:
-  TensorObjectPtr copy_;
-  const TensorObject* tensor_;
-};
+void check_operand(std::string_view name, const TensorObject& out, const TensorObject& operand) {
+  check_host(name, operand);
+  if (operand.dtype == out.dtype) return;
+  base::fail(ErrorCode::Internal, "{} of {} into {}", name, dtype_name(operand.dtype), dtype_name(out.dtype));
+}
 
 /// out[i] = work(a[i], b[i]) with elements of type T in, R out.
 template <class R, class T, class Work>
@@ -112,29 +98,25 @@ ResultLayout elementwise_layout(const TensorObject& a, const TensorObject& b) {
 }
 
 void add(const TensorObject& out, const TensorObject& a, const TensorObject& b, double alpha) {
-  check_host("add", a);
-  check_host("add", b);
-  const Converted left(a, out.dtype);
-  const Converted right(b, out.dtype);
+  check_operand("add", out, a);
+  check_operand("add", out, b);
   with_type("add", out.dtype, kNumbers + kBoolean + kComplex, [&]<class T>(std::type_identity<T>) {
     if constexpr (kIsNarrowFloat<T>) {
-      map_two<T, T>(out, *left, *right, [factor = static_cast<float>(alpha)](T x, T y) {
+      map_two<T, T>(out, a, b, [factor = static_cast<float>(alpha)](T x, T y) {
         return static_cast<T>(plain(x) + factor * plain(y));
       });
     } else {
-      map_two<T, T>(out, *left, *right,
+      map_two<T, T>(out, a, b,
                     [factor = convert<T>(alpha)](T x, T y) { return sum_of(x, product_of(factor, y)); });
     }
   });
 }
 
 void multiply(const TensorObject& out, const TensorObject& a, const TensorObject& b) {
-  check_host("mul", a);
-  check_host("mul", b);
-  const Converted left(a, out.dtype);
-  const Converted right(b, out.dtype);
+  check_operand("mul", out, a);
+  check_operand("mul", out, b);
   with_type("mul", out.dtype, kNumbers + kBoolean + kComplex, [&]<class T>(std::type_identity<T>) {
-    map_two<T, T>(out, *left, *right, [](T x, T y) { return product_of(x, y); });
+    map_two<T, T>(out, a, b, [](T x, T y) { return product_of(x, y); });
   });
 }
 

@@ -23,11 +23,11 @@ ResultLayout elementwise_layout(const tensor::TensorObject& a, const tensor::Ten
 /// The sizes and strides of a result of an operator of one tensor.
 inline ResultLayout elementwise_layout(const tensor::TensorObject& a) { return like_layout(a); }
 
-/// out = a + alpha * b, in out's dtype, both broadcast. Source: torch.add.
+/// out = a + alpha * b, all of one dtype, a and b broadcast. Source: torch.add.
 void add(const tensor::TensorObject& out, const tensor::TensorObject& a, const tensor::TensorObject& b,
          double alpha);
 
-/// out = a * b, in out's dtype, both broadcast. Source: torch.mul.
+/// out = a * b, all of one dtype, a and b broadcast. Source: torch.mul.
 void multiply(const tensor::TensorObject& out, const tensor::TensorObject& a, const tensor::TensorObject& b);
 
 /// The real dtype of a complex number's parts; other dtypes as they are.

@@ -3,17 +3,6 @@
 
 namespace penstock::cpu {
 
-constinit const GemmKernels kGemmAvx2{
-    .float32 = gemm<float>,
-    .float64 = gemm<double>,
-    .integer8 = nullptr,
-    .integer16 = nullptr,
-    .integer32 = nullptr,
-    .integer64 = nullptr,
-    .widen_bfloat16 = widen<Eigen::bfloat16>,
-    .widen_float16 = widen<Eigen::half>,
-    .narrow_bfloat16 = narrow<Eigen::bfloat16>,
-    .narrow_float16 = narrow<Eigen::half>,
-};
+constinit const GemmKernels kGemmAvx2 = vector_kernels();
 
 }  // namespace penstock::cpu

@@ -36,16 +36,6 @@ void check_tensor(std::string_view name, const TensorObject& tensor, const LstmL
   }
 }
 
-dnnl_data_type_t onednn_type(DType dtype) {
-  switch (dtype) {
-    case DType::Float32: return dnnl_f32;
-    case DType::BFloat16: return dnnl_bf16;
-    case DType::Float16: return dnnl_f16;
-    default: break;
-  }
-  base::fail(ErrorCode::Unsupported, "lstm of {} tensors", dtype_name(dtype));
-}
-
 /// The tensor's elements in row-major order: where they are, or a copy in scratch memory.
 OperationData contiguous(Scratch& scratch, ScratchUse use, const TensorObject& tensor) {
   if (tensor::is_contiguous(tensor.sizes(), tensor.strides())) {
@@ -140,7 +130,7 @@ void copy_state(TensorObject& to, const TensorObject& from) {
 }  // namespace
 
 void check_lstm(const LstmLayer& layer) {
-  onednn_type(layer.input.dtype);
+  onednn_float_type("lstm", layer.input.dtype);
   if (layer.input.rank != 3 || layer.hidden.rank != 3) {
     base::fail(ErrorCode::InvalidArgument, "lstm: input of sizes {}, hidden state of sizes {}",
                sizes_text(layer.input.sizes()), sizes_text(layer.hidden.sizes()));
@@ -162,9 +152,12 @@ void check_lstm(const LstmLayer& layer) {
 
 void lstm(OpContext& context, const LstmResults& results, const LstmLayer& layer) {
   check_lstm(layer);
-  const Shape shape{
-      onednn_type(layer.input.dtype), layer.input.size[0], layer.input.size[1], layer.input.size[2],
-      layer.hidden.size[2],           layer.reverse};
+  const Shape shape{onednn_float_type("lstm", layer.input.dtype),
+                    layer.input.size[0],
+                    layer.input.size[1],
+                    layer.input.size[2],
+                    layer.hidden.size[2],
+                    layer.reverse};
   if (shape.batch == 0 || shape.hidden == 0) return;
   if (shape.steps == 0) {
     copy_state(results.hidden, layer.hidden);

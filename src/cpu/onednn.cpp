@@ -68,14 +68,30 @@ const OnednnApi* onednn() noexcept {
 
 const OnednnApi& require_onednn(std::string_view operation) {
   const LoadedOnednn& loaded = loaded_onednn();
+  if (!loaded.usable && system::onednn().lacks_memory()) {
+    base::fail(ErrorCode::OutOfMemory,
+               "{} needs oneDNN, and memory to map it could not be had: start the program again with more "
+               "(ulimit -v, or the limit of its container)\n{}",
+               operation, loaded.problem);
+  }
   if (!loaded.usable) {
-    base::fail(
-        ErrorCode::Unsupported,
-        "{} needs oneDNN {}.{} or a later 3.x (libdnnl.so.3), which was not found: install it (Debian and "
-        "Ubuntu: libdnnl3; conda-forge: onednn) or set PENSTOCK_ONEDNN to its file\n{}",
-        operation, DNNL_VERSION_MAJOR, DNNL_VERSION_MINOR, loaded.problem);
+    base::fail(ErrorCode::Unsupported,
+               "{} needs oneDNN {}.{} or a later 3.x (libdnnl.so.3), and none could be opened: install it "
+               "(Debian and "
+               "Ubuntu: libdnnl3; conda-forge: onednn) or set PENSTOCK_ONEDNN to its file\n{}",
+               operation, DNNL_VERSION_MAJOR, DNNL_VERSION_MINOR, loaded.problem);
   }
   return loaded.api;
+}
+
+dnnl_data_type_t onednn_float_type(std::string_view operation, DType dtype) {
+  switch (dtype) {
+    case DType::Float32: return dnnl_f32;
+    case DType::BFloat16: return dnnl_bf16;
+    case DType::Float16: return dnnl_f16;
+    default: break;
+  }
+  base::fail(ErrorCode::Unsupported, "{} of {} tensors", operation, dtype_name(dtype));
 }
 
 void check_onednn(dnnl_status_t status, std::string_view call, std::string_view what) {

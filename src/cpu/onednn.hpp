@@ -1,5 +1,7 @@
 #pragma once
 
+#include <penstock/dtype.hpp>
+
 #include <oneapi/dnnl/dnnl.h>
 #include <oneapi/dnnl/dnnl_debug.h>
 
@@ -62,6 +64,9 @@ const OnednnApi* onednn() noexcept;
 /// As above. Errors: Unsupported says that `operation` needs oneDNN, why it is not there and how to
 /// get it.
 const OnednnApi& require_onednn(std::string_view operation);
+
+/// oneDNN's name of a float of 32 or 16 bits. Errors: Unsupported for another dtype of what `operation` is of.
+dnnl_data_type_t onednn_float_type(std::string_view operation, DType dtype);
 
 /// Throws for a failed call. `what` names the operator and its shapes.
 /// Errors: OutOfMemory, Unsupported (not implemented by oneDNN for this machine), Internal.

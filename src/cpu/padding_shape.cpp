@@ -62,6 +62,12 @@ PadLayout pad_layout(const TensorObject& input, std::span<const std::int64_t> pa
     check_amount(input, dim, {pad[2 * i], pad[2 * i + 1]}, mode);
     layout.sizes[dim] += pad[2 * i] + pad[2 * i + 1];
   }
+  // What is only cut off is a part of the input, cloned.
+  if (mode == PadMode::Constant &&
+      std::ranges::all_of(pad, [](std::int64_t amount) { return amount <= 0; })) {
+    layout.strides = like_strides(layout.sizes, input.strides());
+    return layout;
+  }
   const bool keeps_format = rank == 4 || rank == 5;
   if (mode != PadMode::Circular && keeps_format && suggests_channels_last(input.sizes(), input.strides())) {
     fill_channels_last_strides(layout.sizes, layout.strides);

@@ -148,7 +148,10 @@ void take_largest(OpContext& context, const Planes& input, const Planes& out, Te
         const std::int64_t h = window.height.begin;
         const std::int64_t w = window.width.begin;
         std::int64_t best_index = (d * input.size[3] + h) * input.size[4] + w;
-        T best = channel.data[d * channel.stride[0] + h * channel.stride[1] + w * channel.stride[2]];
+        // Steps between elements may pass over an input that is smaller than they are.
+        T best = window.is_empty()
+                     ? lowest<T>()
+                     : channel.data[d * channel.stride[0] + h * channel.stride[1] + w * channel.stride[2]];
         auto largest = plain(best);
         for_each_element(channel, window, input, [&](const T& element, std::int64_t index) {
           const auto value = plain(element);

@@ -41,7 +41,8 @@ PoolLayout adaptive_pool_layout(const tensor::TensorObject& input, std::span<con
                                 std::size_t spatial);
 
 /// The largest element under the window, and where it is in the row-major spatial dimensions of the input.
-/// What is not a number is largest; of equal ones the first counts. `out` and `indices` are made as
+/// What is not a number is largest; of equal ones the first counts; under a window that has no element in
+/// the input the value is the lowest, and the place where the window begins. `out` and `indices` are made as
 /// `max_pool_layout` says. Errors: as there; Unsupported dtype.
 /// Source: torch.ops.aten.max_pool2d_with_indices, max_pool3d_with_indices.
 void max_pool(OpContext& context, tensor::TensorObject& out, tensor::TensorObject& indices,
@@ -57,5 +58,24 @@ void adaptive_average_pool(OpContext& context, tensor::TensorObject& out, const 
                            std::size_t spatial);
 void adaptive_max_pool(OpContext& context, tensor::TensorObject& out, tensor::TensorObject& indices,
                        const tensor::TensorObject& input, std::size_t spatial);
+
+/// A window is moved over 3 dimensions where `stride` and `padding` are given; they change nothing, but are
+/// checked.
+struct Unpool {
+  std::size_t spatial = 2;
+  std::span<const std::int64_t> output_size;
+  std::span<const std::int64_t> stride;   ///< Of 3 dimensions only.
+  std::span<const std::int64_t> padding;  ///< Of 3 dimensions only.
+};
+
+/// The result of `max_unpool`. Errors: InvalidArgument, in PyTorch's words.
+PoolLayout max_unpool_layout(const tensor::TensorObject& input, const tensor::TensorObject& indices,
+                             const Unpool& unpool);
+
+/// Each element of `input` at its place in the row-major spatial dimensions of `out`, and zeros elsewhere; of
+/// several for one place the last counts. Errors: as above, InvalidArgument for a place that is none.
+/// Source: torch.ops.aten.max_unpool2d, max_unpool3d.
+void max_unpool(tensor::TensorObject& out, const tensor::TensorObject& input,
+                const tensor::TensorObject& indices, const Unpool& unpool);
 
 }  // namespace penstock::cpu

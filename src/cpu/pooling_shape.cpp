@@ -101,12 +101,11 @@ PoolGeometry pool_geometry(const TensorObject& input, const PoolWindow& window) 
   expand("padding", window.padding, window, 0, geometry.padding);
   if (!window.dilation.empty()) expand("dilation", window.dilation, window, 1, geometry.dilation);
   for (std::size_t i = 3 - window.spatial; i < 3; ++i) {
-    const std::int64_t reach = geometry.dilation[i] * (geometry.kernel[i] - 1) + 1;
-    if (geometry.padding[i] > reach / 2) {
+    if (geometry.padding[i] > geometry.kernel[i] / 2) {
       base::fail(ErrorCode::InvalidArgument,
-                 "pooling: pad should be at most half of effective kernel size, but got pad={}, "
-                 "kernel_size={} and dilation={}",
-                 geometry.padding[i], geometry.kernel[i], geometry.dilation[i]);
+                 "pooling: pad should be smaller than or equal to half of kernel size, but got pad={} and "
+                 "kernel_size={}",
+                 geometry.padding[i], geometry.kernel[i]);
     }
     const auto dim = static_cast<std::size_t>(input.rank) - 3 + i;
     geometry.out[i] = output_size(input.size[dim], geometry.kernel[i], geometry.stride[i],
@@ -139,6 +138,15 @@ PoolLayout average_pool_layout(const TensorObject& input, const PoolWindow& wind
     base::fail(ErrorCode::InvalidArgument, "pooling: divisor must be not zero");
   }
   const PoolGeometry geometry = pool_geometry(input, window);
+  if (window.spatial == 3) {
+    // Of three dimensions PyTorch wants the kernel to fit without its padding.
+    const auto sizes = input.sizes().last(3);
+    for (std::size_t i = 0; i < 3; ++i) {
+      if (sizes[i] >= geometry.kernel[i]) continue;
+      base::fail(ErrorCode::InvalidArgument, "pooling: input image of sizes {} smaller than kernel size {}",
+                 sizes_text(sizes), sizes_text(geometry.kernel));
+    }
+  }
   PoolLayout layout = plain_layout(input, spatial_part(geometry.out, window.spatial));
   if (window.spatial == 2) keep_format(input, 2, layout);
   return layout;

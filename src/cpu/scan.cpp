@@ -4,7 +4,9 @@
 #include "cpu/element.hpp"
 #include "cpu/strided.hpp"
 
+#include <array>
 #include <cmath>
+#include <span>
 
 namespace penstock::cpu {
 namespace {
@@ -37,32 +39,78 @@ struct Sum<std::complex<T>> {
   using type = std::complex<double>;
 };
 
-/// Calls work(to, from, count, step_to, step_from) for each lane along `dim`; steps are in bytes.
-template <class T, class Work>
-void for_each_lane(const TensorObject& to, const TensorObject& from, std::size_t dim, Work&& work) {
-  if (to.numel == 0) return;
+/// Lanes side by side: where they begin, how far apart they are, and how far their elements; in elements.
+struct Lanes {
+  std::byte* to;
+  const std::byte* from;
+  std::int64_t to_apart, from_apart;
+  std::int64_t to_step, from_step;
+};
+
+template <class T, class Combine>
+void scan_lane(const Lanes& lane, std::int64_t size, typename Sum<T>::type sum, Combine&& combine) {
   constexpr auto kBytes = static_cast<std::int64_t>(sizeof(T));
-  const Lane to_lane = lane_of(to, dim);
-  const Lane from_lane = lane_of(from, dim);
-  for_each_element<2>(without_dim(to, dim), {to.strides(), from.strides()}, [&](const auto& place) {
-    work(to.data + place[0] * kBytes, from.data + place[1] * kBytes, to_lane.size, to_lane.stride * kBytes,
-         from_lane.stride * kBytes);
-  });
+  for (std::int64_t i = 0; i < size; ++i) {
+    const T value = load<T>(lane.from + i * lane.from_step * kBytes);
+    sum = combine(sum, static_cast<typename Sum<T>::type>(value));
+    store(lane.to + i * lane.to_step * kBytes, static_cast<T>(sum));
+  }
+}
+
+/// Scans as many lanes as there are `sums`, which hold the first value: element after element of all of them.
+template <class T, class Combine>
+void scan_lanes(const Lanes& lanes, std::int64_t size, std::span<typename Sum<T>::type> sums,
+                Combine&& combine) {
+  constexpr auto kBytes = static_cast<std::int64_t>(sizeof(T));
+  const auto count = static_cast<std::int64_t>(sums.size());
+  const bool are_dense = lanes.to_apart == 1 && lanes.from_apart == 1;
+  for (std::int64_t i = 0; i < size; ++i) {
+    std::byte* const to = lanes.to + i * lanes.to_step * kBytes;
+    const std::byte* const from = lanes.from + i * lanes.from_step * kBytes;
+    const auto step = [&](std::int64_t lane, std::int64_t to_apart, std::int64_t from_apart) {
+      auto& sum = sums[static_cast<std::size_t>(lane)];
+      const T value = load<T>(from + lane * from_apart * kBytes);
+      sum = combine(sum, static_cast<typename Sum<T>::type>(value));
+      store(to + lane * to_apart * kBytes, static_cast<T>(sum));
+    };
+    if (are_dense) {
+      // Distances that the compiler knows, so that it can work on several lanes at once.
+      for (std::int64_t lane = 0; lane < count; ++lane) step(lane, 1, 1);
+    } else {
+      for (std::int64_t lane = 0; lane < count; ++lane) step(lane, lanes.to_apart, lanes.from_apart);
+    }
+  }
 }
 
 template <class T, class Combine>
 void scan(const TensorObject& out, const TensorObject& self, std::size_t dim, typename Sum<T>::type first,
           Combine&& combine) {
-  using Accumulator = typename Sum<T>::type;
-  for_each_lane<T>(out, self, dim,
-                   [&](std::byte* to, const std::byte* from, std::int64_t count, std::int64_t to_step,
-                       std::int64_t from_step) {
-                     Accumulator sum = first;
-                     for (std::int64_t i = 0; i < count; ++i) {
-                       sum = combine(sum, static_cast<Accumulator>(load<T>(from + i * from_step)));
-                       store(to + i * to_step, static_cast<T>(sum));
-                     }
-                   });
+  constexpr auto kBytes = static_cast<std::int64_t>(sizeof(T));
+  if (out.numel == 0) return;
+  const Lane to = lane_of(out, dim);
+  const Lane from = lane_of(self, dim);
+  // As many sums as stay close to the processor.
+  std::array<typename Sum<T>::type, 512> sums;
+  for_each_row<2>(without_dim(out, dim), {out.strides(), self.strides()}, [&](const Row<2>& row) {
+    // Memory is walked in order: along a lane, or from lane to lane where these are closer together.
+    const bool is_outer = row.count > 1 && row.step[1] < from.stride;
+    const std::int64_t most = is_outer ? static_cast<std::int64_t>(sums.size()) : 1;
+    for (std::int64_t done = 0; done < row.count; done += most) {
+      const Lanes lanes{out.data + (row.start[0] + done * row.step[0]) * kBytes,
+                        self.data + (row.start[1] + done * row.step[1]) * kBytes,
+                        row.step[0],
+                        row.step[1],
+                        to.stride,
+                        from.stride};
+      if (is_outer) {
+        const auto count = static_cast<std::size_t>(std::min(most, row.count - done));
+        std::fill_n(sums.begin(), count, first);
+        scan_lanes<T>(lanes, to.size, std::span(sums).first(count), combine);
+      } else {
+        scan_lane<T>(lanes, to.size, first, combine);
+      }
+    }
+  });
 }
 
 struct Operands {
@@ -105,26 +153,26 @@ void find_extremes(std::string_view name, const Found& out, const TensorObject& 
   const std::size_t along = wrap_dim(dim, self.rank);
   const std::int64_t index_step = lane_of(out.indices, along).stride;
   with_type(name, self.dtype, kNumbers + kBoolean, [&]<class T>(std::type_identity<T>) {
-    Dims starts;
-    for_each_element<1>(without_dim(out.indices, along), {out.indices.strides()},
-                        [&](const auto& place) { starts.push_back(place[0]); });
-    std::size_t lane = 0;
-    for_each_lane<T>(out.values, self, along,
-                     [&](std::byte* to, const std::byte* from, std::int64_t count, std::int64_t to_step,
-                         std::int64_t from_step) {
-                       auto* indices = reinterpret_cast<std::int64_t*>(out.indices.data) + starts[lane++];
-                       T best = load<T>(from);
-                       std::int64_t place = 0;
-                       for (std::int64_t i = 0; i < count; ++i) {
-                         const T value = load<T>(from + i * from_step);
-                         if (is_nan(value) || (!is_nan(best) && better(plain(value), plain(best)))) {
-                           best = value;
-                           place = i;
-                         }
-                         store(to + i * to_step, best);
-                         indices[i * index_step] = place;
-                       }
-                     });
+    constexpr auto kBytes = static_cast<std::int64_t>(sizeof(T));
+    if (self.numel == 0) return;
+    const Lane from = lane_of(self, along);
+    const Lane to = lane_of(out.values, along);
+    for_each_element<3>(without_dim(self, along),
+                        {self.strides(), out.values.strides(), out.indices.strides()},
+                        [&](const auto& start) {
+                          auto* const indices = reinterpret_cast<std::int64_t*>(out.indices.data) + start[2];
+                          T best = load<T>(self.data + start[0] * kBytes);
+                          std::int64_t place = 0;
+                          for (std::int64_t i = 0; i < from.size; ++i) {
+                            const T value = load<T>(self.data + (start[0] + i * from.stride) * kBytes);
+                            if (is_nan(value) || (!is_nan(best) && better(plain(value), plain(best)))) {
+                              best = value;
+                              place = i;
+                            }
+                            store(out.values.data + (start[1] + i * to.stride) * kBytes, best);
+                            indices[i * index_step] = place;
+                          }
+                        });
   });
 }
 

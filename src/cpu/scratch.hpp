@@ -31,6 +31,7 @@ enum class ScratchUse {
   WideLeft,
   WideRight,
   WideResult,
+  WideBias,
   Library,
   Reordered0,
   Reordered1,

@@ -47,10 +47,12 @@ ResultLayout contiguous_layout(Dims sizes) {
 }
 
 ResultLayout like_layout(const tensor::TensorObject& self) {
-  Dims sizes(self.sizes().begin(), self.sizes().end());
-  Dims strides(self.strides().begin(), self.strides().end());
-  if (!is_dense(sizes, strides)) strides = elementwise_strides(sizes, {strides});
-  return {std::move(sizes), std::move(strides)};
+  return {Dims(self.sizes().begin(), self.sizes().end()), like_strides(self.sizes(), self.strides())};
+}
+
+Dims like_strides(DimsView sizes, DimsView strides) {
+  Dims own(strides.begin(), strides.end());
+  return is_dense(sizes, strides) ? own : elementwise_strides(sizes, {own});
 }
 
 Dims elementwise_strides(DimsView sizes, const std::vector<Dims>& operand_strides) {

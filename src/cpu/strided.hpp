@@ -29,6 +29,9 @@ ResultLayout contiguous_layout(Dims sizes);
 /// dimensions in the same order: what PyTorch gives results "like" an operand.
 ResultLayout like_layout(const tensor::TensorObject& self);
 
+/// The strides of such a result of other sizes.
+Dims like_strides(DimsView sizes, DimsView strides);
+
 /// Strides that PyTorch's elementwise operators give a new result of `sizes`: the dimensions in the
 /// order of the operands' strides, 0 where an operand is broadcast, without gaps.
 Dims elementwise_strides(DimsView sizes, const std::vector<Dims>& operand_strides);

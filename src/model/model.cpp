@@ -248,6 +248,19 @@ std::vector<std::int64_t> Model::input_strides(std::size_t input, std::span<cons
   return strides;
 }
 
+void Model::check_inputs(std::span<const TensorView> inputs) const {
+  base::report_out_of_memory(impl_->what, [&] {
+    // An address as any: aligned for every dtype, and nothing looks behind it.
+    alignas(64) static char anywhere;
+    std::vector<TensorView> views;
+    for (const TensorView& view : inputs) {
+      void* const data = view.data() != nullptr ? view.data() : &anywhere;
+      views.emplace_back(data, view.dtype(), view.sizes(), view.strides(), 0, view.device());
+    }
+    impl_->rules.check(views);
+  });
+}
+
 std::vector<std::vector<std::int64_t>> Model::smallest_sizes() const { return impl_->rules.smallest_sizes(); }
 
 }  // namespace penstock

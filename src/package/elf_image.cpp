@@ -21,15 +21,6 @@ constexpr std::uint64_t kMaxProgramHeaders = 256;
 constexpr std::size_t kMaxNameBytes = std::size_t{1} << 20;
 constexpr std::size_t kMaxNamesBytes = std::size_t{256} << 20;
 
-std::string machine_name(std::uint16_t machine) {
-  switch (machine) {
-    case EM_AARCH64: return "aarch64";
-    case EM_PPC64: return "ppc64";
-    case EM_RISCV: return "riscv64";
-    default: return fmt::format("ELF machine {}", machine);
-  }
-}
-
 std::string_view tag_name(std::int64_t tag) {
   switch (tag) {
     case DT_STRTAB: return "string table";
@@ -109,7 +100,7 @@ class ElfParser {
     }
     if (header_.e_machine != EM_X86_64) {
       base::fail(ErrorCode::Incompatible, "{} is for {}; this machine is x86_64: export the package for it",
-                 what_, machine_name(header_.e_machine));
+                 what_, elf_architecture(image_.bytes_));
     }
     if (header_.e_type != ET_DYN) {
       base::fail(ErrorCode::Incompatible, "{} is not a shared library (ELF type {})", what_, header_.e_type);

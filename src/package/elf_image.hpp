@@ -37,6 +37,9 @@ struct ElfSegment {
   std::uint64_t memory_bytes = 0;
 };
 
+/// The architecture in the header of an ELF file, "aarch64", as `uname -m` has it; "" where there is none.
+std::string elf_architecture(std::span<const std::byte> bytes);
+
 /// A 64-bit little-endian shared object for this architecture, checked so that every table that
 /// Penstock or the dynamic linker reads lies within the file. Views into the bytes it was parsed from.
 /// Thread: thread-safe.

@@ -15,6 +15,7 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <set>
 #include <utility>
 
@@ -82,14 +83,22 @@ class ModelReader {
     find_library();
     read_metadata();
     const SharedBytes library = archive_.read(model_.library);
-    const std::string what = fmt::format("{}: {}", archive_.name(), model_.library);
-    const ElfImage image = ElfImage::parse(library.bytes, what);
     info_.library_bytes = library.bytes.size();
-    read_needs(image);
+    info_.needs.architecture = elf_architecture(library.bytes);
     const TextHints hints = read_text();
     use_hints(hints);
+    // One for another machine cannot be loaded, whatever else it needs there; weights that are in no file of
+    // their own are taken to be in it.
+    if (!info_.needs.architecture.empty() && info_.needs.architecture != system::architecture()) {
+      find_weights(hints.constants_bytes, hints);
+      return;
+    }
+    const std::string what = fmt::format("{}: {}", archive_.name(), model_.library);
+    const ElfImage image = ElfImage::parse(library.bytes, what);
+    read_needs(image);
     read_instruction_sets(image, hints.march);
-    find_weights(image, hints);
+    const auto embedded = find_embedded_weights(image);
+    find_weights(embedded ? std::optional(embedded->bytes) : std::nullopt, hints);
   }
 
  private:
@@ -167,7 +176,6 @@ class ModelReader {
         take_version(version, "GLIBCXX_", needs.libstdcxx);
       }
     }
-    needs.architecture = "x86_64";  // ElfImage::parse lets nothing else through.
   }
 
   static void take_version(std::string_view version, std::string_view prefix, std::string& highest) {
@@ -229,7 +237,7 @@ class ModelReader {
     info_.needs.instruction_sets.assign(names.begin(), names.end());
   }
 
-  void find_weights(const ElfImage& image, const TextHints& hints) {
+  void find_weights(std::optional<std::uint64_t> embedded_bytes, const TextHints& hints) {
     const auto blobs = files(".blob");
     std::uint64_t blob_bytes = 0;
     std::uint64_t pickle_bytes = 0;
@@ -238,7 +246,6 @@ class ModelReader {
       if (starts_with(entry.name, kWeightsFolder)) pickle_bytes += entry.bytes;
     }
     const bool has_pickles = archive_.contains(model_.folder + "weights_config.json");
-    const auto embedded = find_embedded_weights(image);
     const auto set = [this](WeightsForm form, std::uint64_t bytes) {
       info_.weights_form = form;
       info_.weights_bytes = bytes;
@@ -249,8 +256,8 @@ class ModelReader {
       set(WeightsForm::BinaryBlob, blob_bytes);
     } else if (hints.constant_count == 0U) {
       set(WeightsForm::None, 0);
-    } else if (embedded) {
-      set(WeightsForm::Embedded, embedded->bytes);
+    } else if (embedded_bytes) {
+      set(WeightsForm::Embedded, *embedded_bytes);
     } else if (has_pickles) {
       set(WeightsForm::PickleWeights, pickle_bytes);
     } else if (hints.constant_count) {

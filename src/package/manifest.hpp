@@ -41,11 +41,13 @@ struct ManifestOptions {
 /// Reads format, version, byte order, and for each model: metadata, the library's needs, text hints.
 /// `needs.libraries` has libsleef.so.3 where the library imports SLEEF functions, which stock packages
 /// expect of libtorch.
-/// Errors: Corrupt, Unsupported (format or version), Incompatible (byte order, machine).
+/// A library for another architecture is read no further than its name: `machine_obstacles` tells it.
+/// Errors: Corrupt, Unsupported (format or version), Incompatible (byte order, system).
 Manifest read_manifest(const Archive& archive, const ManifestOptions& options = {});
 
 /// One sentence for each thing in `info` that this machine lacks: operating system, architecture,
-/// instructions, glibc, libstdc++, libraries. With the export lines that would make it portable.
+/// instructions, glibc, libstdc++, libraries. With the export lines that would make it portable. Of another
+/// architecture only that.
 std::vector<std::string> machine_obstacles(const ModelInfo& info);
 
 }  // namespace penstock::package

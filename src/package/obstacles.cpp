@@ -88,7 +88,8 @@ std::vector<std::string> machine_obstacles(const ModelInfo& info) {
     if (machine.empty() || machine == system::architecture()) continue;
     obstacles.push_back(fmt::format("is for {}, this machine is {}: export it on such a machine", machine,
                                     system::architecture()));
-    break;
+    // What else it needs is of that machine.
+    return obstacles;
   }
   add_instruction_sets(info, obstacles);
   add_version("GLIBC", info.needs.glibc, system::glibc_version(), obstacles);

@@ -11,11 +11,31 @@
 namespace penstock::shim {
 namespace {
 
+using tensor::TensorObject;
 using tensor::TensorObjectPtr;
 
 TensorObjectPtr make_like(DType dtype, const cpu::ResultLayout& layout) {
   return make_result(dtype, layout.sizes, layout.strides);
 }
+
+/// A tensor in another dtype: itself, or a copy that is kept in `holder`.
+const TensorObject& in_dtype(const TensorObject& tensor, DType dtype, TensorObjectPtr& holder) {
+  if (tensor.dtype == dtype) return tensor;
+  holder = make_result(dtype, tensor.sizes());
+  cpu::copy(*holder, tensor);
+  return *holder;
+}
+
+/// The operands of a result.
+struct Operands {
+  Operands(const TensorObject& out, const TensorObject& a, const TensorObject& b)
+      : left(in_dtype(a, out.dtype, left_copy)), right(in_dtype(b, out.dtype, right_copy)) {}
+
+  TensorObjectPtr left_copy;
+  TensorObjectPtr right_copy;
+  const TensorObject& left;
+  const TensorObject& right;
+};
 
 /// A number as a tensor of the dtype in which it counts.
 TensorObjectPtr number(DType dtype, double value) {
@@ -27,7 +47,8 @@ TensorObjectPtr number(DType dtype, double value) {
 AOTITorchError add(AtenTensorHandle self, AtenTensorHandle other, double alpha, AtenTensorHandle* ret) {
   return guarded([&] {
     TensorObjectPtr made = make_like(cpu::result_type(*self, *other), cpu::elementwise_layout(*self, *other));
-    cpu::add(*made, *self, *other, alpha);
+    const Operands operands(*made, *self, *other);
+    cpu::add(*made, operands.left, operands.right, alpha);
     *ret = made.release();
   });
 }
@@ -39,7 +60,9 @@ AOTITorchError subtract(AtenTensorHandle self, AtenTensorHandle other, double al
 AOTITorchError add_scalar(AtenTensorHandle self, double other, double alpha, AtenTensorHandle* ret) {
   return guarded([&] {
     TensorObjectPtr made = make_like(cpu::result_type_with_number(*self), cpu::elementwise_layout(*self));
-    cpu::add(*made, *self, *number(made->dtype, other), alpha);
+    const TensorObjectPtr addend = number(made->dtype, other);
+    const Operands operands(*made, *self, *addend);
+    cpu::add(*made, operands.left, operands.right, alpha);
     *ret = made.release();
   });
 }
@@ -47,7 +70,8 @@ AOTITorchError add_scalar(AtenTensorHandle self, double other, double alpha, Ate
 AOTITorchError multiply(AtenTensorHandle self, AtenTensorHandle other, AtenTensorHandle* ret) {
   return guarded([&] {
     TensorObjectPtr made = make_like(cpu::result_type(*self, *other), cpu::elementwise_layout(*self, *other));
-    cpu::multiply(*made, *self, *other);
+    const Operands operands(*made, *self, *other);
+    cpu::multiply(*made, operands.left, operands.right);
     *ret = made.release();
   });
 }
@@ -55,18 +79,22 @@ AOTITorchError multiply(AtenTensorHandle self, AtenTensorHandle other, AtenTenso
 AOTITorchError multiply_scalar(AtenTensorHandle self, double other, AtenTensorHandle* ret) {
   return guarded([&] {
     TensorObjectPtr made = make_like(cpu::result_type_with_number(*self), cpu::elementwise_layout(*self));
-    cpu::multiply(*made, *self, *number(made->dtype, other));
+    const TensorObjectPtr factor = number(made->dtype, other);
+    const Operands operands(*made, *self, *factor);
+    cpu::multiply(*made, operands.left, operands.right);
     *ret = made.release();
   });
 }
 
-/// The angles of complex numbers lie row-major, as PyTorch has them.
+/// The angles of complex numbers lie row-major, as PyTorch has them; those of integers are float32.
 AOTITorchError angle(AtenTensorHandle self, AtenTensorHandle* ret) {
   return guarded([&] {
-    const DType dtype = cpu::real_dtype(self->dtype);
-    TensorObjectPtr made = dtype != self->dtype ? make_result(dtype, self->sizes())
-                                                : make_like(dtype, cpu::elementwise_layout(*self));
-    cpu::angle(*made, *self);
+    const DType number = cpu::result_type_with_number(*self);
+    const DType dtype = cpu::real_dtype(number);
+    TensorObjectPtr made = dtype != number ? make_result(dtype, self->sizes())
+                                           : make_like(dtype, cpu::elementwise_layout(*self));
+    TensorObjectPtr copy;
+    cpu::angle(*made, in_dtype(*self, number, copy));
     *ret = made.release();
   });
 }

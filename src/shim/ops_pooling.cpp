@@ -88,6 +88,37 @@ AOTITorchError adaptive_max_pool(AtenTensorHandle self, Sizes output_size, Count
   });
 }
 
+AtenTensorHandle unpooled(const tensor::TensorObject& self, const tensor::TensorObject& indices,
+                          const cpu::Unpool& unpool) {
+  const cpu::PoolLayout layout = cpu::max_unpool_layout(self, indices, unpool);
+  auto out = make_result(self.dtype, layout.sizes, layout.strides);
+  cpu::max_unpool(*out, self, indices, unpool);
+  return out.release();
+}
+
+AOTITorchError max_unpool2d(AtenTensorHandle self, AtenTensorHandle indices, Sizes output_size,
+                            Count output_size_len, AtenTensorHandle* ret0) {
+  return guarded([&] {
+    *ret0 = unpooled(*self, *indices,
+                     {.spatial = 2,
+                      .output_size = checked_span(output_size, output_size_len),
+                      .stride = {},
+                      .padding = {}});
+  });
+}
+
+AOTITorchError max_unpool3d(AtenTensorHandle self, AtenTensorHandle indices, Sizes output_size,
+                            Count output_size_len, Sizes stride, Count stride_len, Sizes padding,
+                            Count padding_len, AtenTensorHandle* ret0) {
+  return guarded([&] {
+    *ret0 = unpooled(*self, *indices,
+                     {.spatial = 3,
+                      .output_size = checked_span(output_size, output_size_len),
+                      .stride = checked_span(stride, stride_len),
+                      .padding = checked_span(padding, padding_len)});
+  });
+}
+
 AOTITorchError pad(AtenTensorHandle self, Sizes amounts, Count amounts_len, const char* mode, double* value,
                    AtenTensorHandle* ret0) {
   return guarded([&] {
@@ -115,6 +146,8 @@ std::span<const TableEntry> pooling_functions() {
       entry("aoti_torch_cpu__adaptive_avg_pool3d", &adaptive_avg_pool<3>),
       entry("aoti_torch_cpu_adaptive_max_pool2d", &adaptive_max_pool<2>),
       entry("aoti_torch_cpu_adaptive_max_pool3d", &adaptive_max_pool<3>),
+      entry("aoti_torch_cpu_max_unpool2d", &max_unpool2d),
+      entry("aoti_torch_cpu_max_unpool3d", &max_unpool3d),
       entry("aoti_torch_cpu_pad", &pad),
   };
   return kTable;

@@ -45,6 +45,8 @@ DynamicLibrary::DynamicLibrary(const std::vector<std::string>& names, Check chec
     if (handle == nullptr) {
       const char* error = ::dlerror();
       reason = error == nullptr ? name + ": cannot be opened" : error;
+      // glibc's words where mmap gives nothing; it tells no reason.
+      lacks_memory_ = lacks_memory_ || reason.find("failed to map segment") != std::string::npos;
     } else if (check != nullptr) {
       reason = check(handle);
     }

@@ -25,6 +25,8 @@ class DynamicLibrary {
   [[nodiscard]] const std::string& path() const noexcept { return path_; }
   /// Why no name could be opened, one reason a line.
   [[nodiscard]] const std::string& reasons() const noexcept { return reasons_; }
+  /// It is not open though its file is there: it could not be mapped, as a rule for lack of memory.
+  [[nodiscard]] bool lacks_memory() const noexcept { return lacks_memory_; }
 
  private:
   friend std::string onednn_version();
@@ -32,6 +34,7 @@ class DynamicLibrary {
   void* handle_ = nullptr;
   std::string path_;
   std::string reasons_;
+  bool lacks_memory_ = false;
 };
 
 /// The libraries that packages may need: the file that the environment's variable names, and where it

@@ -11,6 +11,7 @@ namespace {
 OptionalLibrary describe(const system::DynamicLibrary& library, std::string name, std::string needed_for,
                          std::string version, std::string advice) {
   OptionalLibrary result{std::move(name), std::move(needed_for), library.path(), std::move(version), {}};
+  if (library.lacks_memory()) advice = "give this process more memory, which was too little to map it";
   if (!library.is_open()) result.advice = std::move(advice) + " (" + library.reasons() + ")";
   return result;
 }

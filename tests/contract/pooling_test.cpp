@@ -62,10 +62,24 @@ AOTITorchError run_pad(const std::string& name, OperatorCase& one) {
       name, one.tensor("self"), pad.data(), length(pad), mode.c_str(), given, one.result());
 }
 
+AOTITorchError run_unpool(const std::string& name, OperatorCase& one) {
+  const Sizes size = sizes(one, "output_size");
+  if (name.ends_with("2d")) {
+    return call<Handle, Handle, const Int*, Int, Handle*>(name, one.tensor("self"), one.tensor("indices"),
+                                                          size.data(), length(size), one.result());
+  }
+  const Sizes stride = sizes(one, "stride");
+  const Sizes padding = sizes(one, "padding");
+  return call<Handle, Handle, const Int*, Int, const Int*, Int, const Int*, Int, Handle*>(
+      name, one.tensor("self"), one.tensor("indices"), size.data(), length(size), stride.data(),
+      length(stride), padding.data(), length(padding), one.result());
+}
+
 AOTITorchError run(OperatorCase& one) {
   const auto op = one.json().at("op").get<std::string>();
   const std::string name = "aoti_torch_cpu_" + op;
   if (op == "pad") return run_pad(name, one);
+  if (op.find("unpool") != std::string::npos) return run_unpool(name, one);
   if (op.find("adaptive") != std::string::npos) return run_adaptive(name, one);
   return op.find("max") != std::string::npos ? run_max(name, one) : run_average(name, one);
 }

@@ -97,6 +97,15 @@ def main() -> None:
         record(to, "float64", [2, 2, 2, 3, 2], [2, 3, 2, 2, 2], layouts, transposed=True, stride=[2, 2, 2],
                output_padding=[1, 0, 1])
         record(to, "float64", [0, 3, 7, 6], [5, 3, 3, 2], layouts)
+    for dtype in ("uint8", "int8", "int16", "int32", "int64"):
+        for layouts in (("plain", "plain"), ("gaps", "gaps")):
+            record(to, dtype, [2, 3, 9], [4, 3, 3], layouts, padding=[1])
+            record(to, dtype, [2, 3, 7, 6], [5, 3, 3, 2], layouts, stride=[2, 1], padding=[1, 0])
+            record(to, dtype, [1, 2, 4, 5, 3], [3, 2, 2, 3, 1], layouts, padding=[0, 1, 1])
+            record(to, dtype, [2, 4, 5, 5], [6, 2, 3, 3], layouts, groups=2, bias=False)
+    record(to, "int64", [1, 3, 4, 5], [3, 4, 3, 2], transposed=True, stride=[2, 2], output_padding=[1, 0],
+           padding=[1, 1])
+    record(to, "int64", [2, 3, 7, 6], [5, 3, 3, 3], stride=[2], padding=[1], dilation=[2], output_padding=[0])
     # More than is gathered at a time.
     record(to, "float64", [1, 12, 34, 34], [1, 12, 9, 9], padding=[4, 4])
     record(to, "float32", [1, 16, 20, 20], [16, 16, 3, 3], padding=[1, 1])

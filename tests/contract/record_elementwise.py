@@ -32,6 +32,8 @@ def main() -> None:
         x = some([2, 3], first, number)
         to.add("add_scalar", lambda: torch.add(x, 0.5, alpha=2), {"self": x}, exact=False, other=0.5, alpha=2.0)
         to.add("mul_scalar", lambda: torch.mul(x, 2.5), {"self": x}, exact=False, other=2.5)
+        if first not in FLOATS[2:]:
+            to.add("angle", lambda: aten.angle(x), {"self": x}, exact=False)
         if first != torch.bool:
             to.add("abs", lambda: aten.abs(x), {"self": x}, exact=False)
     a, b, c = some([4, 5], torch.complex64), some([5, 4], torch.complex64, 2).t(), some([5], torch.complex64, 3)

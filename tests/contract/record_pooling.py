@@ -69,8 +69,59 @@ def special(to: OperatorRecording) -> None:
     windows(to, self, 2, [2], [0])
     windows(to, self, 2, [2], [1], [-1])
     windows(to, self, 2, [2], [1], [0], [0], only="max")
+    # Windows of which no element is in the input.
+    for format in (torch.contiguous_format, torch.channels_last):
+        for dtype in (torch.float32, torch.bfloat16, torch.int64):
+            narrow = image([1, 2, 2, 3], dtype).to(memory_format=format)
+            windows(to, narrow, 2, [2], [1], [1], [3], only="max")
+            windows(to, narrow, 2, [2, 1], [1], [1, 0], [3, 1], only="max")
+    windows(to, image([1, 1, 2, 2, 2]), 3, [2], [1], [1], [3], only="max")
+    windows(to, image([1, 1, 6, 6]), 2, [2], [1], [2], [3], only="max")
+    windows(to, image([1, 1, 4, 4, 2]), 3, [3], [1], [1], only="avg")
     windows(to, image([1, 1, 6, 6]), 2, [3], [2], [1], ceil_mode=True)
     windows(to, image([1, 1, 6, 6]), 2, [2], [5], [1], ceil_mode=True)
+
+
+def unpool(to: OperatorRecording, self: torch.Tensor, indices: torch.Tensor, size: list, stride: list = (1, 1, 1),
+           padding: list = (0, 0, 0)) -> None:
+    tensors = {"self": self, "indices": indices}
+    if len(size) < 3:
+        to.add("max_unpool2d", lambda: aten.max_unpool2d(self, indices, size), tensors, output_size=size)
+    else:
+        to.add("max_unpool3d", lambda: aten.max_unpool3d(self, indices, size, stride, padding), tensors,
+               output_size=size, stride=list(stride), padding=list(padding))
+
+
+def unpools(to: OperatorRecording) -> None:
+    for dtype in FLOATS:
+        for self in layouts([2, 3, 2, 3], dtype):
+            unpool(to, self, torch.randint(0, 20, self.shape), [4, 5])
+        for self in layouts([1, 2, 2, 2, 3], dtype):
+            unpool(to, self, torch.randint(0, 60, self.shape), [3, 4, 5])
+    plain = image([2, 3, 6, 4])
+    pooled, places = aten.max_pool2d_with_indices(plain, [2, 2])
+    unpool(to, pooled, places, [6, 4])
+    unpool(to, pooled, places.transpose(0, 1).contiguous().transpose(0, 1), [6, 4])
+    unpool(to, pooled[0], places[0], [6, 4])
+    unpool(to, image([2, 1, 2, 2]), torch.randint(0, 4, [2, 1, 2, 2]), [4, 1])
+    one, place = image([1, 1, 2, 2]), torch.zeros([1, 1, 2, 2], dtype=torch.int64)
+    for shift in (-1, 3, 4, 1 << 40):
+        unpool(to, one, place + shift, [2, 2])
+    unpool(to, one.int(), place, [2, 2])
+    unpool(to, one, place.int(), [2, 2])
+    unpool(to, one, place[..., :1], [2, 2])
+    unpool(to, one, place, [2])
+    unpool(to, one, place, [0, 2])
+    unpool(to, one, place, [-1, -1])
+    unpool(to, one[0, 0], place[0, 0], [2, 2])
+    for sizes in ([0, 1, 2, 2], [1, 0, 2, 2], [1, 1, 0, 2]):
+        unpool(to, torch.zeros(sizes), torch.zeros(sizes, dtype=torch.int64), [2, 2])
+    one, place = one[None], place[None]
+    unpool(to, one, place, [1, 2, 2], [0, 1, 1])
+    unpool(to, one, place, [1, 2, 2], [1, 1])
+    unpool(to, one, place, [1, 2, 2], [1, 1, 1], [0])
+    unpool(to, one, place + 4, [1, 2, 2])
+    unpool(to, one[0], place[0], [1, 2, 2])
 
 
 def pads(to: OperatorRecording) -> None:
@@ -83,6 +134,7 @@ def pads(to: OperatorRecording) -> None:
         for self in layouts([2, 3, 4, 5]):
             record(self, [1, 2, 0, 3], mode, value)
             record(self, [-1, 2, 1, -2], mode, value)
+            record(self, [-1, 0, -1, -1], mode, value)
         for self in layouts([1, 2, 3, 4, 3]):
             record(self, [1, 2, 0, 3, 2, 1], mode, value)
         for dtype in (torch.float64, torch.bfloat16, torch.float16):
@@ -126,6 +178,7 @@ def main() -> None:
         adaptive(to, self, [2, 3, 1])
     special(to)
     pads(to)
+    unpools(to)
     for case in to.cases:
         # What is refused counts, not how libtorch says it.
         if "error" in case:

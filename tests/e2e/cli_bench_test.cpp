@@ -1,4 +1,5 @@
 #include "cli_command.hpp"
+#include "support.hpp"
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
@@ -57,6 +58,24 @@ TEST(CliBench, FailsWhereTheModelFails) {
       {"bench", package_file("fails.pt2"), "--inputs", package_file("fails.bad.inputs.safetensors")});
   EXPECT_EQ(result.exit_code, 1) << result.err;
   EXPECT_EQ(result.out, "");
+}
+
+TEST(CliBench, SaysWhatMemoryIsMissingFor) {
+  if (testing::kSanitized)
+    GTEST_SKIP() << "needs a build without sanitizers, which reserve terabytes of addresses";
+  int failed = 0;
+  for (int kilobytes = 11'000; kilobytes <= 50'000; kilobytes += 1500) {
+    const CommandResult result = limited_command(kilobytes, {"bench", package_file("mlp.pt2"), "--sessions",
+                                                             "4", "--warm-up", "0", "--duration", "0.01"});
+    if (result.exit_code == 0) continue;
+    // Below some size not even the command's own libraries can be mapped.
+    if (result.exit_code == 127) continue;
+    ++failed;
+    EXPECT_TRUE(result.exit_code == 1 || result.exit_code == 3) << kilobytes << " " << result.err;
+    EXPECT_TRUE(contains(result.err, "mlp.pt2") || contains(result.err, " for "))
+        << kilobytes << " " << result.err;
+  }
+  EXPECT_GT(failed, 0);
 }
 
 TEST(CliBench, RefusesNumbersThatMakeNoSense) {

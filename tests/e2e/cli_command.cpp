@@ -9,6 +9,7 @@
 #include <fstream>
 #include <iterator>
 #include <stdexcept>
+#include <utility>
 
 extern char** environ;
 
@@ -48,24 +49,20 @@ class FileActions {
   posix_spawn_file_actions_t actions_{};
 };
 
-}  // namespace
-
-CommandResult penstock_command(const std::vector<std::string>& arguments) {
+CommandResult run_command(std::vector<std::string> command) {
   const std::string out = scratch_file("stdout");
   const std::string err = scratch_file("stderr");
   FileActions actions;
   actions.open(0, "/dev/null", O_RDONLY);
   actions.open(1, out, O_WRONLY | O_CREAT | O_TRUNC);
   actions.open(2, err, O_WRONLY | O_CREAT | O_TRUNC);
-  std::string program = PENSTOCK_CLI;
-  std::vector<std::string> copies = arguments;
-  std::vector<char*> argv{program.data()};
-  for (std::string& argument : copies) argv.push_back(argument.data());
+  std::vector<char*> argv;
+  for (std::string& argument : command) argv.push_back(argument.data());
   argv.push_back(nullptr);
   pid_t child = 0;
-  if (const int error = ::posix_spawn(&child, program.c_str(), actions.get(), nullptr, argv.data(), environ);
+  if (const int error = ::posix_spawn(&child, argv[0], actions.get(), nullptr, argv.data(), environ);
       error != 0) {
-    throw std::runtime_error(program + ": " + std::strerror(error));
+    throw std::runtime_error(command[0] + ": " + std::strerror(error));
   }
   int status = 0;
   if (::waitpid(child, &status, 0) != child) throw std::runtime_error("waitpid failed");
@@ -74,6 +71,21 @@ CommandResult penstock_command(const std::vector<std::string>& arguments) {
   result.out = read_text(out);
   result.err = read_text(err);
   return result;
+}
+
+}  // namespace
+
+CommandResult penstock_command(const std::vector<std::string>& arguments) {
+  std::vector<std::string> command{PENSTOCK_CLI};
+  command.insert(command.end(), arguments.begin(), arguments.end());
+  return run_command(std::move(command));
+}
+
+CommandResult limited_command(int kilobytes, const std::vector<std::string>& arguments) {
+  std::vector<std::string> command{
+      "/bin/sh", "-c", "ulimit -v " + std::to_string(kilobytes) + " && exec \"$@\"", "sh", PENSTOCK_CLI};
+  command.insert(command.end(), arguments.begin(), arguments.end());
+  return run_command(std::move(command));
 }
 
 std::string package_file(std::string_view name) {

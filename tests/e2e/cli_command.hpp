@@ -17,6 +17,9 @@ struct CommandResult {
 /// Runs the built `penstock` with these arguments, its output going to files and not to a terminal.
 CommandResult penstock_command(const std::vector<std::string>& arguments);
 
+/// The same with so many addresses for the process: `ulimit -v`.
+CommandResult limited_command(int kilobytes, const std::vector<std::string>& arguments);
+
 /// A package of tests/packages, or one of its tensor files: "add.pt2".
 std::string package_file(std::string_view name);
 

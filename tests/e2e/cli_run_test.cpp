@@ -1,4 +1,5 @@
 #include "cli_command.hpp"
+#include "support.hpp"
 
 #include <penstock/io.hpp>
 
@@ -157,14 +158,56 @@ TEST(CliRun, RefusesShapesThatCannotBeUnderstood) {
 }
 
 TEST(CliRun, SaysWhatIsWrongWithAnInput) {
-  const CommandResult sizes =
-      penstock_command({"run", package_file("add.pt2"), "--shapes", "arg0:8x64,arg1:8x65"});
-  EXPECT_EQ(sizes.exit_code, 1);
-  EXPECT_TRUE(contains(sizes.err, "arg1") && contains(sizes.err, "65")) << sizes.err;
-  const CommandResult dtype =
-      penstock_command({"run", package_file("add.pt2"), "--shapes", "arg0:8x64,arg1:int64:8x64"});
-  EXPECT_EQ(dtype.exit_code, 1);
-  EXPECT_TRUE(contains(dtype.err, "int64")) << dtype.err;
+  const std::pair<const char*, std::vector<const char*>> cases[] = {
+      {"arg0:8x64,arg1:8x65", {"arg1", "65"}},
+      {"arg0:8x64,arg1:int64:8x64", {"arg1", "int64"}},
+      {"arg0:8,arg1:8x64", {"arg0", "1 dimensions"}},
+      // Nothing is made of such sizes before it is known whether the model takes them.
+      {"arg0:8x900000000000,arg1:8x64", {"arg0", "900000000000"}},
+  };
+  for (const auto& [shapes, parts] : cases) {
+    const CommandResult result = penstock_command({"run", package_file("add.pt2"), "--shapes", shapes});
+    EXPECT_EQ(result.exit_code, 2) << shapes << result.err;
+    for (const char* part : parts) EXPECT_TRUE(contains(result.err, part)) << part << "\n" << result.err;
+  }
+  const std::string file = scratch_file("other.npz");
+  write_tensors(file, {{"arg0", Tensor::empty(DType::Float32, {8, 64})},
+                       {"arg1", Tensor::empty(DType::Float32, {8, 63})}});
+  const CommandResult result = penstock_command({"run", package_file("add.pt2"), "--inputs", file});
+  EXPECT_EQ(result.exit_code, 2) << result.err;
+  EXPECT_TRUE(contains(result.err, "arg1") && contains(result.err, "63")) << result.err;
+}
+
+TEST(CliRun, SaysAtOnceThatThereIsNotSoMuchMemory) {
+  // A model that takes sizes up to 2^20.
+  const CommandResult result = penstock_command(
+      {"run", testing::package_path("square", "2.9").string(), "--shapes", "arg0:1x1048576,arg1:1048576x1048576"});
+  EXPECT_EQ(result.exit_code, 1) << result.err;
+  EXPECT_TRUE(contains(result.err, "out of memory") && contains(result.err, "--shapes")) << result.err;
+  EXPECT_TRUE(contains(result.err, "4.0 TiB")) << result.err;
+}
+
+TEST(CliRun, RefusesValuesThatAreEmpty) {
+  for (const char* option : {"--outputs", "--inputs", "--weights", "--sha256", "--model", "--labels",
+                             "--accuracy-against", "--ascii-image"}) {
+    const CommandResult result =
+        penstock_command({"run", package_file("add.pt2"), "--shapes", "arg0:8x64,arg1:8x64", option, ""});
+    EXPECT_EQ(result.exit_code, 2) << option << result.out;
+    EXPECT_TRUE(contains(result.err, option) && contains(result.err, "empty")) << result.err;
+  }
+}
+
+TEST(CliRun, SaysThatALibraryCannotBeMapped) {
+  if (testing::kSanitized)
+    GTEST_SKIP() << "needs a build without sanitizers, which reserve terabytes of addresses";
+  // oneDNN takes 50 MB of addresses, the command with a model far less.
+  const CommandResult result = limited_command(
+      60'000, {"run", package_file("conv.pt2"), "--inputs", package_file("conv.inputs.safetensors")});
+  EXPECT_EQ(result.exit_code, 1) << result.out;
+  EXPECT_TRUE(contains(result.err, "oneDNN") && contains(result.err, "memory to map it")) << result.err;
+  const CommandResult doctor = limited_command(40'000, {"doctor"});
+  EXPECT_EQ(doctor.exit_code, 0) << doctor.err;
+  EXPECT_TRUE(contains(doctor.out, "give this process more memory")) << doctor.out;
 }
 
 TEST(CliRun, ReportsARunThatFails) {

@@ -302,6 +302,28 @@ TEST(ModelConstants, AreThoseOfTheModule) {
   EXPECT_EQ(bytes, (64 * 32 + 32 + 32 * 10 + 10) * sizeof(float));
 }
 
+TEST(ModelInputs, AreCheckedWithoutARun) {
+  const Model model = load_model("mlp");
+  const Tensor good = ramp({8, 64});
+  const TensorView view = good.view();
+  EXPECT_NO_THROW(model.check_inputs({&view, 1}));
+  // Of a tensor that is still to be made, too.
+  const TensorView wanted(nullptr, DType::Float32, {8, 64});
+  EXPECT_NO_THROW(model.check_inputs({&wanted, 1}));
+  const TensorView wide(nullptr, DType::Float32, {8, std::int64_t{1} << 50});
+  expect_refused(ErrorCode::InvalidArgument, {"mlp.pt2", "arg0", "dimension 1 is 1125899906842624", "64"},
+                 [&] {
+                   model.check_inputs({&wide, 1});
+                 });
+  const TensorView integers(nullptr, DType::Int64, {8, 64});
+  expect_refused(ErrorCode::InvalidArgument, {"arg0", "int64"}, [&] { model.check_inputs({&integers, 1}); });
+  expect_refused(ErrorCode::InvalidArgument, {"takes 1 inputs, 0 were given"},
+                 [&] { model.check_inputs({}); });
+  // An address that is there has to be a good one.
+  const TensorView odd(static_cast<std::byte*>(view.data()) + 1, DType::Float32, {4, 64});
+  expect_refused(ErrorCode::InvalidArgument, {"aligned"}, [&] { model.check_inputs({&odd, 1}); });
+}
+
 TEST(ModelInputs, TellStridesAndSmallestSizes) {
   const Model strided = load_model("strided");
   EXPECT_EQ(strided.input_strides(0, std::vector<std::int64_t>{5, 6}), (std::vector<std::int64_t>{1, 5}));

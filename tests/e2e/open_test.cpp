@@ -1,7 +1,6 @@
 #include "support.hpp"
 
 #include <algorithm>
-#include <cstdlib>
 #include <memory>
 
 namespace penstock::testing {
@@ -56,10 +55,7 @@ TEST(PackageOpenMemory, KeepsTheOwnerAsLongAsItsBytesAreNeeded) {
 
 TEST(PackageOpen, TakesAnUnpackedFolder) {
   const TemporaryFolder folder;
-  const std::string command =
-      "python3 -c 'import sys, zipfile; zipfile.ZipFile(sys.argv[1]).extractall(sys.argv[2])' '" +
-      package_path("add").string() + "' '" + folder.path().string() + "'";
-  ASSERT_EQ(std::system(command.c_str()), 0);
+  unpack_package("add", folder.path());
   expect_add_runs(Package::open(folder.path()));
   for (const auto& entry : std::filesystem::directory_iterator(folder.path())) {
     expect_add_runs(Package::open(entry.path()));

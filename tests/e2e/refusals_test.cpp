@@ -4,6 +4,8 @@
 #include <array>
 #include <cctype>
 #include <cstdio>
+#include <filesystem>
+#include <fstream>
 
 namespace penstock::testing {
 namespace {
@@ -38,6 +40,22 @@ TEST(ModelLoad, RefusesInstructionsThatThisMachineLacks) {
   const Package package = open_package("native");
   if (package.model().obstacles.empty()) GTEST_SKIP() << "needs a machine without AVX-512";
   expect_refused(ErrorCode::Incompatible, {"native.pt2", "AVX512", "x86-64-v3"},
+                 [&] { Model::load(package); });
+}
+
+TEST(ModelLoad, RefusesALibraryForAnotherMachine) {
+  const TemporaryFolder folder;
+  unpack_package("add", folder.path());
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder.path())) {
+    if (entry.path().extension() != ".so") continue;
+    std::fstream library(entry.path(), std::ios::in | std::ios::out | std::ios::binary);
+    library.seekp(18);  // e_machine
+    library.write("\xb7\0", 2);
+  }
+  const Package package = Package::open(folder.path());
+  EXPECT_EQ(package.model().needs.architecture, "aarch64");
+  ASSERT_EQ(package.model().obstacles.size(), 1U);
+  expect_refused(ErrorCode::Incompatible, {folder.path().string(), "is for aarch64", "x86_64"},
                  [&] { Model::load(package); });
 }
 

@@ -263,6 +263,13 @@ TemporaryFolder::~TemporaryFolder() {
   std::filesystem::remove_all(path_, ignored);
 }
 
+void unpack_package(std::string_view name, const std::filesystem::path& folder) {
+  const std::string command =
+      "python3 -c 'import sys, zipfile; zipfile.ZipFile(sys.argv[1]).extractall(sys.argv[2])' '" +
+      package_path(name).string() + "' '" + folder.string() + "'";
+  if (std::system(command.c_str()) != 0) throw std::runtime_error("cannot unpack " + std::string(name));
+}
+
 std::vector<std::byte> file_bytes(const std::filesystem::path& path) {
   std::vector<std::byte> bytes(std::filesystem::file_size(path));
   std::ifstream file(path, std::ios::binary);

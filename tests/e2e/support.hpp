@@ -95,6 +95,9 @@ class TemporaryFolder {
   std::filesystem::path path_;
 };
 
+/// Unpacks a package into `folder`, which then can be opened as it can.
+void unpack_package(std::string_view name, const std::filesystem::path& folder);
+
 std::vector<std::byte> file_bytes(const std::filesystem::path& path);
 
 }  // namespace penstock::testing

@@ -100,6 +100,26 @@ TEST(ElfImage, FindsFileOffsetsOnlyInsideOfASegment) {
   EXPECT_FALSE(image.file_offset(0, UINT64_MAX));
 }
 
+TEST(ElfArchitecture, IsNamedAsTheMachineNamesItself) {
+  const auto named = [](std::string bytes) { return elf_architecture(std::as_bytes(std::span(bytes))); };
+  const auto for_machine = [&](std::uint16_t machine) {
+    std::string bytes = library();
+    patch(bytes, offsetof(Elf64_Ehdr, e_machine), machine, 2);
+    return named(bytes);
+  };
+  EXPECT_EQ(named(library()), "x86_64");
+  EXPECT_EQ(for_machine(EM_AARCH64), "aarch64");
+  EXPECT_EQ(for_machine(EM_RISCV), "riscv64");
+  EXPECT_EQ(for_machine(EM_386), "i686");
+  EXPECT_EQ(for_machine(9999), "ELF machine 9999");
+  std::string big = library();
+  big[EI_DATA] = ELFDATA2MSB;
+  patch(big, offsetof(Elf64_Ehdr, e_machine), __builtin_bswap16(EM_S390), 2);
+  EXPECT_EQ(named(big), "s390x");
+  EXPECT_EQ(named(library().substr(0, 19)), "");
+  EXPECT_EQ(named("not a library, but long enough for one"), "");
+}
+
 TEST(ElfImage, RefusesOtherMachinesByName) {
   std::string bytes = library();
   patch(bytes, offsetof(Elf64_Ehdr, e_machine), EM_AARCH64, 2);

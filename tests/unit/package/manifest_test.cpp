@@ -179,13 +179,28 @@ TEST(Manifest, RefusesMetadataThatCannotBeTrusted) {
   expect_refused(files, ErrorCode::Unsupported, "device \"mps\"");
 }
 
-TEST(Manifest, RefusesLibrariesOfOtherMachines) {
+TEST(Manifest, ReadsWhatItCanOfAPackageForAnotherMachine) {
   Files files = package_files();
-  std::string& library = files[kModel + "w.wrapper.so"];
-  patch(library, 18, 183, 2);  // e_machine: aarch64
-  expect_refused(files, ErrorCode::Incompatible, "is for aarch64");
-  library.resize(1000);
-  patch(library, 18, 62, 2);
+  const ModelInfo here = read_manifest(archive_of(files)).models.front().info;
+  patch(files[kModel + "w.wrapper.so"], 18, 183, 2);  // e_machine: aarch64
+  const ModelInfo info = read_manifest(archive_of(files)).models.front().info;
+  EXPECT_EQ(info.needs.architecture, "aarch64");
+  EXPECT_TRUE(info.needs.shim_functions.empty());
+  EXPECT_EQ(info.library_bytes, here.library_bytes);
+  EXPECT_EQ(info.metadata, here.metadata);
+  EXPECT_EQ(info.weights_form, here.weights_form);
+  EXPECT_EQ(info.output_names, here.output_names);
+  EXPECT_EQ(info.input_hints.size(), here.input_hints.size());
+  const std::vector<std::string> obstacles = machine_obstacles(info);
+  ASSERT_EQ(obstacles.size(), 1U);
+  EXPECT_NE(obstacles[0].find("is for aarch64, this machine is x86_64"), std::string::npos);
+}
+
+TEST(Manifest, RefusesATruncatedLibrary) {
+  Files files = package_files();
+  files[kModel + "w.wrapper.so"].resize(1000);
+  expect_refused(files, ErrorCode::Corrupt, "w.wrapper.so: truncated");
+  files[kModel + "w.wrapper.so"].resize(10);
   expect_refused(files, ErrorCode::Corrupt, "w.wrapper.so: truncated");
 }
 
@@ -206,23 +221,32 @@ TEST(MachineObstacles, FindsNoneForThisMachine) {
 
 TEST(MachineObstacles, SaysWhatIsMissingAndWhatToDo) {
   ModelInfo info;
-  info.metadata = {{"AOTI_PLATFORM", "win32"}, {"AOTI_MACHINE", "aarch64"}};
+  info.metadata = {{"AOTI_PLATFORM", "win32"}};
   info.needs.instruction_sets = {"AVX512F", "AVX512_NEVER"};
   info.needs.glibc = "2.999";
   info.needs.libstdcxx = "3.4.999";
   info.needs.libraries = {"libc.so.6", "libnowhere.so.1", "/lib/x86_64-linux-gnu/libc.so.6"};
   info.needs.architecture = "x86_64";
   const auto obstacles = machine_obstacles(info);
-  ASSERT_EQ(obstacles.size(), 7U);
+  ASSERT_EQ(obstacles.size(), 6U);
   EXPECT_NE(obstacles[0].find("compiled on win32"), std::string::npos);
-  EXPECT_NE(obstacles[1].find("is for aarch64"), std::string::npos);
-  EXPECT_NE(obstacles[2].find("needs AVX-512 ("), std::string::npos);
-  EXPECT_NE(obstacles[2].find("AVX512_NEVER), which this CPU"), std::string::npos);
-  EXPECT_NE(obstacles[2].find("{'cpp.simdlen': 256, 'cpp.threads': 1}"), std::string::npos);
-  EXPECT_NE(obstacles[3].find("needs GLIBC_2.999, this machine has 2."), std::string::npos);
-  EXPECT_NE(obstacles[4].find("needs GLIBCXX_3.4.999, this machine has 3.4."), std::string::npos);
-  EXPECT_NE(obstacles[5].find("libnowhere.so.1, which is not found"), std::string::npos);
-  EXPECT_NE(obstacles[6].find("/lib/"), std::string::npos);
+  EXPECT_NE(obstacles[1].find("needs AVX-512 ("), std::string::npos);
+  EXPECT_NE(obstacles[1].find("AVX512_NEVER), which this CPU"), std::string::npos);
+  EXPECT_NE(obstacles[1].find("{'cpp.simdlen': 256, 'cpp.threads': 1}"), std::string::npos);
+  EXPECT_NE(obstacles[2].find("needs GLIBC_2.999, this machine has 2."), std::string::npos);
+  EXPECT_NE(obstacles[3].find("needs GLIBCXX_3.4.999, this machine has 3.4."), std::string::npos);
+  EXPECT_NE(obstacles[4].find("libnowhere.so.1, which is not found"), std::string::npos);
+  EXPECT_NE(obstacles[5].find("/lib/"), std::string::npos);
+}
+
+TEST(MachineObstacles, SayOfAnotherMachineOnlyThat) {
+  ModelInfo info;
+  info.metadata = {{"AOTI_MACHINE", "aarch64"}};
+  info.needs.architecture = "x86_64";
+  info.needs.instruction_sets = {"SVE"};
+  const auto obstacles = machine_obstacles(info);
+  ASSERT_EQ(obstacles.size(), 1U);
+  EXPECT_NE(obstacles[0].find("is for aarch64"), std::string::npos);
 }
 
 }  // namespace
