@@ -2,10 +2,13 @@
 
 #include <dlfcn.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <numeric>
 #include <thread>
 
 namespace penstock::testing {
@@ -200,7 +203,20 @@ Model load_on_gpu(std::string_view package) {
 }
 
 void expect_recorded(std::string_view package, const std::vector<Tensor>& outputs) {
-  expect_same(on_host(outputs), recorded(package, "outputs", kGpuPackages));
+  const std::vector<Tensor> expected = recorded(package, "outputs", kGpuPackages);
+  if (!package.starts_with("conv") || package.ends_with("16")) return expect_same(on_host(outputs), expected);
+  // Convolutions may round to TF32, 10 bits behind the point, and the algorithms of a partition are others.
+  constexpr double kTf32 = 2e-3;
+  const std::vector<Tensor> given = on_host(outputs);
+  ASSERT_EQ(given.size(), expected.size());
+  for (std::size_t i = 0; i < given.size(); ++i) {
+    ASSERT_EQ(sizes_of(given[i].view()), sizes_of(expected[i].view()));
+    const std::vector<double> left = numbers(given[i].view());
+    const std::vector<double> right = numbers(expected[i].view());
+    const auto largest = [](double most, double value) { return std::max(most, std::abs(value)); };
+    const double room = kTf32 * std::accumulate(right.begin(), right.end(), 0.0, largest);
+    for (std::size_t k = 0; k < left.size(); ++k) ASSERT_NEAR(left[k], right[k], room) << "out" << i << " " << k;
+  }
 }
 
 std::size_t free_bytes() {
