@@ -36,6 +36,9 @@ class Machine {
   /// first result is compared.
   [[nodiscard]] virtual bool names_same_of_equals(const nlohmann::json& /*one*/) const { return true; }
 
+  /// False where, of several elements that `scatter` writes to one place, any may be the one that stays.
+  [[nodiscard]] virtual bool keeps_last_written() const { return true; }
+
   /// By what a tolerance made for another CPU is multiplied here.
   [[nodiscard]] virtual double slack() const { return 1; }
 };

@@ -53,6 +53,8 @@ class OperatorCase {
 
  private:
   void compare(std::size_t index) const;
+  /// True where a scatter has several elements for one place.
+  [[nodiscard]] bool writes_twice() const;
 
   const OperatorRecording& recording_;
   const nlohmann::json& one_;

@@ -70,6 +70,7 @@ class GpuMachine final : public contract::Machine {
   void enter(shim::CallContext& context) override;
   [[nodiscard]] std::string reason_against(const nlohmann::json& one) const override;
   [[nodiscard]] bool names_same_of_equals(const nlohmann::json& one) const override;
+  [[nodiscard]] bool keeps_last_written() const override { return false; }
   [[nodiscard]] double slack() const override { return 20; }
 
   /// Loads kernels and libraries for all functions that there are.
