@@ -12,7 +12,6 @@
 
 using namespace penstock;
 using Clock = std::chrono::steady_clock;
-
 struct Worker {
   Worker(const char* package, const char* inputs_file, const GreenContext& partition)
       : session(Model::load(Package::open(package), {.device = {DeviceType::Cuda}})),
@@ -35,13 +34,11 @@ struct Worker {
     std::nth_element(times.begin(), times.begin() + 250, times.end());
     return times[250];
   }
-
   Session session;
   Stream stream;
   std::vector<Tensor> inputs;
   std::vector<TensorView> views;
 };
-
 int main(int argc, char** argv) try {
   if (argc != 5)
     throw std::invalid_argument("give FIRST.pt2 FIRST.safetensors SECOND.pt2 SECOND.safetensors");
