@@ -29,10 +29,10 @@ TEST(ModelLoad, RefusesAPackageThatWasCompiledForCuda) {
   expect_refused(ErrorCode::Incompatible, {"cuda_meta.pt2", "CUDA", "cpu"}, [&] { Model::load(package); });
 }
 
-TEST(ModelLoad, RefusesADeviceThatThisBuildDoesNotHave) {
+TEST(ModelLoad, RefusesADeviceThatThePackageIsNotFor) {
   LoadOptions options;
   options.device = Device{DeviceType::Cuda, 0};
-  expect_refused(ErrorCode::Unsupported, {"add.pt2", "CUDA"},
+  expect_refused(ErrorCode::Incompatible, {"add.pt2", "was compiled for the CPU", "--device cpu"},
                  [&] { Model::load(open_package("add"), options); });
 }
 
