@@ -4,6 +4,7 @@
 #include "model/probe.hpp"
 
 #include <algorithm>
+#include <map>
 #include <numeric>
 #include <optional>
 #include <random>
