@@ -150,7 +150,8 @@ Held::Held(StreamView stream, unsigned blocks) : stream_(stream), blocks_(blocks
   require(driver().host_alloc(&memory, 2 * sizeof(unsigned), cuda::kHostPortable | cuda::kHostDeviceMap),
           "cuMemHostAlloc");
   words_ = static_cast<unsigned*>(memory);
-  words_[0] = words_[1] = 0;
+  words_[0] = 0;
+  words_[1] = 0;
   std::array<void*, 1> arguments{&memory};
   require(driver().launch(function, blocks, 1, 1, 1024, 1, 1, 0,
                           static_cast<cuda::StreamHandle>(stream.handle()), arguments.data(), nullptr),
