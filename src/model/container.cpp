@@ -2,14 +2,14 @@
 
 #include "base/fail.hpp"
 #include "base/log.hpp"
-#include "cuda/context.hpp"
+#include "cuda/driver.hpp"
+#include "model/library_call.hpp"
 #include "shim/weight_copies.hpp"
 
 #include <sys/mman.h>
 
 #include <algorithm>
 #include <cstring>
-#include <optional>
 #include <unordered_map>
 #include <utility>
 
@@ -23,28 +23,6 @@ std::string trimmed(std::string text) {
   while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.pop_back();
   return text;
 }
-
-/// A call into the library while it loads, updates or goes.
-class LibraryCall {
- public:
-  explicit LibraryCall(const Place& place) : scope_(context) {
-    context.purpose = shim::CallContext::Purpose::Load;
-    if (place.cuda == nullptr) return;
-    device_.emplace(*place.cuda->context());
-    cuda_ = place.cuda->load_call();
-    context.cuda = &cuda_;
-  }
-
-  /// Of the load; null on the CPU.
-  [[nodiscard]] cuda::StreamHandle stream() const noexcept { return cuda_.stream; }
-
-  shim::CallContext context;
-
- private:
-  std::optional<cuda::ContextScope> device_;
-  shim::CudaCall cuda_;
-  shim::ContextScope scope_;
-};
 
 }  // namespace
 
@@ -178,6 +156,7 @@ void Container::sort_weights(std::vector<tensor::TensorObjectPtr> weights) {
     weights[index]->storage->constant = known && slots_[index].is_parameter;
   weights_ = std::move(weights);
   if (!known && !weights_.empty()) slots_.clear();
+  note_places();
 }
 
 void Container::keep_buffers() {
@@ -220,6 +199,7 @@ void Container::assign(std::vector<tensor::TensorObjectPtr> weights) {
   shim::CallContext& context = call.context;
   // On a device the library keeps memory of its own for its weights, and copies them there.
   const bool on_cuda = place_.cuda != nullptr;
+  if (on_cuda) weights = on_device(std::move(weights), *context.cuda);
   if (copies_are_seen_ && !on_cuda) context.copies = &copies;
   // Neither the inactive set of weights, nor a check for completeness: there is one tensor a slot.
   if (by_pairs != nullptr) {
@@ -233,6 +213,43 @@ void Container::assign(std::vector<tensor::TensorObjectPtr> weights) {
     require(by_map(handle_, &handles, false, false), context);
   }
   weights_ = on_cuda ? std::move(context.weights) : std::move(weights);
+  note_places();
+}
+
+void Container::note_places() noexcept {
+  if (place_.cuda == nullptr || slots_.size() != weights_.size()) return;
+  for (std::size_t i = 0; i < slots_.size(); ++i)
+    slots_[i].on_host = weights_[i]->storage->device == Device{};
+}
+
+void Container::take_places_of(const Container& other) noexcept {
+  for (std::size_t i = 0; i < slots_.size() && i < other.slots_.size(); ++i)
+    slots_[i].on_host = other.slots_[i].on_host;
+}
+
+/// The library takes weights of a device from that device only.
+std::vector<tensor::TensorObjectPtr> Container::on_device(std::vector<tensor::TensorObjectPtr> weights,
+                                                          const shim::CudaCall& call) const {
+  for (std::size_t i = 0; i < weights.size(); ++i) {
+    const tensor::TensorObject& weight = *weights[i];
+    const bool stays = i < slots_.size() && slots_[i].on_host;
+    if (stays || weight.storage->device.type == DeviceType::Cuda) continue;
+    const std::size_t bytes = weight.storage->bytes;
+    const tensor::StorageReference memory(call.pool->allocate(bytes));
+    const auto to = reinterpret_cast<cuda::DevicePointer>(memory->data);
+    if (bytes != 0) {
+      cuda::check(cuda::driver().memcpy_htod_async(to, weight.storage->data, bytes, call.stream),
+                  "cuMemcpyHtoDAsync", slots_[i].full_name);
+      // The host's memory goes right after.
+      cuda::check(cuda::driver().stream_synchronize(call.stream), "cuStreamSynchronize", slots_[i].full_name);
+    }
+    weights[i] =
+        tensor::TensorObjectPtr(tensor::make_tensor(memory.get(), {.dtype = weight.dtype,
+                                                                   .sizes = weight.sizes(),
+                                                                   .strides = weight.strides(),
+                                                                   .storage_offset = weight.storage_offset}));
+  }
+  return weights;
 }
 
 void Container::drop_buffers() noexcept {

@@ -51,9 +51,12 @@ class Container {
   /// Their tensors, one a slot where there are slots; empty as long as there are none.
   [[nodiscard]] std::span<const tensor::TensorObjectPtr> weights() const noexcept { return weights_; }
 
-  /// Gives all weights, one a slot. To be called before the first run and before constants are folded.
-  /// Errors: Unsupported where the library has no function for it; what the library says.
-  void assign(std::vector<tensor::TensorObjectPtr> weights);
+  /// Gives all weights, one a slot; on CUDA those in host memory are copied to the device, unless they are of
+  /// a slot that has been told to stay on the host. To be called before the first run and before constants
+  /// are folded. Errors: Unsupported where the library has no function for it; what the library says.
+  void assign(std::vector<tensor::TensorObjectPtr> weights);  /// On CUDA: which weights stay on the host is
+                                                              /// as in `other`, a version of the same model.
+  void take_places_of(const Container& other) noexcept;
 
   /// Computes the weights that depend on other weights only. Blocking. Errors: what the library says.
   void fold_constants();
@@ -92,6 +95,9 @@ class Container {
     std::vector<std::byte> bytes;
   };
   void create(const WeightSource& source);
+  void note_places() noexcept;
+  [[nodiscard]] std::vector<tensor::TensorObjectPtr> on_device(std::vector<tensor::TensorObjectPtr> weights,
+                                                               const shim::CudaCall& call) const;
   [[nodiscard]] std::span<const std::byte> lay_stand_in(const WeightSource& source);
   void load_blob(const WeightSource& source, shim::CallContext& context);
   [[nodiscard]] std::vector<WeightSlot> read_slots() const;

@@ -101,6 +101,7 @@ void update_weights(Model::Impl& model, std::span<const NamedWeight> given, Upda
   }
   auto next = std::make_shared<Container>(model.library, Place{model.device, model.cuda}, model.what,
                                           model.no_weights);
+  next->take_places_of(*current);
   next->assign(std::move(weights));
   next->fold_constants();
   model.versions.publish(std::move(next));

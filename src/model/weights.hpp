@@ -27,6 +27,8 @@ struct WeightSlot {
   std::uint64_t bytes = 0;  ///< That its code may touch.
   /// A parameter: a run does not change it, so what is derived from its bytes may be kept.
   bool is_parameter = false;
+  /// On CUDA: it lies in host memory all the same.
+  bool on_host = false;
   /// To be given in a full update.
   bool is_required = false;
 };

@@ -39,6 +39,19 @@ Bytes row_major_bytes(const TensorObject& tensor) {
   return bytes;
 }
 
+std::vector<std::int64_t> integers(const TensorObject& tensor) {
+  const Bytes bytes = row_major_bytes(tensor);
+  const std::size_t element = element_bytes(tensor.dtype);
+  std::vector<std::int64_t> values;
+  for (std::size_t at = 0; at < bytes.size(); at += element) {
+    std::int64_t value = 0;
+    // Indices are not negative, but where they count from the end, which none is named twice by.
+    std::memcpy(&value, bytes.data() + at, element);
+    values.push_back(value);
+  }
+  return values;
+}
+
 bool is_floating(DType dtype) {
   return dtype == DType::Float32 || dtype == DType::Float64 || dtype == DType::Float16 ||
          dtype == DType::BFloat16;
@@ -127,9 +140,18 @@ AtenTensorHandle* OperatorCase::result() {
 }
 
 bool OperatorCase::writes_twice() const {
+  const std::string op = one_.value("op", "");
+  if (op == "index_put") {
+    // With several indices it is the places that they name together: those are not worked out here.
+    if (one_.value("accumulate", false)) return false;
+    if (one_.at("indices").size() != 1 || one_.at("indices").at(0).is_null()) return true;
+    const TensorObjectPtr only = recording_.tensor(one_.at("indices").at(0));
+    const std::vector<std::int64_t> places = integers(*only);
+    return only->dtype != DType::Bool && std::set(places.begin(), places.end()).size() != places.size();
+  }
+  if (op != "scatter") return false;
   const TensorObjectPtr index = recording_.tensor(one_.at("tensors").at("index"));
-  const Bytes bytes = row_major_bytes(*index);
-  const auto* const places = reinterpret_cast<const std::int64_t*>(bytes.data());
+  const std::vector<std::int64_t> places = integers(*index);
   if (index->rank == 0) return false;
   const auto given = one_.at("dim").get<std::int64_t>();
   const auto dim = static_cast<std::size_t>(given < 0 ? given + index->rank : given);
@@ -137,7 +159,8 @@ bool OperatorCase::writes_twice() const {
   for (std::size_t d = dim + 1; d < static_cast<std::size_t>(index->rank); ++d) inner *= index->size[d];
   std::set<std::array<std::int64_t, 3>> seen;  // What is before the dimension, where, what is behind it.
   for (std::int64_t i = 0; i < index->numel; ++i) {
-    if (!seen.insert({i / (inner * index->size[dim]), places[i], i % inner}).second) return true;
+    if (!seen.insert({i / (inner * index->size[dim]), places[static_cast<std::size_t>(i)], i % inner}).second)
+      return true;
   }
   return false;
 }
@@ -156,7 +179,7 @@ void OperatorCase::compare(std::size_t index) const {
     }
   }
   if (index > 0 && (!one_.value("ties", true) || !machine().names_same_of_equals(one_))) return;
-  if (!machine().keeps_last_written() && one_.value("op", "") == "scatter" && writes_twice()) return;
+  if (!machine().keeps_last_written() && writes_twice()) return;
   const Bytes bytes = row_major_bytes(actual);
   const auto at = recording_.bytes_.begin() + spec.at(4).get<std::ptrdiff_t>();
   const Bytes wanted(at, at + spec.at(5).get<std::ptrdiff_t>());

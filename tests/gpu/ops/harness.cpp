@@ -223,6 +223,7 @@ std::string GpuMachine::reason_against(const nlohmann::json& one) const {
   for (const char* text : kOfValues) {
     if (error.find(text) != std::string::npos) return "the host does not wait to look at values on a device";
   }
+  if (one.value("op", "").starts_with("max_unpool")) return "it is not among the operators on CUDA";
   // Here they are in order then, too.
   if (!one.value("sorted", true)) return "the order is nobody's wish";
   return {};
