@@ -117,7 +117,8 @@ CudnnPlan::CudnnPlan(cudnn::Handle handle, std::vector<CudnnDescriptor> parts, c
     : parts_(std::move(parts)), graph_(cudnn::kOperationGraph) {
   graph_.set(cudnn::kGraphHandle, cudnn::kTypeHandle, handle);
   graph_.set(cudnn::kGraphOperations, parts_.back());
-  graph_.finalize();  if (choose(handle, cudnn::kHeuristicA, rules) || choose(handle, cudnn::kHeuristicFallback, rules)) return;
+  graph_.finalize();
+  if (choose(handle, cudnn::kHeuristicA, rules) || choose(handle, cudnn::kHeuristicFallback, rules)) return;
   if (plan_.get() == nullptr && rules.sm_count != 0) {
     // Not every engine can be sized for a partition: one for the whole GPU runs there too.
     EngineRules whole = rules;

@@ -231,7 +231,8 @@ void ProductPlan::choose(const shim::CudaCall& call, cublaslt::Handle handle, co
   const cublaslt::Status status =
       lt.MatmulAlgoGetHeuristic(handle, desc_, a_, b_, c_, d_, preference, 1, &found, &count);
   lt.MatmulPreferenceDestroy(preference);
-  if (status == cublaslt::kNotSupported) return;
+  // A bias is tried: there is another way without it.
+  if (status == cublaslt::kNotSupported || (status != cublaslt::kSuccess && product.bias != nullptr)) return;
   check(status, "MatmulAlgoGetHeuristic", product);
   usable_ = count > 0 && found.state == cublaslt::kSuccess;
   algorithm_ = found.algorithm;
