@@ -10,7 +10,7 @@ sys.path.insert(0, str(HERE / "common"))
 
 import harness
 
-NAMES = ("first_output", "peak_memory", "call", "models")
+NAMES = ("first_output", "peak_memory", "call", "models", "proxy")
 
 
 def load(name):

@@ -88,7 +88,23 @@ std::string functions_text(const Requirements& needs) {
   return fmt::format("{} of PyTorch's, {} of them missing", count, needs.missing_functions.size());
 }
 
-void add_model(std::string& out, const ModelInfo& info, bool verbose) {
+/// Operators and classes are not in the package: whether they are there is not known before a load.
+std::string_view can_run_text(const ModelInfo& info) {
+  if (!info.obstacles.empty()) return "no";
+  const bool needs_more = !info.needs.operators.empty() || !info.needs.classes.empty();
+  return needs_more ? "yes, with its operators and classes (--library FILE)" : "yes";
+}
+
+std::vector<std::string> object_lines(const std::vector<ObjectInfo>& objects) {
+  std::vector<std::string> lines;
+  for (const ObjectInfo& object : objects) {
+    lines.push_back(fmt::format("{}  {}  {}", object.name, object.class_name, to_string(object.state)));
+  }
+  return lines;
+}
+
+void add_model(std::string& out, const ModelInfo& info, const std::vector<ObjectInfo>& objects,
+               bool verbose) {
   fmt::format_to(std::back_inserter(out), "\nmodel \"{}\"\n", printable(info.name));
   Section section(out);
   section.line("device", device_text(info.device));
@@ -106,6 +122,9 @@ void add_model(std::string& out, const ModelInfo& info, bool verbose) {
   section.line("functions", functions_text(needs));
   if (verbose) section.lines("", needs.shim_functions);
   section.lines("  missing", needs.missing_functions);
+  section.lines("operators", needs.operators);
+  section.lines("classes", needs.classes);
+  section.lines("objects", object_lines(objects));
   section.line("processor", fmt::format("{} {}", needs.architecture, fmt::join(needs.instruction_sets, " ")));
   section.line("glibc", needs.glibc);
   section.line("libstdc++", needs.libstdcxx);
@@ -115,7 +134,7 @@ void add_model(std::string& out, const ModelInfo& info, bool verbose) {
     for (const auto& [key, value] : info.metadata) metadata.push_back(fmt::format("{} = {}", key, value));
     section.lines("metadata", metadata);
   }
-  section.line("can run here", info.obstacles.empty() ? "yes" : "no");
+  section.line("can run here", can_run_text(info));
   for (const std::string& obstacle : info.obstacles) {
     fmt::format_to(std::back_inserter(out), "    - {}\n", printable(obstacle));
   }
@@ -140,7 +159,21 @@ Json json_of(const TensorSpec& spec) {
   return result;
 }
 
-Json json_of(const ModelInfo& info) {
+Json json_of(const std::vector<ObjectInfo>& objects) {
+  // Engines are large: nobody reads on.
+  constexpr std::size_t kMostCharacters = 4096;
+  Json result = Json::array();
+  for (const ObjectInfo& object : objects) {
+    Json each;
+    each["name"] = object.name;
+    each["class"] = object.class_name;
+    each["state"] = to_string(object.state, kMostCharacters);
+    result.push_back(std::move(each));
+  }
+  return result;
+}
+
+Json json_of(const ModelInfo& info, const std::vector<ObjectInfo>& objects) {
   Json needs;
   needs["architecture"] = info.needs.architecture;
   needs["instruction_sets"] = info.needs.instruction_sets;
@@ -149,6 +182,8 @@ Json json_of(const ModelInfo& info) {
   needs["libraries"] = info.needs.libraries;
   needs["shim_functions"] = info.needs.shim_functions;
   needs["missing_functions"] = info.needs.missing_functions;
+  needs["operators"] = info.needs.operators;
+  needs["classes"] = info.needs.classes;
 
   Json result;
   result["name"] = info.name;
@@ -164,6 +199,7 @@ Json json_of(const ModelInfo& info) {
   for (const TensorSpec& spec : info.input_hints) result["inputs"].push_back(json_of(spec));
   result["outputs"] = info.output_names;
   result["needs"] = std::move(needs);
+  result["custom_objects"] = json_of(objects);
   result["metadata"] = info.metadata;
   result["call_spec_in"] = info.call_spec_in;
   result["call_spec_out"] = info.call_spec_out;
@@ -184,7 +220,8 @@ int inspect(const InspectOptions& options) {
     result["bytes"] = package.bytes();
     result["archive_version"] = package.archive_version();
     result["models"] = Json::array();
-    for (const ModelInfo* info : models) result["models"].push_back(json_of(*info));
+    for (const ModelInfo* info : models)
+      result["models"].push_back(json_of(*info, find_objects(package, info->name)));
     write_json(result);
     return kExitOk;
   }
@@ -193,7 +230,8 @@ int inspect(const InspectOptions& options) {
   section.line("format", fmt::format("PyTorch archive, version {}", package.archive_version()));
   section.line("size", bytes_text(package.bytes()));
   section.line("models", std::to_string(package.models().size()));
-  for (const ModelInfo* info : models) add_model(out, *info, options.verbose);
+  for (const ModelInfo* info : models)
+    add_model(out, *info, find_objects(package, info->name), options.verbose);
   write_out(out);
   return kExitOk;
 }

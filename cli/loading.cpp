@@ -102,6 +102,10 @@ void add_package_options(CLI::App& app, ModelChoice& choice) {
 
 void add_load_options(CLI::App& app, ModelChoice& choice) {
   app.add_option("--device", choice.device, "Device to run on (default cpu)")->type_name("DEVICE");
+  app.add_option("--library", choice.libraries,
+                 "Shared library of the operators and classes that the package needs; as many as there are")
+      ->type_name("FILE")
+      ->allow_extra_args(false);
   app.add_option("--weights", choice.weights, "File of weights to give, or to use instead")
       ->type_name("FILE")
       ->check(not_empty());
@@ -120,6 +124,10 @@ const ModelInfo& find_model(const Package& package, const std::string& name) {
   return refusing([&]() -> const ModelInfo& { return package.model(name); });
 }
 
+std::vector<ObjectInfo> find_objects(const Package& package, const std::string& name) {
+  return refusing([&] { return package.custom_objects(name); });
+}
+
 Model load_model(const Package& package, const ModelChoice& choice) {
   const Device device = parse_device(choice.device);
   const InterruptGuard guard;
@@ -127,6 +135,7 @@ Model load_model(const Package& package, const ModelChoice& choice) {
   LoadOptions options;
   options.model = choice.model;
   options.device = device;
+  options.libraries.assign(choice.libraries.begin(), choice.libraries.end());
   if (!choice.weights.empty()) {
     for (auto& [name, tensor] : read_tensors(choice.weights)) {
       auto owner = std::make_shared<const Tensor>(std::move(tensor));

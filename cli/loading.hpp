@@ -4,6 +4,7 @@
 #include <penstock/package.hpp>
 
 #include <string>
+#include <vector>
 
 namespace CLI {
 class App;
@@ -21,12 +22,14 @@ struct ModelChoice {
   std::string weights;
   /// Threads of a session at most; 0: as compiled.
   int threads = 0;
+  /// Shared libraries of operators and classes.
+  std::vector<std::string> libraries;
 };
 
 /// FILE, --model and --sha256.
 void add_package_options(CLI::App& app, ModelChoice& choice);
 
-/// --device, --weights and --threads, for commands that load a model and run it.
+/// --device, --library, --weights and --threads, for commands that load a model and run it.
 void add_load_options(CLI::App& app, ModelChoice& choice);
 
 /// Opens a package. Throws Refused for every error but OutOfMemory.
@@ -34,6 +37,9 @@ Package open_package(const ModelChoice& choice);
 
 /// The model called `name` of a package. Throws Refused with the names there are.
 const ModelInfo& find_model(const Package& package, const std::string& name);
+
+/// The objects of a model of a package, as they are described there. Throws Refused.
+std::vector<ObjectInfo> find_objects(const Package& package, const std::string& name);
 
 /// Loads the chosen model. On a terminal, a load that takes long shows how far it is; Ctrl-C cancels
 /// it. Throws Refused for every error but OutOfMemory and Cancelled.

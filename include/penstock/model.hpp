@@ -1,11 +1,14 @@
 #pragma once
 
+#include <penstock/custom_objects.hpp>
 #include <penstock/device.hpp>
 #include <penstock/export.hpp>
+#include <penstock/operators.hpp>
 #include <penstock/package.hpp>
 #include <penstock/tensor.hpp>
 
 #include <cstddef>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -48,6 +51,11 @@ struct LoadOptions {
   GeneratedChecks generated_checks = GeneratedChecks::Auto;
   /// Weights that the package does not have, and others to use instead of those that it has.
   std::vector<NamedWeight> weights;
+  /// The operators and classes that the program has for the package (Requirements::operators, classes).
+  Registry registry;
+  /// Shared libraries that have more of them (PENSTOCK_LIBRARY). Their code runs; they stay open for as long
+  /// as anything of theirs is used.
+  std::vector<std::filesystem::path> libraries;
   /// Called between stages on the loading thread; returning false cancels the load, which then
   /// leaves nothing behind and throws Error with ErrorCode::Cancelled. May throw.
   std::function<bool(const LoadProgress&)> progress;
@@ -82,10 +90,11 @@ class PENSTOCK_API Model {
   /// Loads a model. Blocking: reads the library, binds it, creates its weights, folds constants,
   /// and asks the library's own checks what inputs it takes.
   /// Weights that lie in the package's file are used in place: their pages are the page cache's.
-  /// Errors: NotFound (no such model); Unsupported (functions that Penstock does not have, all named;
-  /// a device it was not compiled for); Incompatible (instructions, glibc, libstdc++, libraries);
-  /// InvalidArgument (weights that the model does not have, that do not fit, or that are missing);
-  /// Corrupt; Cancelled; OutOfMemory; Internal (the library's own words). Nothing is left behind.
+  /// Errors: NotFound (no such model); Unsupported (functions that Penstock does not have, operators
+  /// and classes that are not registered, all named; a device it was not compiled for); Incompatible
+  /// (instructions, glibc, libstdc++, libraries); InvalidArgument (weights that the model does not have, that
+  /// do not fit, or that are missing); Corrupt; Cancelled; OutOfMemory; Internal (the library's own words).
+  /// Nothing is left behind.
   static Model load(const Package& package, const LoadOptions& options = {});
 
   /// Name in the package. Host-only. Lifetime: the model. Errors: none.
@@ -143,6 +152,11 @@ class PENSTOCK_API Model {
   /// every call on it until the process ends, also in other partitions. True on the CPU. Host-only.
   /// Errors: none.
   [[nodiscard]] bool healthy() const noexcept;
+
+  /// The live objects that the package carries, by name; empty where it has none. A change that is made to
+  /// one is seen by every session from its next run on. Host-only. Lifetime: a handle keeps its object.
+  /// Errors: OutOfMemory.
+  [[nodiscard]] ObjectMap custom_objects() const;
 
   /// The pytree of the exported call as torch writes it (JSON): inputs, outputs. Empty where the
   /// library does not state it. Host-only. Lifetime: the model. Errors: none.

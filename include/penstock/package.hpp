@@ -1,5 +1,6 @@
 #pragma once
 
+#include <penstock/custom_objects.hpp>
 #include <penstock/device.hpp>
 #include <penstock/export.hpp>
 #include <penstock/tensor.hpp>
@@ -28,11 +29,15 @@ struct OpenOptions {
 struct Requirements {
   std::vector<std::string> shim_functions;     ///< aoti_torch_* functions it imports, sorted.
   std::vector<std::string> missing_functions;  ///< Those of them that Penstock does not have.
-  std::vector<std::string> libraries;          ///< Shared libraries, without the ones Penstock stands in for.
-  std::string glibc;                           ///< Highest version needed, "2.34"; empty: none.
-  std::string libstdcxx;                       ///< Highest version needed, "3.4.30"; empty: none.
-  std::vector<std::string> instruction_sets;   ///< "AVX2", "AVX512F", ...: of code and metadata.
-  std::string architecture;                    ///< "x86_64"; as `uname -m` says it.
+  /// Operators and classes that PyTorch has no C function for: "ns::op", "ns.Name". They have to be
+  /// registered for a load: LoadOptions::registry, LoadOptions::libraries.
+  std::vector<std::string> operators;
+  std::vector<std::string> classes;
+  std::vector<std::string> libraries;         ///< Shared libraries, without the ones Penstock stands in for.
+  std::string glibc;                          ///< Highest version needed, "2.34"; empty: none.
+  std::string libstdcxx;                      ///< Highest version needed, "3.4.30"; empty: none.
+  std::vector<std::string> instruction_sets;  ///< "AVX2", "AVX512F", ...: of code and metadata.
+  std::string architecture;                   ///< "x86_64"; as `uname -m` says it.
 };
 
 /// Where the weights of a model are.
@@ -98,6 +103,12 @@ class PENSTOCK_API Package {
   /// The model called `name`; with an empty name, the only one or the one called "model".
   /// Host-only. Lifetime: the package. Errors: NotFound lists the names there are.
   [[nodiscard]] const ModelInfo& model(std::string_view name = {}) const;
+
+  /// The live objects that the model called `model` carries, sorted by name: what their classes wrote of
+  /// them. No class is needed, and nothing is created. Blocking: reads the objects. Empty where it has none.
+  /// Errors: NotFound as `model`; Corrupt and Unsupported name the object and what its state has that is not
+  /// known; OutOfMemory.
+  [[nodiscard]] std::vector<ObjectInfo> custom_objects(std::string_view model = {}) const;
 
   /// Implementation detail, for the library's own use.
   struct Impl;

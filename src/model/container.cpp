@@ -291,7 +291,8 @@ void Container::fold_constants() {
   cpu::OpState operators;
   LibraryCall call(place_);
   call.context.operators = &operators;
-  require(fold(handle_, /*use_inactive=*/false, call.stream(), /*proxy_executor=*/nullptr), call.context);
+  const auto proxy = objects::make_session(place_.executor);
+  require(fold(handle_, /*use_inactive=*/false, call.stream(), proxy.get()), call.context);
 }
 
 std::vector<ConstantInfo> Container::constants() const {
@@ -323,7 +324,8 @@ std::pair<std::string, std::string> Container::call_spec() const {
 bool Container::run(std::span<AtenTensorHandle> inputs, std::span<AtenTensorHandle> outputs) const noexcept {
   const shim::CallContext* const context = shim::current_context();
   void* const stream = context->cuda != nullptr ? context->cuda->stream : nullptr;
-  return run_(handle_, inputs.data(), inputs.size(), outputs.data(), outputs.size(), stream, nullptr) == 0;
+  return run_(handle_, inputs.data(), inputs.size(), outputs.data(), outputs.size(), stream,
+              context->proxy) == 0;
 }
 
 std::string Container::message(const shim::CallContext& context) const {

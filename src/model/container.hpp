@@ -4,6 +4,7 @@
 #include "model/cuda_model.hpp"
 #include "model/loaded_library.hpp"
 #include "model/weights.hpp"
+#include "objects/executor.hpp"
 #include "shim/abi.hpp"
 #include "shim/context.hpp"
 
@@ -22,6 +23,8 @@ namespace penstock::model {
 struct Place {
   Device device;
   std::shared_ptr<CudaModel> cuda;  ///< Null on the CPU.
+  /// Who answers calls of operators by number; null where the package has none.
+  std::shared_ptr<const objects::Executor> executor;
 };
 
 /// PyTorch's model container inside a loaded library, with one model in it: one version of its weights.

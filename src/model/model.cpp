@@ -63,8 +63,8 @@ void open_library(Model::Impl& impl, const Load& load, bool generated_checks) {
                                     .appended_weights = source.kind == model::WeightSource::Kind::Appended};
   impl.library = std::make_shared<model::LoadedLibrary>(
       model::prepare_library(load.elf, impl.what, imports, load.weights.left_out), impl.what);
-  impl.container = std::make_shared<model::Container>(impl.library, model::Place{impl.device, impl.cuda},
-                                                      impl.what, source);
+  impl.container = std::make_shared<model::Container>(
+      impl.library, model::Place{impl.device, impl.cuda, impl.executor}, impl.what, source);
   model::give_first_weights(*impl.container, {load.files, load.weights.by_name, load.options.weights},
                             impl.what);
   impl.container->keep_buffers();
@@ -173,6 +173,12 @@ std::shared_ptr<Model::Impl> load_model(const Package& package, const LoadOption
   if (impl->device.type == DeviceType::Cuda) {
     impl->cuda = std::make_shared<model::CudaModel>(impl->device.index, source.archive, files, impl->what);
   }
+  impl->executor = objects::Executor::make({.archive = source.archive,
+                                            .files = files,
+                                            .registry = options.registry,
+                                            .libraries = options.libraries,
+                                            .device = impl->device,
+                                            .what = impl->what});
   impl->no_weights = load.weights.source.without_weights();
   // The checks are on at first whatever the options say: they are what tells the inputs.
   open_library(*impl, load, true);
@@ -222,6 +228,10 @@ Tensor Model::weight(std::string_view name) const {
 
 void Model::update_weights(std::span<const NamedWeight> weights, const UpdateOptions& options) {
   base::report_out_of_memory(impl_->what, [&] { model::update_weights(*impl_, weights, options.scope); });
+}
+
+ObjectMap Model::custom_objects() const {
+  return impl_->executor == nullptr ? ObjectMap() : impl_->executor->objects();
 }
 
 std::optional<std::size_t> Model::find_input(std::string_view name) const noexcept {

@@ -23,6 +23,8 @@ struct Model::Impl {
   int max_threads = 1;
   bool exact_threads = false;              ///< Runs must have `max_threads`, no fewer.
   std::shared_ptr<model::CudaModel> cuda;  ///< Null on the CPU.
+  /// The live objects and the calls of operators; null where the package has neither.
+  std::shared_ptr<const objects::Executor> executor;
   std::shared_ptr<model::LoadedLibrary> library;
   /// The first version. After the load only where weights are in memory of the library: outputs may be views
   /// of them.

@@ -3,6 +3,7 @@
 #include "base/fail.hpp"
 #include "model/cuda_obstacles.hpp"
 #include "model/package_impl.hpp"
+#include "package/custom_objects.hpp"
 #include "package/digest.hpp"
 #include "shim/imports.hpp"
 
@@ -80,6 +81,19 @@ std::uint64_t Package::bytes() const noexcept { return impl_->archive.total_byte
 const std::string& Package::archive_version() const noexcept { return impl_->manifest.archive_version; }
 
 std::span<const ModelInfo> Package::models() const noexcept { return impl_->models; }
+
+std::vector<ObjectInfo> Package::custom_objects(std::string_view model) const {
+  return base::report_out_of_memory(name(), [&] {
+    const package::ModelFiles& files = impl_->manifest.models[impl_->index_of(model)];
+    std::vector<ObjectInfo> found;
+    for (const package::ObjectFile& file : package::read_object_files(impl_->archive, files)) {
+      package::PickledState read = package::read_object(impl_->archive, file);
+      found.push_back(
+          {.name = file.name, .class_name = std::move(read.class_name), .state = std::move(read.state)});
+    }
+    return found;
+  });
+}
 
 const ModelInfo& Package::model(std::string_view name) const { return impl_->models[impl_->index_of(name)]; }
 

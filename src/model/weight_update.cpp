@@ -99,8 +99,8 @@ void update_weights(Model::Impl& model, std::span<const NamedWeight> given, Upda
                           ? make_weight(slots[i], layout_of(&before), *matched[i], model.what)
                           : shim::share(before));
   }
-  auto next = std::make_shared<Container>(model.library, Place{model.device, model.cuda}, model.what,
-                                          model.no_weights);
+  auto next = std::make_shared<Container>(model.library, Place{model.device, model.cuda, model.executor},
+                                          model.what, model.no_weights);
   next->take_places_of(*current);
   next->assign(std::move(weights));
   next->fold_constants();

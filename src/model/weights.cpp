@@ -22,24 +22,8 @@ constexpr std::uint64_t kAlignment = 64;
 
 std::uint64_t padded(std::uint64_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
 
-struct Holder {
-  std::shared_ptr<const void> owner;
-};
-
-void release_held(tensor::Storage& storage) noexcept {
-  delete static_cast<Holder*>(storage.context);
-  tensor::give_storage_object(storage);
-}
-
 StoragePtr storage_over(void* data, std::size_t bytes, std::shared_ptr<const void> owner) {
-  auto holder = std::make_unique<Holder>(Holder{std::move(owner)});
-  StoragePtr storage(tensor::take_storage_object());
-  storage->data = data;
-  storage->bytes = bytes;
-  storage->device = Device{};
-  storage->context = holder.release();
-  storage->release = release_held;
-  return storage;
+  return StoragePtr(tensor::hold_storage(data, bytes, Device{}, std::move(owner)));
 }
 
 /// The layout that a weight is to have, which the given tensor must fit.

@@ -4,6 +4,7 @@
 #include "package/byte_reader.hpp"
 #include "package/call_spec.hpp"
 #include "package/elf_image.hpp"
+#include "package/extern_nodes.hpp"
 #include "package/instruction_sets.hpp"
 #include "package/json_reader.hpp"
 #include "package/replaced_libraries.hpp"
@@ -85,6 +86,7 @@ class ModelReader {
     const SharedBytes library = archive_.read(model_.library);
     info_.library_bytes = library.bytes.size();
     info_.needs.architecture = elf_architecture(library.bytes);
+    read_calls();
     const TextHints hints = read_text();
     use_hints(hints);
     // One for another machine cannot be loaded, whatever else it needs there; weights that are in no file of
@@ -176,6 +178,22 @@ class ModelReader {
         take_version(version, "GLIBCXX_", needs.libstdcxx);
       }
     }
+  }
+
+  /// What the calls that the library makes by number need.
+  void read_calls() {
+    const std::string nodes = model_.library.substr(0, model_.library.rfind('.')) + ".json";
+    if (!archive_.contains(nodes)) return;
+    model_.nodes = nodes;
+    std::set<std::string> operators;
+    std::set<std::string> classes;
+    for (const ExternNode& node : read_extern_nodes(archive_, nodes)) {
+      if (node.target != kMethodTarget) operators.insert(node.target);
+      for (const NodeValue& input : node.inputs)
+        if (input.kind == NodeValueKind::Object) classes.insert(input.class_name);
+    }
+    info_.needs.operators.assign(operators.begin(), operators.end());
+    info_.needs.classes.assign(classes.begin(), classes.end());
   }
 
   static void take_version(std::string_view version, std::string_view prefix, std::string& highest) {

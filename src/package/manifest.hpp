@@ -13,9 +13,11 @@ namespace penstock::package {
 
 /// A model of a package with the archive entries it is made of.
 struct ModelFiles {
-  ModelInfo info;                    ///< `needs.missing_functions` and `obstacles` are left empty.
-  std::string folder;                ///< "data/aotinductor/model/"
-  std::string library;               ///< Entry of the model library.
+  ModelInfo info;       ///< `needs.missing_functions` and `obstacles` are left empty.
+  std::string folder;   ///< "data/aotinductor/model/"
+  std::string library;  ///< Entry of the model library.
+  /// Entry of the calls that the model makes by number (`read_extern_nodes`); empty where it makes none.
+  std::string nodes;
   std::vector<std::string> entries;  ///< All entries below the folder.
   /// Entry of the weights where they are in one file of their own; else empty.
   std::string blob;

@@ -2,13 +2,12 @@
 
 #include "base/checked.hpp"
 #include "base/fail.hpp"
-#include "package/archive_source.hpp"
 #include "package/json_reader.hpp"
+#include "package/nested_archive.hpp"
 #include "package/pickle_reader.hpp"
 
 #include <nlohmann/json.hpp>
 
-#include <functional>
 #include <map>
 #include <optional>
 #include <string_view>
@@ -100,19 +99,11 @@ class PickledWeightReader {
 
   /// An archive within the archive: data.pkl, byteorder and data/KEY.
   [[nodiscard]] WeightFile read_file(const std::string& entry) const {
-    const SharedBytes outer = archive_.read(entry);
     const std::string what = archive_.name() + ": " + entry;
-    const Archive inner = Archive::open_memory(outer, what);
-    if (inner.contains("byteorder")) {
-      const std::string order = inner.read_text("byteorder", 16);
-      if (order != "little") {
-        base::fail(ErrorCode::Incompatible, "{}: byte order \"{}\", this machine is little-endian", what,
-                   order);
-      }
-    }
-    const SharedBytes pickle = inner.read("data.pkl");
+    const NestedArchive nested(archive_, entry, what);
+    const SharedBytes pickle = nested.inner().read("data.pkl");
     const PickledTensor tensor = read_pickled_tensor(pickle.bytes, what);
-    const SharedBytes data = inner.read("data/" + tensor.key);
+    PrivateBytes data = nested.writable("data/" + tensor.key);
     const auto stated =
         base::checked_mul<std::uint64_t>(tensor.storage_elements, element_bytes(tensor.dtype));
     if (!stated || *stated != data.bytes.size()) {
@@ -120,20 +111,7 @@ class PickledWeightReader {
                  "{}: {} elements of {} are stated, {} bytes are there; export the package again", what,
                  tensor.storage_elements, dtype_name(tensor.dtype), data.bytes.size());
     }
-    return {
-        .dtype = tensor.dtype, .elements = tensor.storage_elements, .bytes = writable(entry, outer, data)};
-  }
-
-  /// The same bytes to be written to: of the file itself where they lie in it as they are.
-  [[nodiscard]] PrivateBytes writable(const std::string& entry, const SharedBytes& outer,
-                                      const SharedBytes& data) const {
-    if (data.bytes.empty()) return {};
-    const std::byte* const begin = outer.bytes.data();
-    const std::byte* const end = begin + outer.bytes.size();
-    if (std::less<>{}(data.bytes.data(), begin) || !std::less<>{}(data.bytes.data(), end))
-      return copy_private(data.bytes, archive_.name());
-    return archive_.read_private(entry, static_cast<std::uint64_t>(data.bytes.data() - begin),
-                                 data.bytes.size());
+    return {.dtype = tensor.dtype, .elements = tensor.storage_elements, .bytes = std::move(data)};
   }
 
   const Archive& archive_;

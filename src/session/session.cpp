@@ -46,7 +46,10 @@ tensor::TensorObjectPtr input_handle(const model::InputRules& rules, std::size_t
 }  // namespace
 
 Session::Impl::Impl(Model given, const SessionOptions& options)
-    : model(std::move(given)), threads(thread_bound(model, options)), version(model.impl()->versions) {
+    : model(std::move(given)),
+      threads(thread_bound(model, options)),
+      version(model.impl()->versions),
+      objects(objects::make_session(model.impl()->executor)) {
   inputs.resize(model.impl()->input_count);
   outputs.resize(model.impl()->output_count);
   results.resize(model.impl()->output_count);
@@ -101,6 +104,8 @@ void Session::Impl::run_model(std::span<const TensorView> given, const model::La
   context.operators = &operators;
   context.threads = threads;
   context.exact_threads = loaded.exact_threads;
+  if (objects != nullptr) objects->begin_run();
+  context.proxy = objects.get();
   make_inputs(loaded.rules, given, staged);
   const model::VersionScope run(version);
   const shim::ContextScope scope(context);

@@ -46,6 +46,8 @@ struct Session::Impl {
   Model model;
   int threads;
   model::VersionUse version;
+  /// Null where the package has no objects and operators.
+  std::unique_ptr<objects::ExecutorSession> objects;
   /// The version of the last run, where an output of it is a weight.
   std::shared_ptr<model::Container> version_of_outputs;
   tensor::MemoryPool pool;

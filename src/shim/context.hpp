@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+struct AOTIProxyExecutorOpaque;
+
 namespace penstock::shim {
 
 /// The first thing that went wrong inside a call of the model library.
@@ -39,9 +41,10 @@ struct CallContext {
   Purpose purpose = Purpose::Run;
   tensor::Allocator* pool = nullptr;  ///< Where results in host memory are made; null: plain host memory.
   const CudaCall* cuda = nullptr;     ///< Of a call on a CUDA device; null on the CPU.
-  cpu::OpState* operators = nullptr;  ///< Needed by operators; null while loading and probing.
-  int threads = 1;                    ///< Upper bound on a team.
-  bool exact_threads = false;         ///< A smaller team would leave work undone.
+  AOTIProxyExecutorOpaque* proxy = nullptr;  ///< Who answers calls by number; null: the package has none.
+  cpu::OpState* operators = nullptr;         ///< Needed by operators; null while loading and probing.
+  int threads = 1;                           ///< Upper bound on a team.
+  bool exact_threads = false;                ///< A smaller team would leave work undone.
   /// Room to leave before and behind each result of a run: the model may touch more than it asks for.
   ResultMargin margin;
   std::optional<Failure> failure;

@@ -14,12 +14,12 @@ namespace {
 
 std::vector<TableEntry> sorted_table() {
   std::vector<TableEntry> table;
-  const std::array families{tensor_functions(),       metadata_functions(),    scalar_functions(),
-                            guard_functions(),        check_functions(),       linear_algebra_functions(),
-                            order_functions(),        neural_functions(),      indexing_functions(),
-                            view_functions(),         elementwise_functions(), pooling_functions(),
-                            runtime_functions(),      weight_functions(),      openmp_functions(),
-                            cuda_runtime_functions(), cuda_stream_functions()};
+  const std::array families{tensor_functions(),  metadata_functions(),     scalar_functions(),
+                            guard_functions(),   check_functions(),        linear_algebra_functions(),
+                            order_functions(),   neural_functions(),       indexing_functions(),
+                            view_functions(),    elementwise_functions(),  pooling_functions(),
+                            runtime_functions(), weight_functions(),       openmp_functions(),
+                            proxy_functions(),   cuda_runtime_functions(), cuda_stream_functions()};
   for (const auto family : families) table.insert(table.end(), family.begin(), family.end());
   std::sort(table.begin(), table.end(),
             [](const TableEntry& a, const TableEntry& b) { return a.name < b.name; });

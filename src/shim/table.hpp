@@ -27,6 +27,7 @@ std::span<const TableEntry> pooling_functions();
 std::span<const TableEntry> runtime_functions();
 std::span<const TableEntry> weight_functions();
 std::span<const TableEntry> openmp_functions();
+std::span<const TableEntry> proxy_functions();
 std::span<const TableEntry> cuda_runtime_functions();
 std::span<const TableEntry> cuda_stream_functions();
 

@@ -83,6 +83,15 @@ std::optional<std::size_t> block_bytes(std::size_t bytes) noexcept {
 
 void release_borrowed(Storage& storage) noexcept { give_storage_object(storage); }
 
+struct Holder {
+  std::shared_ptr<const void> owner;
+};
+
+void release_held(Storage& storage) noexcept {
+  delete static_cast<Holder*>(storage.context);
+  give_storage_object(storage);
+}
+
 void release_narrowed(Storage& storage) noexcept {
   static_cast<Storage*>(storage.context)->drop();
   give_storage_object(storage);
@@ -161,6 +170,17 @@ Storage* borrow_storage(void* data, std::size_t bytes, Device device) {
   storage->bytes = bytes;
   storage->device = device;
   storage->release = release_borrowed;
+  return storage;
+}
+
+Storage* hold_storage(void* data, std::size_t bytes, Device device, std::shared_ptr<const void> owner) {
+  auto holder = std::make_unique<Holder>(Holder{std::move(owner)});
+  Storage* storage = take_storage_object();
+  storage->data = data;
+  storage->bytes = bytes;
+  storage->device = device;
+  storage->context = holder.release();
+  storage->release = release_held;
   return storage;
 }
 

@@ -81,6 +81,10 @@ Storage* allocate_host_storage(std::size_t bytes);
 /// allocated once the thread has a few unused objects. Errors: OutOfMemory.
 Storage* borrow_storage(void* data, std::size_t bytes, Device device);
 
+/// A storage over memory that `owner` keeps, which is let go of with the last reference.
+/// Errors: OutOfMemory.
+Storage* hold_storage(void* data, std::size_t bytes, Device device, std::shared_ptr<const void> owner);
+
 /// A storage over the `bytes` bytes from `offset` on of `whole`, of which it takes the caller's reference,
 /// also where it throws. Errors: OutOfMemory.
 Storage* narrow_storage(Storage* whole, std::size_t offset, std::size_t bytes);

@@ -5,8 +5,10 @@
 #include "tensor/free_list.hpp"
 #include "tensor/layout.hpp"
 
+#include <algorithm>
 #include <limits>
 #include <new>
+#include <utility>
 
 namespace penstock::tensor {
 namespace {
@@ -127,6 +129,17 @@ TensorObject* make_tensor(Storage* storage, const Layout& layout) {
     tensor->stride[i] = layout.strides[i];
   }
   return tensor;
+}
+
+void assign(TensorObject& tensor, TensorObject& made) noexcept {
+  std::swap(tensor.storage, made.storage);
+  tensor.data = made.data;
+  tensor.storage_offset = made.storage_offset;
+  tensor.numel = made.numel;
+  tensor.dtype = made.dtype;
+  tensor.rank = made.rank;
+  std::copy_n(made.size.begin(), made.rank, tensor.size.begin());
+  std::copy_n(made.stride.begin(), made.rank, tensor.stride.begin());
 }
 
 void free_tensor(TensorObject* tensor) noexcept {

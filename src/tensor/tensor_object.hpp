@@ -58,6 +58,9 @@ TensorObject* make_tensor(Storage* storage, const Layout& layout);
 /// Gives a tensor object back to the pool of this thread and drops its storage reference. Null: nothing.
 void free_tensor(TensorObject* tensor) noexcept;
 
+/// Makes `tensor` what `made` is; the object stays. Errors: none.
+void assign(TensorObject& tensor, TensorObject& made) noexcept;
+
 /// Owns one tensor object.
 struct TensorObjectDeleter {
   void operator()(TensorObject* tensor) const noexcept { free_tensor(tensor); }

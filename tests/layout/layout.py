@@ -18,8 +18,9 @@ ALLOWED = {
     "cpu": {"base", "system", "tensor"},
     "io": {"base", "system", "tensor", "package"},
     "shim": {"base", "system", "tensor", "cuda", "cpu"},
-    "model": {"base", "system", "tensor", "package", "cuda", "cpu", "io", "shim"},
-    "session": {"base", "system", "tensor", "package", "cuda", "cpu", "io", "shim", "model"},
+    "objects": {"base", "system", "tensor", "package", "cuda", "shim"},
+    "model": {"base", "system", "tensor", "package", "cuda", "cpu", "io", "shim", "objects"},
+    "session": {"base", "system", "tensor", "package", "cuda", "cpu", "io", "shim", "objects", "model"},
     # A library of its own, with the operators on CUDA. Of cpu it has what is about shapes.
     "cuda_ops": {"base", "system", "tensor", "cuda", "cpu", "shim"},
 }
@@ -37,7 +38,7 @@ VENDORS = {
     r"CLI/": {"cli"},
     r"gtest/|gmock/": {"tests"},
     r"benchmark/": {"benchmarks"},
-    r"(torch|ATen|c10)/": {"benchmarks", "tests/isolation"},
+    r"(torch|ATen|c10)/": {"benchmarks", "tests/isolation", "tests/packages"},
     r"cublas|cudnn\.|cuda(_runtime)?\.h": {"tests/abi"},
 }
 

@@ -1,0 +1,183 @@
+#include "objects/executor.hpp"
+
+#include "base/fail.hpp"
+#include "objects/operator_call.hpp"
+#include "package/custom_objects.hpp"
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <map>
+#include <new>
+#include <utility>
+
+namespace penstock::objects {
+namespace {
+
+/// An object and the library that it is from, which goes after it.
+struct Held {
+  std::shared_ptr<const ObjectHandle::Class> from;
+  std::shared_ptr<CustomObject> object;
+};
+
+/// Runs `work`, which is code of someone else: what it throws becomes an Error that begins with `what`.
+template <class Work>
+void translated(const std::string& what, Work&& work) {
+  try {
+    work();
+  } catch (const Error& error) {
+    throw Error(error.code(), what + ": " + error.what(), error.cuda_result());
+  } catch (const std::bad_alloc&) {
+    base::fail(ErrorCode::OutOfMemory, "{}: out of memory", what);
+  } catch (const std::exception& error) {
+    base::fail(ErrorCode::Internal, "{}: {}", what, error.what());
+  } catch (...) {
+    base::fail(ErrorCode::Internal, "{}: an exception of unknown type", what);
+  }
+}
+
+void refuse(const CallProblems& problems, const std::string& what) {
+  if (problems.none()) return;
+  std::vector<std::string> parts;
+  if (!problems.operators.empty())
+    parts.push_back(
+        fmt::format("operators that are not registered: {}", fmt::join(problems.operators, ", ")));
+  if (!problems.classes.empty())
+    parts.push_back(fmt::format("classes that are not registered: {}", fmt::join(problems.classes, ", ")));
+  parts.insert(parts.end(), problems.others.begin(), problems.others.end());
+  base::fail(ErrorCode::Unsupported,
+             "{}: {}; register them (LoadOptions::registry), or name a library that does "
+             "(LoadOptions::libraries, --library)",
+             what, fmt::join(parts, "; "));
+}
+
+/// A library that calls by number says nothing of what it calls.
+void require_nodes(const ExecutorSource& source) {
+  constexpr std::string_view kCall = "aoti_torch_proxy_executor_call_function";
+  const auto& functions = source.files.info.needs.shim_functions;
+  if (!source.files.nodes.empty() || std::ranges::find(functions, kCall) == functions.end()) return;
+  base::fail(
+      ErrorCode::Corrupt,
+      "{}: the library calls operators by number, and the file beside it that names them (.json) is missing; "
+      "export the package again",
+      source.what);
+}
+
+}  // namespace
+
+std::shared_ptr<const Executor> Executor::make(const ExecutorSource& source) {
+  const auto files = package::read_object_files(source.archive, source.files);
+  require_nodes(source);
+  if (files.empty() && source.files.nodes.empty()) return nullptr;
+  const auto executor = std::make_shared<Executor>();
+  executor->what_ = source.what;
+  executor->device_ = source.device;
+  executor->registry_ = with_libraries(source.registry, source.libraries);
+
+  CallProblems problems;
+  std::vector<ObjectInfo> described;
+  std::map<std::string, CallSource::Object> by_name;
+  for (const package::ObjectFile& file : files) {
+    package::PickledState state = package::read_object(source.archive, file);
+    if (!executor->registry_->classes.contains(state.class_name))
+      problems.add(problems.classes, state.class_name);
+    by_name[file.name] = {described.size(), state.class_name};
+    described.push_back(
+        {.name = file.name, .class_name = std::move(state.class_name), .state = std::move(state.state)});
+  }
+  const CallSource calls{*executor->registry_, by_name, source.device};
+  for (const package::ExternNode& node : package::read_extern_nodes(source.archive, source.files.nodes))
+    executor->calls_.push_back(prepare_call(node, calls, problems));
+  refuse(problems, source.what);
+  for (ObjectInfo& object : described) executor->create_object(std::move(object));
+  return executor;
+}
+
+void Executor::create_object(ObjectInfo described) {
+  const std::shared_ptr<const ObjectHandle::Class>& from = registry_->classes.at(described.class_name);
+  const auto held = std::make_shared<Held>();
+  held->from = from;
+  const std::string what = fmt::format("{}: object \"{}\" of class {} cannot be created of its state", what_,
+                                       described.name, described.class_name);
+  translated(what, [&] {
+    const ObjectOrigin origin{.name = described.name, .package = what_, .device = device_};
+    held->object = from->create(described.state, origin);
+    if (held->object == nullptr) base::fail(ErrorCode::Internal, "the class gives no object");
+  });
+  CustomObject* const object = held->object.get();
+  objects_.emplace_back(std::move(described.name), std::move(described.class_name), from,
+                        std::shared_ptr<CustomObject>(held, object));
+}
+
+ObjectMap Executor::objects() const {
+  ObjectMap map;
+  for (const ObjectHandle& object : objects_) map.emplace(object.name(), object);
+  return map;
+}
+
+ExecutorSession::ExecutorSession(std::shared_ptr<const Executor> executor)
+    : executor_(std::move(executor)), slots_(executor_->objects_.size()) {}
+
+void ExecutorSession::begin_run() {
+  for (std::size_t i = 0; i < slots_.size(); ++i) {
+    const ObjectHandle& object = executor_->objects_[i];
+    if (object.get()->version() == slots_[i].taken.version) continue;
+    translated(fmt::format("object \"{}\" of class {}", object.name(), object.class_name()),
+               [&] { slots_[i].taken = object.get()->snapshot(); });
+  }
+}
+
+void ExecutorSession::call(const shim::ProxyCall& call) {
+  const auto number = static_cast<std::size_t>(call.node);
+  if (call.node < 0 || number >= executor_->calls_.size()) {
+    base::fail(ErrorCode::Internal, "the model makes call {}, and the package describes {}", call.node,
+               executor_->calls_.size());
+  }
+  const PreparedCall& prepared = executor_->calls_[number];
+  if (call.tensors.size() != prepared.tensors || call.integers.size() != prepared.integers) {
+    base::fail(ErrorCode::Internal,
+               "{}: the model hands over {} tensors and {} integers, the package describes {} and {}",
+               prepared.what, call.tensors.size(), call.integers.size(), prepared.tensors, prepared.integers);
+  }
+  OperatorCall::Impl impl{prepared, *this, call, {}};
+  OperatorCall given(impl);
+  translated(prepared.what, [&] {
+    prepared.entry->run(given);
+    impl.require_results();
+  });
+}
+
+std::unique_ptr<ExecutorSession> make_session(const std::shared_ptr<const Executor>& executor) {
+  if (executor == nullptr) return nullptr;
+  auto session = std::make_unique<ExecutorSession>(executor);
+  session->begin_run();
+  return session;
+}
+
+}  // namespace penstock::objects
+
+namespace penstock {
+
+// Out of line, so that the type has one home and can be cast across library borders.
+CustomObject::~CustomObject() = default;
+
+ObjectSnapshot CustomObject::snapshot() const { return {version(), nullptr, nullptr}; }
+
+ObjectHandle::ObjectHandle(std::string name, std::string class_name, std::shared_ptr<const Class> from,
+                           std::shared_ptr<CustomObject> object) noexcept
+    : name_(std::move(name)),
+      class_name_(std::move(class_name)),
+      class_(std::move(from)),
+      object_(std::move(object)) {}
+
+Value ObjectHandle::state() const {
+  if (class_ == nullptr || !class_->state) {
+    base::fail(ErrorCode::Unsupported, "object \"{}\": its class {} gives no state", name_, class_name_);
+  }
+  Value state;
+  objects::translated(fmt::format("object \"{}\" of class {}: its state", name_, class_name_),
+                      [&] { state = class_->state(*object_); });
+  return state;
+}
+
+}  // namespace penstock

@@ -1,0 +1,85 @@
+#pragma once
+
+#include "objects/registry.hpp"
+#include "package/extern_nodes.hpp"
+
+#include <penstock/device.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace penstock::objects {
+
+/// Most tensors that an operator may give: what a call notes of each.
+inline constexpr std::size_t kMostResults = 1024;
+
+/// Where an argument of a call is found.
+struct PreparedArgument {
+  enum class Source {
+    None,
+    Tensors,   ///< Among the tensors of the call.
+    Integers,  ///< Among its integers.
+    Constant,
+    Object,
+  };
+  Source source = Source::None;
+  bool list = false;
+  std::size_t first = 0;  ///< Of tensors or integers.
+  std::size_t count = 0;  ///< Of items, those that are None counted.
+  /// Where items may be None: the tensor of each, kNoTensor for None. Else empty.
+  std::vector<std::size_t> items;
+  Value constant;
+  std::size_t object = 0;  ///< By number in the executor.
+};
+inline constexpr std::size_t kNoTensor = SIZE_MAX;
+
+/// Where a result of a call goes.
+struct PreparedResult {
+  enum class Kind { None, Tensors, Integer };
+  Kind kind = Kind::None;
+  std::size_t first = 0;  ///< Of tensors or integers.
+  std::size_t count = 0;
+};
+
+/// A call with everything settled that does not change from run to run.
+struct PreparedCall {
+  std::string what;  ///< For messages: "operator ns::op", "method ns.Name.method of object \"obj0\"".
+  std::shared_ptr<const OperatorEntry> entry;
+  std::vector<PreparedArgument> arguments;
+  std::vector<PreparedResult> results;
+  std::size_t input_tensors = 0;
+  std::size_t tensors = 0;  ///< Those of results too.
+  std::size_t integers = 0;
+};
+
+/// What calls are matched with.
+struct CallSource {
+  const Registry::Impl& registry;
+  /// The objects of the package: number and class by name.
+  struct Object {
+    std::size_t number = 0;
+    std::string class_name;
+  };
+  const std::map<std::string, Object>& objects;
+  Device device;
+};
+
+/// What keeps calls from being made. In the order of the package, each once.
+struct CallProblems {
+  std::vector<std::string> operators;  ///< That are not registered.
+  std::vector<std::string> classes;
+  std::vector<std::string> others;  ///< One sentence each.
+
+  void add(std::vector<std::string>& list, std::string text);
+  [[nodiscard]] bool none() const noexcept { return operators.empty() && classes.empty() && others.empty(); }
+};
+
+/// Matches a call with what is registered. What is wrong with it is added to `problems`, and then the result
+/// is of no use. Errors: OutOfMemory.
+PreparedCall prepare_call(const package::ExternNode& node, const CallSource& source, CallProblems& problems);
+
+}  // namespace penstock::objects

@@ -1,0 +1,32 @@
+#pragma once
+
+#include "package/archive.hpp"
+#include "package/manifest.hpp"
+#include "package/pickled_state.hpp"
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace penstock::package {
+
+/// Where a package has an object.
+struct ObjectFile {
+  std::string name;   ///< "_torchbind_obj0": how the model's calls name it.
+  std::string entry;  ///< "data/constants/custom_obj_0"
+};
+
+/// Reads the text of `custom_objs_config.json`: the file of each object by the object's name, each once.
+/// Errors: Corrupt (a file of two names, a name with a folder in it). `what` names the text in messages.
+std::map<std::string, std::string> read_object_config(std::string_view text, const std::string& what);
+
+/// Reads `custom_objs_config.json` of a model, sorted by name; empty where it has none. Nothing of the
+/// objects is read. Errors: Corrupt (no such file, a file of two names, a name with a folder in it).
+std::vector<ObjectFile> read_object_files(const Archive& archive, const ModelFiles& files);
+
+/// Reads one object. Nothing is created. Errors: as read_pickled_state; messages name the package, the object
+/// and its file.
+PickledState read_object(const Archive& archive, const ObjectFile& file);
+
+}  // namespace penstock::package
