@@ -351,7 +351,8 @@ Error Container::error(const shim::CallContext& context) const {
     if (!context.margin.none()) {
       message += " (a size of 0 or 1 was given where the library was generated for 2 and more)";
     }
-    return Error(is_run && code == ErrorCode::InvalidArgument ? ErrorCode::Internal : code, message);
+    return Error(is_run && code == ErrorCode::InvalidArgument ? ErrorCode::Internal : code, message,
+                 context.failure->cuda_result);
   }
   std::string text = message(context);
   if (text.empty()) text = "the model library reports an error without saying which";
@@ -374,7 +375,7 @@ Function* Container::required(std::string_view name) const {
 }
 
 void Container::require(Status status, const shim::CallContext& context) const {
-  if (status != 0) throw error(context);
+  if (status != 0 || context.failure) throw error(context);
 }
 
 }  // namespace penstock::model

@@ -15,18 +15,23 @@ struct Capability {
   int minor = 0;
 };
 
+int attribute(cuda::DeviceNumber device, cuda::DeviceAttribute which) {
+  int value = 0;
+  cuda::check(cuda::driver().device_get_attribute(&value, which, device), "cuDeviceGetAttribute", "a GPU");
+  return value;
+}
+
+/// Errors: Cuda.
 std::vector<Capability> capabilities_here() {
   const cuda::Driver& driver = cuda::driver();
   std::vector<Capability> found;
   int count = 0;
-  if (driver.device_get_count(&count) != cuda::kSuccess) return found;
+  cuda::check(driver.device_get_count(&count), "cuDeviceGetCount", "the GPUs of this machine");
   for (int ordinal = 0; ordinal < count; ++ordinal) {
-    Capability capability;
     cuda::DeviceNumber device = 0;
-    if (driver.device_get(&device, ordinal) != cuda::kSuccess) continue;
-    driver.device_get_attribute(&capability.major, cuda::kComputeCapabilityMajor, device);
-    driver.device_get_attribute(&capability.minor, cuda::kComputeCapabilityMinor, device);
-    found.push_back(capability);
+    cuda::check(driver.device_get(&device, ordinal), "cuDeviceGet", fmt::format("cuda:{}", ordinal));
+    found.push_back(
+        {attribute(device, cuda::kComputeCapabilityMajor), attribute(device, cuda::kComputeCapabilityMinor)});
   }
   return found;
 }
@@ -52,8 +57,15 @@ std::vector<std::string> cuda_obstacles(const ModelInfo& info, bool has_portable
     return obstacles;
   }
   const int wanted = stated_capability(info);
+  std::vector<Capability> capabilities;
+  try {
+    capabilities = capabilities_here();
+  } catch (const Error& error) {
+    obstacles.push_back(fmt::format("needs a CUDA device, and none can be asked: {}", error.what()));
+    return obstacles;
+  }
   std::string here;
-  for (const Capability& capability : capabilities_here()) {
+  for (const Capability& capability : capabilities) {
     if (has_portable_kernels || runs_on(wanted, capability.major, capability.minor)) return obstacles;
     here += fmt::format("{}{}.{}", here.empty() ? "" : ", ", capability.major, capability.minor);
   }

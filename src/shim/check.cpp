@@ -40,7 +40,7 @@ void penstock_check(bool condition, const char* function, const char* file, std:
       "the model's own check failed: {} ({}:{} in {})", message != nullptr ? message : "no message",
       file != nullptr ? file : "?", line, function != nullptr ? function : "?");
   if (auto* context = shim::current_context(); context != nullptr && !context->failure) {
-    context->failure = shim::Failure{ErrorCode::Internal, text};
+    context->failure = shim::Failure{.code = ErrorCode::Internal, .message = text};
   }
   throw std::runtime_error(text);
 }

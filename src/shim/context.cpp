@@ -10,13 +10,13 @@ namespace {
 // Asked for many times a run: the model of thread-local storage that needs no call.
 [[gnu::tls_model("initial-exec")]] constinit thread_local CallContext* t_context = nullptr;
 
-void keep(ErrorCode code, const char* message) noexcept {
+void keep(ErrorCode code, const char* message, int cuda_result = 0) noexcept {
   if (t_context == nullptr || t_context->failure.has_value()) return;
   try {
-    t_context->failure = Failure{code, message};
+    t_context->failure = Failure{.code = code, .message = message, .cuda_result = cuda_result};
   } catch (const std::bad_alloc&) {
     // The code alone has to do.
-    t_context->failure = Failure{ErrorCode::OutOfMemory, {}};
+    t_context->failure = Failure{.code = ErrorCode::OutOfMemory, .message = {}};
   }
 }
 
@@ -32,7 +32,7 @@ std::int32_t record_failure() noexcept {
   try {
     throw;
   } catch (const Error& error) {
-    keep(error.code(), error.what());
+    keep(error.code(), error.what(), error.cuda_result());
   } catch (const std::bad_alloc&) {
     keep(ErrorCode::OutOfMemory, "out of memory");
   } catch (const std::exception& error) {

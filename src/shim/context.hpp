@@ -18,6 +18,7 @@ namespace penstock::shim {
 struct Failure {
   ErrorCode code = ErrorCode::Internal;
   std::string message;
+  int cuda_result = 0;  ///< As Error::cuda_result.
 };
 
 struct CudaCall;

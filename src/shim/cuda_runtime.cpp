@@ -190,11 +190,13 @@ Result event_destroy(cuda::EventHandle event) noexcept {
   return released("cuEventDestroy", [&] { return cuda::driver().event_destroy(event); });
 }
 
-/// Null is the default stream, which is never used: the call's own stands for it.
+/// Null is the default stream, which is never used: the call's own stands for it. A failure is kept for the
+/// caller alone: a library that is told of it behind its folding of constants never deletes them.
 Result event_record(cuda::EventHandle event, cuda::StreamHandle stream) {
-  return answered("cuEventRecord", [&] {
+  answered("cuEventRecord", [&] {
     return cuda::driver().event_record(event, stream != nullptr ? stream : call_of_library().stream);
   });
+  return cuda::kSuccess;
 }
 
 Result event_query(cuda::EventHandle event) {

@@ -46,9 +46,9 @@ void parallel(void (*region)(void*), void* data, unsigned threads, unsigned flag
   real(&ExactRegion::run, &exact, team, flags);
   if (!exact.complete && !context->failure) {
     context->failure =
-        Failure{ErrorCode::Unsupported,
-                "the library divides its work among exactly " + std::to_string(context->threads) +
-                    " threads and got fewer; run it outside of other parallel regions"};
+        Failure{.code = ErrorCode::Unsupported,
+                .message = "the library divides its work among exactly " + std::to_string(context->threads) +
+                           " threads and got fewer; run it outside of other parallel regions"};
   }
 }
 

@@ -20,8 +20,8 @@ constexpr cuda::Result kFault = 46;
 // Of names and versions nothing can go wrong. A context that cannot be made current is lost, and with it all
 // that is in it: nothing could be given back.
 bool may_fail(std::string_view function) {
-  constexpr std::string_view kOthers[] = {"cuDriverGetVersion", "cuGetErrorName", "cuGetErrorString",
-                                          "cuCtxPushCurrent", "cuCtxPopCurrent"};
+  constexpr std::string_view kOthers[] = {"cuDriverGetVersion", "cuGetErrorName",   "cuGetErrorString",
+                                          "cuCtxGetCurrent",    "cuCtxPushCurrent", "cuCtxPopCurrent"};
   return std::find(std::begin(kOthers), std::end(kOthers), function) == std::end(kOthers);
 }
 
@@ -45,7 +45,11 @@ bool survives_fault(const std::function<void()>& work, const char* function, uns
   try {
     work();
   } catch (const Error& error) {
-    EXPECT_TRUE(error.cuda_result() == kFault || error.code() == ErrorCode::OutOfMemory) << error.what();
+    // An allocation that fails says how much was wanted, an obstacle to opening is a text: neither has the
+    // code.
+    const bool is_told = error.cuda_result() == kFault || error.code() == ErrorCode::OutOfMemory ||
+                         std::string_view(error.what()).find("CUresult 46") != std::string_view::npos;
+    EXPECT_TRUE(is_told) << error.what();
   }
   penstock_recording_clear_faults();
   const std::string log = penstock_recording_log();
@@ -149,10 +153,11 @@ TEST_F(Faults, OfAllocationNameTheBytesAndPass) {
   Session session(load("add"));
   const std::vector<Tensor> inputs = inputs_of("add");
   const Stream stream = Stream::create();
-  penstock_recording_fail({.function = "cuMemAlloc", .result = cuda::kOutOfMemory});
+  penstock_recording_fail({.function = "cuMemAlloc", .every = true, .result = cuda::kOutOfMemory});
   const Error error = error_of([&] { session.enqueue(views_of(inputs), stream); });
   EXPECT_EQ(error.code(), ErrorCode::OutOfMemory);
   EXPECT_THAT(error.what(), HasSubstr("2048 bytes"));
+  penstock_recording_clear_faults();
   session.enqueue(views_of(inputs), stream);
 }
 
@@ -164,7 +169,7 @@ TEST_F(Faults, ThatAContextDoesNotRecoverFromAreNamedSo) {
   penstock_recording_fail({.function = "cuLaunchKernel", .sticky = true, .result = cuda::kIllegalAddress});
   const Error first = error_of([&] { session.enqueue(views_of(inputs), stream); });
   EXPECT_EQ(first.cuda_result(), cuda::kIllegalAddress);
-  EXPECT_THAT(first.what(), HasSubstr("every later call"));
+  EXPECT_THAT(first.what(), HasSubstr("nothing can run on this device"));
   const Error second = error_of([&] { session.enqueue(views_of(inputs), stream); });
   EXPECT_EQ(second.cuda_result(), cuda::kIllegalAddress);
   // A real device would stay broken: what is there could not be given back.

@@ -1,6 +1,6 @@
 #include "on_recorder.hpp"
 
-#include <atomic>
+#include <stop_token>
 #include <thread>
 
 namespace penstock::testing {
@@ -93,11 +93,10 @@ TEST_F(LoadingOnCuda, WeightsAreOnceOnTheDeviceAndReadBack) {
 TEST_F(LoadingOnCuda, UpdatedWeightsReachTheDeviceWhileSessionsRun) {
   Model model = load("aliases");
   const std::vector<Tensor> inputs = inputs_of("aliases");
-  std::atomic<bool> stop = false;
-  std::thread runner([&] {
+  const std::jthread runner([&](const std::stop_token& stop) {
     Session session(model);
     const Stream stream = Stream::create();
-    while (!stop) session.enqueue(views_of(inputs), stream);
+    while (!stop.stop_requested()) session.enqueue(views_of(inputs), stream);
   });
   Session session(model);
   for (int update = 1; update <= 10; ++update) {
@@ -108,8 +107,6 @@ TEST_F(LoadingOnCuda, UpdatedWeightsReachTheDeviceWhileSessionsRun) {
     EXPECT_EQ(numbers(copy_to_host(outputs[1].view()).view()), numbers(value.view()));
     EXPECT_EQ(numbers(model.weight("weight").view()), numbers(value.view()));
   }
-  stop = true;
-  runner.join();
 }
 
 TEST_F(LoadingOnCuda, UpdatesLeaveNothingOfOldVersions) {

@@ -85,6 +85,7 @@ DriverCalls open_driver() {
   find(library, calls.managed_alloc, "cuMemAllocManaged");
   find(library, calls.free, "cuMemFree_v2");
   find(library, calls.module_load, "cuModuleLoadData");
+  find(library, calls.module_unload, "cuModuleUnload");
   find(library, calls.module_function, "cuModuleGetFunction");
   find(library, calls.launch, "cuLaunchKernel");
   find(library, calls.device_resource, "cuDeviceGetDevResource");
@@ -101,18 +102,16 @@ DriverCalls open_driver() {
   return calls;
 }
 
-/// A kernel of the text above, in the primary context, which is kept to the end of the program.
-cuda::FunctionHandle kernel(const char* name) {
-  static auto* const context = new InPrimary;
-  static const cuda::ModuleHandle kModule = [] {
-    const Current scope(context->handle());
-    cuda::ModuleHandle module = nullptr;
-    require(driver().module_load(&module, kPtx), "cuModuleLoadData");
-    return module;
-  }();
-  const Current scope(context->handle());
+cuda::ModuleHandle load_kernels() {
+  cuda::ModuleHandle module = nullptr;
+  require(driver().module_load(&module, kPtx), "cuModuleLoadData");
+  return module;
+}
+
+/// A kernel of the text above. The primary context is current.
+cuda::FunctionHandle kernel(cuda::ModuleHandle module, const char* name) {
   cuda::FunctionHandle function = nullptr;
-  require(driver().module_function(&function, kModule, name), "cuModuleGetFunction");
+  require(driver().module_function(&function, module, name), "cuModuleGetFunction");
   return function;
 }
 
@@ -144,8 +143,9 @@ Current::~Current() {
 }
 
 Held::Held(StreamView stream, unsigned blocks) : stream_(stream), blocks_(blocks) {
-  cuda::FunctionHandle const function = kernel("hold");
   const InPrimary context;
+  module_ = load_kernels();
+  cuda::FunctionHandle const function = kernel(module_, "hold");
   void* memory = nullptr;
   require(driver().host_alloc(&memory, 2 * sizeof(unsigned), cuda::kHostPortable | cuda::kHostDeviceMap),
           "cuMemHostAlloc");
@@ -163,6 +163,7 @@ Held::~Held() {
   stream_.synchronize();
   const InPrimary context;
   driver().host_free(const_cast<unsigned*>(words_));
+  driver().module_unload(module_);
 }
 
 void Held::wait_until_running() const {
@@ -174,8 +175,8 @@ void Held::wait_until_running() const {
 void Held::let_go() { words_[0] = 1; }
 
 void launch_fault(StreamView stream) {
-  cuda::FunctionHandle const function = kernel("fault");
   const InPrimary context;
+  cuda::FunctionHandle const function = kernel(load_kernels(), "fault");
   require(driver().launch(function, 1, 1, 1, 1, 1, 1, 0, static_cast<cuda::StreamHandle>(stream.handle()),
                           nullptr, nullptr),
           "cuLaunchKernel");

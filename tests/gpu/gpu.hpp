@@ -35,6 +35,7 @@ struct DriverCalls {
   cuda::Result (*managed_alloc)(cuda::DevicePointer*, std::size_t, unsigned);
   cuda::Result (*free)(cuda::DevicePointer);
   cuda::Result (*module_load)(cuda::ModuleHandle*, const void*);
+  cuda::Result (*module_unload)(cuda::ModuleHandle);
   cuda::Result (*module_function)(cuda::FunctionHandle*, cuda::ModuleHandle, const char*);
   cuda::Result (*launch)(cuda::FunctionHandle, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned,
                          unsigned, cuda::StreamHandle, void**, void**);
@@ -90,6 +91,7 @@ class Held {
  private:
   StreamView stream_;
   unsigned blocks_;
+  cuda::ModuleHandle module_ = nullptr;
   volatile unsigned* words_ = nullptr;  ///< Seen by host and device: the signal, and how many run.
 };
 

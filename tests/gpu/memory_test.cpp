@@ -1,9 +1,9 @@
 #include "gpu.hpp"
 
 #include <array>
-#include <atomic>
 #include <cstdlib>
 #include <cstring>
+#include <stop_token>
 #include <thread>
 
 namespace penstock::testing {
@@ -18,13 +18,14 @@ TEST(GpuMemory, IsFlatOverTenThousandRuns) {
   const GreenContext partition = GreenContext::create(SmResource::of_device().split("32,rest")[0]);
   const Stream stream = partition.create_stream();
   Session session(load_on_gpu("mlp"));
-  const std::vector<Tensor> inputs = inputs_of("mlp");  // The outputs of one run are given back when those of the next are there: memory for both is in use.
-  std::vector<Tensor> outputs;
-  for (int i = 0; i < 10; ++i) outputs = session.enqueue(views_of(inputs), stream);
+  const std::vector<Tensor> inputs = inputs_of("mlp");
+  for (int i = 0; i < 10; ++i) session.enqueue(views_of(inputs), stream);
   stream.view().synchronize();
   const std::size_t free_before = free_bytes();
   const std::uint64_t held = session.memory().held_bytes;
-  const Holdings before = Holdings::now();  for (int i = 0; i < 10000; ++i) outputs = session.enqueue(views_of(inputs), stream);
+  const Holdings before = Holdings::now();
+  std::vector<Tensor> outputs;
+  for (int i = 0; i < 10000; ++i) outputs = session.enqueue(views_of(inputs), stream);
   stream.view().synchronize();
   EXPECT_EQ(free_bytes(), free_before);
   EXPECT_EQ(session.memory().held_bytes, held);
@@ -110,23 +111,14 @@ TEST(GpuOutputs, GoIntoTheCallersTensors) {
 TEST(GpuWeights, AreReplacedWhileSessionsRun) {
   Model model = load_on_gpu("mlp");
   const std::vector<Tensor> inputs = inputs_of("mlp");
-  std::atomic<bool> stop = false;
-  std::thread runner([&] {
+  const std::jthread runner([&](const std::stop_token& stop) {
     Session session(model);
     const Stream stream = Stream::create();
-    while (!stop) {
+    while (!stop.stop_requested()) {
       session.enqueue(views_of(inputs), stream);
       stream.view().synchronize();
     }
-  });  // Also where an expectation fails.
-  struct Joiner {
-    ~Joiner() {
-      stop = true;
-      thread.join();
-    }
-    std::atomic<bool>& stop;
-    std::thread& thread;
-  } const joiner{stop, runner};
+  });
   Session session(model);
   for (int update = 1; update <= 20; ++update) {
     const Tensor weight = Tensor::empty(DType::Float32, {10, 32});
@@ -136,7 +128,8 @@ TEST(GpuWeights, AreReplacedWhileSessionsRun) {
                            NamedWeight{.name = "2.bias", .view = bias.view()}};
     model.update_weights(given);
     const std::vector<double> answer = numbers(on_host(session.run(views_of(inputs)))[0].view());
-    for (std::size_t i = 0; i < answer.size(); ++i)      ASSERT_EQ(answer[i], update + static_cast<double>(i % 10));
+    for (std::size_t i = 0; i < answer.size(); ++i)
+      ASSERT_EQ(answer[i], update + static_cast<double>(i % 10));
   }
 }
 
