@@ -22,7 +22,8 @@ namespace penstock::testing {
 namespace {
 
 // Before the first test asks for the driver, which is opened once.
-const bool recorder_is_used = ::setenv("PENSTOCK_LIBCUDA", PENSTOCK_RECORDING_DRIVER, 1) == 0;
+const bool recorder_is_used = ::setenv("PENSTOCK_LIBCUDA", PENSTOCK_RECORDING_DRIVER, 1) == 0 &&
+                              ::setenv("PENSTOCK_CUBLASLT", PENSTOCK_RECORDING_CUBLASLT, 1) == 0;
 
 }  // namespace
 
