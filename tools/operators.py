@@ -47,6 +47,8 @@ def page(torch, version):
     ours = set()
     for source in [*(ROOT / "src/shim").glob("*.cpp"), *(ROOT / "src/cuda_ops").glob("*.cpp")]:
         ours.update(ENTRY.findall(source.read_text()))
+    # How the names of a device begin is no name.
+    ours.discard("aoti_torch_cuda_")
     lines = [INTRODUCTION.format(version=version)]
     known = set()
     for group, names in declared_functions(torch).items():
