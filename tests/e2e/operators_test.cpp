@@ -63,10 +63,7 @@ TEST(OperatorLibrary, GoesWithTheLastThatUsesIt) {
     Session session(Model::load(open_objects("object_ints"), options));
     run(session, "object_ints");
   };
-  load_and_run();
-  const testing::Holdings before = testing::Holdings::now();
-  for (int i = 0; i < 5; ++i) load_and_run();
-  testing::expect_no_growth(before, 64 << 10);
+  EXPECT_EQ(testing::growth_of(load_and_run, 5), "");
 }
 
 TEST(OperatorLibrary, IsRefusedWhereItIsNone) {
