@@ -37,9 +37,22 @@ def vision(name):
     return models.vision(name).model, (torch.randn(1, 3, 224, 224),)
 
 
+class ByPosition(torch.nn.Module):
+    """A model whose inputs have names, called without them."""
+
+    def __init__(self, model, names):
+        super().__init__()
+        self.model, self.names = model, names
+
+    def forward(self, *args):
+        return self.model(**dict(zip(self.names, args)))
+
+
 def gpt2():
     case = models.gpt2()
-    return case.model, case.args
+    if case.args:
+        return case.model, case.args
+    return ByPosition(case.model, tuple(case.kwargs)), tuple(case.kwargs.values())
 
 
 MAKERS = {"mlp": mlp, "gpt2": gpt2, "storm": storm, "resnet18": lambda: vision("resnet18"),

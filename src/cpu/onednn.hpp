@@ -65,7 +65,8 @@ const OnednnApi* onednn() noexcept;
 /// get it.
 const OnednnApi& require_onednn(std::string_view operation);
 
-/// oneDNN's name of a float of 32 or 16 bits. Errors: Unsupported for another dtype of what `operation` is of.
+/// oneDNN's name of a float of 32 or 16 bits. Errors: Unsupported for another dtype of what `operation` is
+/// of.
 dnnl_data_type_t onednn_float_type(std::string_view operation, DType dtype);
 
 /// Throws for a failed call. `what` names the operator and its shapes.

@@ -92,7 +92,8 @@ struct MemoryPool::Shared {
       if (shared->owned) {
         block.next = shared->unused[block.class_index];
         shared->unused[block.class_index] = &block;
-        shared->unused_bytes += block.capacity;        if (!shared->source->waits_to_give())
+        shared->unused_bytes += block.capacity;
+        if (!shared->source->waits_to_give())
           shared->trim(std::max(shared->most_used_bytes, shared->used_bytes) - shared->used_bytes);
       } else {
         shared->destroy(&block);

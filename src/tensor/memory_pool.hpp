@@ -15,16 +15,17 @@ class MemorySource {
   virtual ~MemorySource() = default;
   /// `bytes` bytes, aligned to 64 and more; null where there are none.
   virtual void* take(std::size_t bytes) noexcept = 0;
-  virtual void give(void* data) noexcept = 0;  /// True where giving back waits for work: then pools give back only what they are told to, and what is
+  virtual void give(void* data) noexcept = 0;  /// True where giving back waits for work: then pools give back
+                                               /// only what they are told to, and what is
   /// missing elsewhere.
   [[nodiscard]] virtual bool waits_to_give() const noexcept { return false; }
   /// Whose memory it is.
-[[nodiscard]] virtual Device device() const noexcept = 0;
+  [[nodiscard]] virtual Device device() const noexcept = 0;
 };
 
 /// Memory that is used again: what a run releases, the next one gets back without a system call.
-/// Holds no more unused bytes than were ever in use at once, unless giving them back would wait. Thread: thread-safe; storages may be
-/// released from any thread, and after the pool's owner is gone.
+/// Holds no more unused bytes than were ever in use at once, unless giving them back would wait. Thread:
+/// thread-safe; storages may be released from any thread, and after the pool's owner is gone.
 class MemoryPool final : public Allocator {
  public:
   /// Of host memory.

@@ -76,7 +76,7 @@ TEST_F(Products, ABatchOfOneKeepsMemoryFlat) {
 TEST_F(Products, SizesOutsideOfTheBoundsAreRefused) {
   Session session(load("mlp"));
   const Stream stream = Stream::create();
-  for (const std::int64_t count : {0, 65}) {
+  for (const std::int64_t count : {65, 1000}) {
     const Tensor input = rows(count);
     Calls::clear();
     EXPECT_EQ(error_of([&] { session.enqueue(views_of({input}), stream); }).code(),

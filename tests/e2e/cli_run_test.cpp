@@ -180,8 +180,8 @@ TEST(CliRun, SaysWhatIsWrongWithAnInput) {
 
 TEST(CliRun, SaysAtOnceThatThereIsNotSoMuchMemory) {
   // A model that takes sizes up to 2^20.
-  const CommandResult result = penstock_command(
-      {"run", testing::package_path("square", "2.9").string(), "--shapes", "arg0:1x1048576,arg1:1048576x1048576"});
+  const CommandResult result = penstock_command({"run", testing::package_path("square", "2.9").string(),
+                                                 "--shapes", "arg0:1x1048576,arg1:1048576x1048576"});
   EXPECT_EQ(result.exit_code, 1) << result.err;
   EXPECT_TRUE(contains(result.err, "out of memory") && contains(result.err, "--shapes")) << result.err;
   EXPECT_TRUE(contains(result.err, "4.0 TiB")) << result.err;

@@ -217,7 +217,8 @@ void expect_recorded(std::string_view package, const std::vector<Tensor>& output
     const std::vector<double> right = numbers(expected[i].view());
     const auto largest = [](double most, double value) { return std::max(most, std::abs(value)); };
     const double room = kTf32 * std::accumulate(right.begin(), right.end(), 0.0, largest);
-    for (std::size_t k = 0; k < left.size(); ++k) ASSERT_NEAR(left[k], right[k], room) << "out" << i << " " << k;
+    for (std::size_t k = 0; k < left.size(); ++k)
+      ASSERT_NEAR(left[k], right[k], room) << "out" << i << " " << k;
   }
 }
 

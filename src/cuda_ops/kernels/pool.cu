@@ -76,6 +76,9 @@ struct Plain {
   static __device__ void store(const Pool& pool, std::int64_t place, W value) {
     static_cast<T*>(pool.out)[place] = Narrow<T>::of(value);
   }
+  static __device__ auto lowest(const Pool&) {
+    return static_cast<decltype(wide(T{}))>(-HUGE_VAL);
+  }
 };
 
 /// Integers of any size.
@@ -85,6 +88,17 @@ struct AnyInteger {
   }
   static __device__ void store(const Pool& pool, std::int64_t place, std::int64_t value) {
     store_integer(pool.dtype, pool.out, place, value);
+  }
+  static __device__ std::int64_t lowest(const Pool& pool) {
+    switch (pool.dtype) {
+      case Element::Bool:
+      case Element::UInt8:
+      case Element::UInt16:
+      case Element::UInt32:
+      case Element::UInt64: return 0;
+      default: break;
+    }
+    return -(std::int64_t{1} << (8 * bytes_of(pool.dtype) - 2)) * 2;
   }
 };
 
@@ -98,6 +112,14 @@ __device__ void take_largest(const Pool& pool) {
     const std::int64_t w = window.extent[2].begin;
     std::int64_t best = window.from + d * pool.stride[2] + h * pool.stride[3] + w * pool.stride[4];
     std::int64_t index = (d * pool.size[3] + h) * pool.size[4] + w;
+    bool is_empty = false;
+    for (const Extent& extent : window.extent) is_empty = is_empty || extent.begin >= extent.end;
+    if (is_empty) {
+      // The steps of a dilated window may all lie beside the elements.
+      Access::store(pool, window.to, Access::lowest(pool));
+      pool.indices[window.to] = index;
+      return;
+    }
     auto largest = Access::load(pool, best);
     for_each_under(pool, window, [&](std::int64_t place, std::int64_t number) {
       const auto value = Access::load(pool, place);
