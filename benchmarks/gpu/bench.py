@@ -64,10 +64,13 @@ class Bench:
         cuda = [path for path in (Path("/usr/local/cuda/include"), self.torch_root.parent / "nvidia/cu13/include")
                 if path.is_dir()]
         lib = self.torch_root / "lib"
+        # What torch's headers call of the runtime they leave to be linked.
+        runtime = next(path for folder in ("/usr/local/cuda/lib64", self.torch_root.parent / "nvidia/cu13/lib")
+                       for path in sorted(Path(folder).glob("libcudart.so.1*")))
         command = ["g++", "-O2", "-std=c++20", self.place.source("benchmarks/gpu/peer.cpp"), "-o", self.peer,
                    f"-isystem{self.torch_root}/include", f"-isystem{self.torch_root}/include/torch/csrc/api/include",
                    *(f"-isystem{path}" for path in cuda), f"-L{lib}", "-Wl,--no-as-needed", "-ltorch", "-ltorch_cpu",
-                   "-ltorch_cuda", "-lc10", "-lc10_cuda", f"-Wl,-rpath,{lib}", "-Wl,--allow-shlib-undefined", "-ldl"]
+                   "-ltorch_cuda", "-lc10", "-lc10_cuda", runtime, f"-Wl,-rpath,{lib}:{runtime.parent}", "-Wl,--allow-shlib-undefined", "-ldl"]
         self.compiling = subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE,
                                           stderr=subprocess.STDOUT, text=True)
 
