@@ -6,7 +6,7 @@ WIDTH, HEIGHT = 760, 360
 LEFT, RIGHT, TOP, BOTTOM = 70, 20, 50, 60
 COLORS = {"alone": "#4c78a8", "partitions": "#2f9e44", "streams": "#d9480f"}
 LABELS = {"alone": "64 SMs, the rest idle", "partitions": "64 SMs, a storm of products in the rest",
-          "streams": "two ordinary streams, the same storm on the other"}
+          "streams": "two ordinary streams, the same storm"}
 
 
 def ticks(low, high):
