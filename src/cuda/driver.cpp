@@ -5,6 +5,10 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
 
 namespace penstock::cuda {
 namespace {
@@ -102,12 +106,20 @@ std::vector<std::string> driver_names() {
   return {kLibrary};
 }
 
+/// Libraries that stay open until the process ends.
+const system::DynamicLibrary& keep_open(const std::vector<std::string>& names) {
+  static std::mutex& mutex = *new std::mutex;
+  static auto& kept = *new std::vector<std::unique_ptr<const system::DynamicLibrary>>;
+  const std::lock_guard lock(mutex);
+  return *kept.emplace_back(std::make_unique<const system::DynamicLibrary>(names));
+}
+
 }  // namespace
 
 OpenedDriver open_driver(const std::vector<std::string>& names) {
   OpenedDriver opened;
   // Kept open: the driver's threads and exit handlers live as long as the process.
-  const auto& library = *new system::DynamicLibrary(names);
+  const system::DynamicLibrary& library = keep_open(names);
   if (!library.is_open()) {
     set_problem(
         opened, ErrorCode::NotFound,
