@@ -49,6 +49,8 @@ using ResourceDescHandle = struct ResourceDescOpaque*;
 using GraphHandle = struct GraphOpaque*;
 using GraphExecHandle = struct GraphExecOpaque*;
 using GraphNodeHandle = struct GraphNodeOpaque*;
+using KernelHandle = struct KernelOpaque*;
+using UserObjectHandle = struct UserObjectOpaque*;
 
 /// The default streams, which the driver names by numbers instead of handles.
 inline constexpr std::uintptr_t kLegacyStream = 1;
@@ -104,5 +106,67 @@ enum MemoryType : unsigned { kMemoryHost = 1, kMemoryDevice = 2, kMemoryArray = 
 enum HostMemoryFlags : unsigned { kHostPortable = 1, kHostDeviceMap = 2 };
 
 using HostFunction = void (*)(void*);
+
+enum GraphNodeType : int {
+  kGraphKernel = 0,
+  kGraphMemcpy = 1,
+  kGraphMemset = 2,
+  kGraphHost = 3,
+  kGraphChild = 4,
+  kGraphEmpty = 5,
+  kGraphWaitEvent = 6,
+  kGraphEventRecord = 7,
+  kGraphMemAlloc = 10,
+  kGraphMemFree = 11,
+};
+
+/// CUDA_KERNEL_NODE_PARAMS of CUDA 12.0 on: `kernel` counts where `function` is null.
+struct KernelNodeParams {
+  FunctionHandle function = nullptr;
+  std::array<unsigned, 3> grid{};
+  std::array<unsigned, 3> block{};
+  unsigned shared_bytes = 0;
+  void** parameters = nullptr;
+  void** extra = nullptr;
+  KernelHandle kernel = nullptr;
+  ContextHandle context = nullptr;
+};
+
+/// One side of a CUDA_MEMCPY3D.
+struct MemcpySide {
+  std::size_t x_bytes = 0;
+  std::size_t y = 0;
+  std::size_t z = 0;
+  std::size_t lod = 0;
+  MemoryType memory_type = kMemoryDevice;
+  void* host = nullptr;
+  DevicePointer device = 0;
+  void* array = nullptr;
+  void* reserved = nullptr;
+  std::size_t pitch = 0;
+  std::size_t height = 0;
+};
+
+/// CUDA_MEMCPY3D.
+struct MemcpyNodeParams {
+  MemcpySide from;
+  MemcpySide to;
+  std::size_t width_bytes = 0;
+  std::size_t height = 0;
+  std::size_t depth = 0;
+};
+
+/// CUDA_MEMSET_NODE_PARAMS.
+struct MemsetNodeParams {
+  DevicePointer to = 0;
+  std::size_t pitch = 0;
+  unsigned value = 0;
+  unsigned element_bytes = 0;
+  std::size_t width = 0;
+  std::size_t height = 0;
+};
+
+enum UserObjectFlags : unsigned { kUserObjectNoDestructorSync = 1 };
+enum UserObjectRetainFlags : unsigned { kGraphUserObjectMove = 1 };
 
 }  // namespace penstock::cuda

@@ -117,6 +117,39 @@ struct Driver {
   Result (*launch_kernel)(FunctionHandle function, unsigned grid_x, unsigned grid_y, unsigned grid_z,
                           unsigned block_x, unsigned block_y, unsigned block_z, unsigned shared_bytes,
                           StreamHandle stream, void** parameters, void** extra) = nullptr;
+  Result (*func_get_param_info)(FunctionHandle function, std::size_t index, std::size_t* offset,
+                                std::size_t* bytes) = nullptr;
+  Result (*kernel_get_param_info)(KernelHandle kernel, std::size_t index, std::size_t* offset,
+                                  std::size_t* bytes) = nullptr;
+  Result (*kernel_get_name)(const char** name, KernelHandle kernel) = nullptr;
+
+  // Graphs
+  Result (*stream_get_capture_info)(StreamHandle stream, int* status, unsigned long long* id,
+                                    GraphHandle* graph, const GraphNodeHandle** dependencies,
+                                    std::size_t* dependency_count) = nullptr;
+  Result (*graph_destroy)(GraphHandle graph) = nullptr;
+  Result (*graph_get_nodes)(GraphHandle graph, GraphNodeHandle* nodes, std::size_t* count) = nullptr;
+  Result (*graph_node_get_type)(GraphNodeHandle node, int* type) = nullptr;
+  Result (*graph_kernel_node_get_params)(GraphNodeHandle node, KernelNodeParams* params) = nullptr;
+  Result (*graph_memcpy_node_get_params)(GraphNodeHandle node, MemcpyNodeParams* params) = nullptr;
+  Result (*graph_memset_node_get_params)(GraphNodeHandle node, MemsetNodeParams* params) = nullptr;
+  Result (*graph_instantiate)(GraphExecHandle* exec, GraphHandle graph, unsigned long long flags) = nullptr;
+  Result (*graph_upload)(GraphExecHandle exec, StreamHandle stream) = nullptr;
+  Result (*graph_launch)(GraphExecHandle exec, StreamHandle stream) = nullptr;
+  Result (*graph_exec_destroy)(GraphExecHandle exec) = nullptr;
+  Result (*graph_exec_kernel_node_set_params)(GraphExecHandle exec, GraphNodeHandle node,
+                                              const KernelNodeParams* params) = nullptr;
+  Result (*graph_exec_memcpy_node_set_params)(GraphExecHandle exec, GraphNodeHandle node,
+                                              const MemcpyNodeParams* params,
+                                              ContextHandle context) = nullptr;
+  Result (*graph_exec_memset_node_set_params)(GraphExecHandle exec, GraphNodeHandle node,
+                                              const MemsetNodeParams* params,
+                                              ContextHandle context) = nullptr;
+  Result (*user_object_create)(UserObjectHandle* object, void* data, HostFunction destroy,
+                               unsigned references, unsigned flags) = nullptr;
+  Result (*user_object_release)(UserObjectHandle object, unsigned references) = nullptr;
+  Result (*graph_retain_user_object)(GraphHandle graph, UserObjectHandle object, unsigned references,
+                                     unsigned flags) = nullptr;
 };
 
 /// A function of the table, for whoever fills or checks it.

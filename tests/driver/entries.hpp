@@ -80,7 +80,27 @@
   X(func_get_name, cuFuncGetName, cuFuncGetName) \
   X(module_get_function_count, cuModuleGetFunctionCount, cuModuleGetFunctionCount) \
   X(module_enumerate_functions, cuModuleEnumerateFunctions, cuModuleEnumerateFunctions) \
-  X(launch_kernel, cuLaunchKernel, cuLaunchKernel)
+  X(launch_kernel, cuLaunchKernel, cuLaunchKernel) \
+  X(func_get_param_info, cuFuncGetParamInfo, cuFuncGetParamInfo) \
+  X(kernel_get_param_info, cuKernelGetParamInfo, cuKernelGetParamInfo) \
+  X(kernel_get_name, cuKernelGetName, cuKernelGetName) \
+  X(stream_get_capture_info, cuStreamGetCaptureInfo, cuStreamGetCaptureInfo_v2) \
+  X(graph_destroy, cuGraphDestroy, cuGraphDestroy) \
+  X(graph_get_nodes, cuGraphGetNodes, cuGraphGetNodes) \
+  X(graph_node_get_type, cuGraphNodeGetType, cuGraphNodeGetType) \
+  X(graph_kernel_node_get_params, cuGraphKernelNodeGetParams, cuGraphKernelNodeGetParams_v2) \
+  X(graph_memcpy_node_get_params, cuGraphMemcpyNodeGetParams, cuGraphMemcpyNodeGetParams) \
+  X(graph_memset_node_get_params, cuGraphMemsetNodeGetParams, cuGraphMemsetNodeGetParams) \
+  X(graph_instantiate, cuGraphInstantiateWithFlags, cuGraphInstantiateWithFlags) \
+  X(graph_upload, cuGraphUpload, cuGraphUpload) \
+  X(graph_launch, cuGraphLaunch, cuGraphLaunch) \
+  X(graph_exec_destroy, cuGraphExecDestroy, cuGraphExecDestroy) \
+  X(graph_exec_kernel_node_set_params, cuGraphExecKernelNodeSetParams, cuGraphExecKernelNodeSetParams_v2) \
+  X(graph_exec_memcpy_node_set_params, cuGraphExecMemcpyNodeSetParams, cuGraphExecMemcpyNodeSetParams) \
+  X(graph_exec_memset_node_set_params, cuGraphExecMemsetNodeSetParams, cuGraphExecMemsetNodeSetParams) \
+  X(user_object_create, cuUserObjectCreate, cuUserObjectCreate) \
+  X(user_object_release, cuUserObjectRelease, cuUserObjectRelease) \
+  X(graph_retain_user_object, cuGraphRetainUserObject, cuGraphRetainUserObject)
 // clang-format on
 
 // Declared by the types of the table, so that no definition can differ from them.
