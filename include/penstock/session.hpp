@@ -2,6 +2,7 @@
 
 #include <penstock/audit.hpp>
 #include <penstock/export.hpp>
+#include <penstock/graphs.hpp>
 #include <penstock/model.hpp>
 #include <penstock/stream.hpp>
 #include <penstock/tensor.hpp>
@@ -37,6 +38,7 @@ struct SessionOptions {
   int threads = 0;
   HostInputs host_inputs = HostInputs::Refuse;
   CudaNumerics numerics = {};
+  GraphOptions graphs = {};
 };
 
 /// Memory of a session. Bytes of the device on CUDA, of the host on the CPU.
@@ -94,11 +96,10 @@ class PENSTOCK_API Session {
 
   /// As `enqueue`, without a heap allocation: the views are valid until the next call on this session.
   /// Stream-ordered. Errors: as `enqueue`.
-  std::span<const TensorView> enqueue_borrowed(
-      std::span<const TensorView> inputs,
-      StreamView stream);  /// Puts one inference on a stream, waits for it, and tells what it put on the
-                           /// device and where that went. The
-  /// results are dropped. Runs that are not audited cost nothing for it. Blocking. Errors: as `enqueue`.
+  std::span<const TensorView> enqueue_borrowed(std::span<const TensorView> inputs, StreamView stream);
+
+  /// Puts one inference on a stream, waits for it, and tells what it put on the device and where that went.
+  /// The results are dropped. Runs that are not audited cost nothing for it. Blocking. Errors: as `enqueue`.
   [[nodiscard]] Audit audit(std::span<const TensorView> inputs, StreamView stream);
 
   /// Runs once and gives the outputs, which are safe to keep. An output that is an input, or a view
@@ -114,9 +115,9 @@ class PENSTOCK_API Session {
   /// Blocking. Errors: as `run`.
   std::span<const TensorView> run_borrowed(std::span<const TensorView> inputs);
 
-  /// Runs once on zeros of these sizes, so that a later run of the same sizes prepares nothing: on CUDA, in
-  /// the execution resource of the stream. Blocking. Errors: InvalidArgument for shapes that the model does
-  /// not accept.
+  /// Runs on zeros of these sizes, so that a later run of the same sizes prepares nothing: on CUDA, in the
+  /// execution resource of the stream, its graph included. Blocking. Errors: InvalidArgument for shapes that
+  /// the model does not accept; Unsupported as GraphMode::Require says.
   void prepare(const PrepareOptions& options = {});
 
   /// Threads that a run uses at most. Host-only. Errors: none.
@@ -128,12 +129,18 @@ class PENSTOCK_API Session {
   /// Memory held for runs. Host-only. Errors: none.
   [[nodiscard]] SessionMemory memory() const noexcept;
 
-  /// Gives back what no run and no output uses; the next run gets it anew. Blocking on CUDA: the driver waits
+  /// Gives back what no run and no output uses, captured runs too; the next run gets it anew. Blocking on CUDA: the driver waits
   /// for work of the device. Errors: none.
   void release_memory() noexcept;
 
   /// Waits so far; zeros on the CPU. Host-only. Errors: none.
   [[nodiscard]] StreamWaits stream_waits() const noexcept;
+
+  /// Whether the last run on CUDA was replayed, and why not where it was not. Host-only. Errors: OutOfMemory.
+  [[nodiscard]] LastRun last_run() const;
+
+  /// Captures, replays and runs without, so far; zeros on the CPU. Host-only. Errors: OutOfMemory.
+  [[nodiscard]] GraphStatistics graph_statistics() const;
 
  private:
   struct Impl;

@@ -1,6 +1,7 @@
 #include "cuda/device_memory.hpp"
 
 #include "cuda/driver.hpp"
+#include "cuda/graph.hpp"
 
 #include <penstock/error.hpp>
 
@@ -14,6 +15,7 @@ class DeviceMemory final : public tensor::MemorySource {
   void* take(std::size_t bytes) noexcept override {
     try {
       const ContextScope scope(*context_);
+      const RelaxedCapture relaxed;
       DevicePointer pointer = 0;
       if (driver().mem_alloc(&pointer, bytes) != kSuccess) return nullptr;
       return reinterpret_cast<void*>(pointer);
@@ -23,9 +25,13 @@ class DeviceMemory final : public tensor::MemorySource {
   }
 
   void give(void* data) noexcept override {
-    release(*context_, "cuMemFree", "memory of a session",
-            [&](const Driver& driver) { return driver.mem_free(reinterpret_cast<DevicePointer>(data)); });
-  }  /// The driver waits for all work of the device.
+    release(*context_, "cuMemFree", "memory of a session", [&](const Driver& driver) {
+      const RelaxedCapture relaxed;
+      return driver.mem_free(reinterpret_cast<DevicePointer>(data));
+    });
+  }
+
+  /// The driver waits for all work of the device.
   [[nodiscard]] bool waits_to_give() const noexcept override { return true; }
 
   [[nodiscard]] Device device() const noexcept override { return {DeviceType::Cuda, context_->device()}; }

@@ -141,6 +141,14 @@ void describe_inputs(Model::Impl& impl, model::ProbedInputs& probed, const Model
   impl.rules = model::InputRules(std::move(probed.rules), impl.inputs, impl.what);
 }
 
+/// What is known before any run of why none can be captured into a CUDA graph.
+std::string find_graph_obstacle(const Model::Impl& impl) {
+  for (std::size_t i = 0; i < impl.rules.input_count(); ++i) {
+    if (impl.rules.device_of(i) == Device{}) return fmt::format("arg{} is read in host memory", i);
+  }
+  return impl.executor != nullptr ? "the model calls operators of its own" : "";
+}
+
 void publish_first(Model::Impl& impl) {
   impl.input_count = impl.container->input_count();
   impl.output_count = impl.container->output_count();
@@ -197,6 +205,7 @@ std::shared_ptr<Model::Impl> load_model(const Package& package, const LoadOption
   }
   // Only checks of whole layouts ask for a rank; libraries before torch 2.13 have none.
   describe_inputs(*impl, probed, info, elf.find("aoti_torch_get_dim") != nullptr);
+  impl->graph_obstacle = find_graph_obstacle(*impl);
   settle_checks(*impl, load, options.generated_checks, probed.complete && impl->rules.checks_all());
   impl->container->restore_buffers();
   publish_first(*impl);

@@ -36,6 +36,7 @@ struct Model::Impl {
   std::size_t output_count = 0;
   std::size_t input_count = 0;
   model::InputRules rules;
+  std::string graph_obstacle;  ///< Why runs on CUDA are never captured; empty: they may be.
   std::vector<TensorSpec> inputs;
   std::vector<std::string> output_names;
   std::vector<ConstantInfo> constants;

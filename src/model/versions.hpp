@@ -59,6 +59,9 @@ class alignas(64) VersionUse {
   /// The version of the run that is on, to be held beyond it.
   [[nodiscard]] const std::shared_ptr<Container>& held() const noexcept { return held_; }
 
+  /// The number of that version: no other version of the model ever has it.
+  [[nodiscard]] std::uint64_t number() const noexcept { return number_.load(std::memory_order_relaxed); }
+
   /// Ends it. The version goes where it is not the current one any more and nobody else holds it.
   void end() noexcept {
     system::RunBarrier::set(is_running_, false, one_sided_);

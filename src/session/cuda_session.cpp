@@ -2,7 +2,7 @@
 
 #include "base/fail.hpp"
 #include "cuda/driver.hpp"
-#include "tensor/layout.hpp"
+#include "session/graph_key.hpp"
 
 #include <algorithm>
 #include <array>
@@ -29,11 +29,6 @@ void* device_address(void* data, int device) {
   return reinterpret_cast<void*>(pointer);
 }
 
-std::size_t reached_bytes(const TensorView& view) {
-  const std::int64_t extent = tensor::checked_extent(view.sizes(), view.strides()).value_or(0);
-  return static_cast<std::size_t>(extent) * element_bytes(view.dtype());
-}
-
 TensorView on_device(const TensorView& view, void* data, Device device) {
   return TensorView(data, view.dtype(), view.sizes(), view.strides(), view.storage_bytes(), device);
 }
@@ -41,7 +36,10 @@ TensorView on_device(const TensorView& view, void* data, Device device) {
 }  // namespace
 
 CudaSession::CudaSession(std::shared_ptr<model::CudaModel> model, const SessionOptions& options)
-    : lanes_(std::move(model)), numerics_(options.numerics), host_inputs_(options.host_inputs) {}
+    : lanes_(std::move(model)),
+      graphs_(options.graphs),
+      numerics_(options.numerics),
+      host_inputs_(options.host_inputs) {}
 
 PlacedInputs CudaSession::place(std::span<const TensorView> given, const model::InputRules& rules,
                                 HostInputs host_inputs) {
@@ -86,9 +84,13 @@ std::span<const TensorView> CudaSession::copy_inputs(const shim::CudaCall& call,
     views_[i] = on_device(view, memory->data, view.device());
     copies_.push_back(std::move(memory));
   }
-  // What a replay would copy is what the host's memory holds then.
-  call.read_by_host = "a copy of an input in host memory";
   return views_;
+}
+
+GraphStatistics CudaSession::graph_statistics() const {
+  GraphStatistics statistics = graphs_.statistics();
+  lanes_.add_graphs(statistics);
+  return statistics;
 }
 
 void wait_for(cuda::StreamHandle stream, const std::string& what) {

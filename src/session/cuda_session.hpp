@@ -1,6 +1,7 @@
 #pragma once
 
 #include "model/input_rules.hpp"
+#include "session/graph_runs.hpp"
 #include "session/lanes.hpp"
 #include "tensor/storage.hpp"
 
@@ -30,6 +31,8 @@ class CudaSession {
   CudaSession(std::shared_ptr<model::CudaModel> model, const SessionOptions& options);
 
   [[nodiscard]] Lanes& lanes() noexcept { return lanes_; }
+  [[nodiscard]] GraphRuns& graphs() noexcept { return graphs_; }
+  [[nodiscard]] GraphStatistics graph_statistics() const;
   [[nodiscard]] const CudaNumerics& numerics() const noexcept { return numerics_; }
   [[nodiscard]] HostInputs host_inputs() const noexcept { return host_inputs_; }
   [[nodiscard]] SessionMemory memory() const noexcept {
@@ -52,6 +55,7 @@ class CudaSession {
 
  private:
   Lanes lanes_;
+  GraphRuns graphs_;
   CudaNumerics numerics_;
   HostInputs host_inputs_;
   std::vector<TensorView> views_;

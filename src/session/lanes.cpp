@@ -26,12 +26,22 @@ unsigned long long id_of(cuda::StreamHandle stream) {
   return id;
 }
 
+cuda::ContextHandle context_of(const cuda::ExecutionResource& resource, const model::CudaModel& model) {
+  if (resource.green == nullptr) return model.context()->handle();
+  cuda::ContextHandle context = nullptr;
+  cuda::check(cuda::driver().ctx_from_green_ctx(&context, resource.green), "cuCtxFromGreenCtx",
+              "the green context of a stream");
+  return context;
+}
+
 }  // namespace
 
 Lane::Lane(const cuda::ExecutionResource& of, const model::CudaModel& model)
     : resource(of),
+      context(context_of(of, model)),
       pool(cuda::device_memory(model.context())),
-      operators(model.operators().make_lane_state()) {}
+      operators(model.operators().make_lane_state()),
+      graphs(pool) {}
 
 Lanes::Lanes(std::shared_ptr<model::CudaModel> model) : model_(std::move(model)) {}
 
@@ -47,6 +57,8 @@ Lanes::~Lanes() {
       }
       if (lane->caller_done != nullptr) note(driver.event_destroy(lane->caller_done));
       if (lane->own != nullptr) note(driver.stream_destroy(lane->own));
+      lane->graphs.clear();
+      if (lane->seen != nullptr) lane->seen->drop();
       lane->operators.reset();
     }
     return worst;
@@ -65,8 +77,19 @@ std::uint64_t Lanes::peak_bytes() const noexcept {
   return bytes;
 }
 
+void Lanes::add_graphs(GraphStatistics& statistics) const noexcept {
+  for (const auto& lane : lanes_) {
+    statistics.held += lane->graphs.held();
+    statistics.held_bytes += lane->graphs.held_bytes();
+    statistics.dropped += lane->graphs.dropped();
+  }
+}
+
 void Lanes::release_unused() noexcept {
-  for (const auto& lane : lanes_) lane->pool.release_unused();
+  for (const auto& lane : lanes_) {
+    lane->graphs.clear();
+    lane->pool.release_unused();
+  }
 }
 
 Lane& Lanes::lane_of(const cuda::ExecutionResource& resource) {
@@ -83,6 +106,11 @@ Lane& Lanes::lane_of(const cuda::ExecutionResource& resource) {
     throw;
   }
   return made;
+}
+
+cuda::StreamHandle Lanes::own_stream(Lane& lane) const {
+  if (lane.own == nullptr) lane.own = cuda::create_stream_in(lane.resource, *model_->context());
+  return lane.own;
 }
 
 LaneRun::LaneRun(Lanes& lanes, cuda::StreamHandle stream)
@@ -127,7 +155,7 @@ void LaneRun::refuse_capture(cuda::StreamHandle stream) const {
 /// The caller's default stream and the lane's own take turns, by one event each way.
 void LaneRun::take_own_stream() {
   const cuda::Driver& driver = cuda::driver();
-  if (lane_->own == nullptr) lane_->own = cuda::create_stream_in(lane_->resource, *lanes_.model_->context());
+  cuda::StreamHandle const own = lanes_.own_stream(*lane_);
   if (lane_->caller_done == nullptr) {
     const cuda::ContextScope scope(*lanes_.model_->context());
     lane_->caller_done = create_event();
@@ -135,10 +163,10 @@ void LaneRun::take_own_stream() {
   const cuda::ContextScope scope(callers_context_);
   cuda::check(driver.event_record(lane_->caller_done, callers_), "cuEventRecord",
               "the caller's default stream");
-  cuda::check(driver.stream_wait_event(lane_->own, lane_->caller_done, 0), "cuStreamWaitEvent",
+  cuda::check(driver.stream_wait_event(own, lane_->caller_done, 0), "cuStreamWaitEvent",
               "the stream of a session");
   ++lanes_.waits.fences;
-  call_.stream = lane_->own;
+  call_.stream = own;
 }
 
 void LaneRun::wait_for_last(unsigned long long id) {
@@ -150,6 +178,14 @@ void LaneRun::wait_for_last(unsigned long long id) {
   }
   lane_->last = call_.stream;
   lane_->last_id = id;
+}
+
+void LaneRun::be_seen_by_device_sync() {
+  constexpr std::size_t kBytes = 4;
+  if (lane_->seen == nullptr) lane_->seen = lane_->pool.allocate(kBytes);
+  const auto address = reinterpret_cast<cuda::DevicePointer>(lane_->seen->data);
+  cuda::check(cuda::driver().memset_d8_async(address, 0, kBytes, call_.stream), "cuMemsetD8Async",
+              "the end of a replayed run");
 }
 
 void LaneRun::finish() {

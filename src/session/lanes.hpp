@@ -2,9 +2,11 @@
 
 #include "cuda/execution_resource.hpp"
 #include "model/cuda_model.hpp"
+#include "session/graph_cache.hpp"
 #include "shim/cuda_call.hpp"
 #include "tensor/memory_pool.hpp"
 
+#include <penstock/graphs.hpp>
 #include <penstock/session.hpp>
 
 #include <cstdint>
@@ -19,8 +21,11 @@ struct Lane {
   Lane(const cuda::ExecutionResource& of, const model::CudaModel& model);
 
   cuda::ExecutionResource resource;
+  cuda::ContextHandle context;  ///< Of the resource: a green context's own.
   tensor::MemoryPool pool;
   std::unique_ptr<shim::CudaLaneState> operators;
+  GraphCache graphs;
+  tensor::Storage* seen = nullptr;          ///< What is filled behind replays; made when first needed.
   cuda::EventHandle done = nullptr;         ///< Recorded at the end of each run.
   cuda::StreamHandle last = nullptr;        ///< Of the last run. Only compared: it may be gone.
   unsigned long long last_id = 0;           ///< Tells it from a later one at the same address.
@@ -40,7 +45,9 @@ class Lanes {
   [[nodiscard]] std::uint64_t held_bytes() const noexcept;
   [[nodiscard]] std::uint64_t peak_bytes() const noexcept;
   [[nodiscard]] std::size_t count() const noexcept { return lanes_.size(); }
-  /// Gives back device memory that no run and no output uses.
+  /// Adds what the lanes know of captured runs.
+  void add_graphs(GraphStatistics& statistics) const noexcept;
+  /// Gives back device memory that no run and no output uses, and captured runs.
   void release_unused() noexcept;
 
   StreamWaits waits;
@@ -48,6 +55,7 @@ class Lanes {
  private:
   friend class LaneRun;
   [[nodiscard]] Lane& lane_of(const cuda::ExecutionResource& resource);
+  [[nodiscard]] cuda::StreamHandle own_stream(Lane& lane) const;
 
   std::shared_ptr<model::CudaModel> model_;
   std::vector<std::unique_ptr<Lane>> lanes_;
@@ -68,6 +76,17 @@ class LaneRun {
   /// The stream that the work goes to: the caller's, or the lane's own.
   [[nodiscard]] cuda::StreamHandle stream() const noexcept { return call_.stream; }
   [[nodiscard]] const Lane& lane() const noexcept { return *lane_; }
+  [[nodiscard]] GraphCache& graphs() noexcept { return lane_->graphs; }
+  [[nodiscard]] const std::shared_ptr<const cuda::PrimaryContext>& context() const noexcept {
+    return lanes_.model_->context();
+  }
+
+  /// A stream of the lane's resource to capture on: nothing is put on it. Errors: Cuda.
+  [[nodiscard]] cuda::StreamHandle capture_stream() { return lanes_.own_stream(*lane_); }
+
+  /// Puts a fill of 4 bytes behind a replay on a stream of a green context: the device's own synchronization
+  /// waits for that, and for a graph alone it does not. Stream-ordered. Errors: Cuda, OutOfMemory.
+  void be_seen_by_device_sync();
 
   /// Ends the run: the caller's stream goes on after it. Errors: Cuda. Without it the destructor does, and
   /// reports to the log.

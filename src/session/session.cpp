@@ -9,6 +9,8 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <functional>
+#include <string_view>
 #include <utility>
 
 namespace penstock {
@@ -66,7 +68,10 @@ void Session::Impl::drop_results() noexcept {
 
 void Session::Impl::execute(std::span<const TensorView> given) {
   drop_results();
-  run_model(given, model.impl()->rules.check(given), nullptr);
+  const model::Latitude latitude = model.impl()->rules.check(given);
+  const model::VersionScope run(version);
+  run_model(given, latitude, nullptr, run.container());
+  show_results();
 }
 
 cuda::StreamHandle Session::Impl::execute_on(const StreamRequest& request,
@@ -79,7 +84,7 @@ cuda::StreamHandle Session::Impl::execute_on(const StreamRequest& request,
   run.call().numerics = cuda->numerics();
   session::AuditRecorder recorder;
   if (request.audit != nullptr) run.call().observer = &recorder;
-  run_model(cuda->copy_inputs(run.call(), placed), latitude, &run.call());
+  run_on_cuda(cuda->copy_inputs(run.call(), placed), latitude, run, request.audit != nullptr);
   cuda->drop_copies();
   session::copy_on_device(run.call(), outputs, request.targets, loaded.what);
   run.finish();
@@ -87,8 +92,27 @@ cuda::StreamHandle Session::Impl::execute_on(const StreamRequest& request,
   return run.stream();
 }
 
+void Session::Impl::run_on_cuda(std::span<const TensorView> given, const model::Latitude& latitude,
+                                session::LaneRun& run, bool audited) {
+  const model::VersionScope scope(version);
+  const std::function<void(std::span<const TensorView>, const shim::CudaCall&)> call_model =
+      [&](std::span<const TensorView> inputs_of_call, const shim::CudaCall& call) {
+        run_model(inputs_of_call, latitude, &call, scope.container());
+      };
+  std::string_view obstacle = model.impl()->graph_obstacle;
+  if (!latitude.none()) obstacle = "an input is copied to padded memory, for its sizes";
+  if (audited) obstacle = "an audit";
+  cuda->graphs().run({.run = run,
+                      .inputs = given,
+                      .versions = {.weights = version.number()},
+                      .run_model = call_model,
+                      .outputs = outputs,
+                      .obstacle = obstacle});
+  show_results();
+}
+
 void Session::Impl::run_model(std::span<const TensorView> given, const model::Latitude& latitude,
-                              shim::CudaCall* call) {
+                              const shim::CudaCall* call, model::Container& container) {
   const Model::Impl& loaded = *model.impl();
   if (!latitude.none()) {
     if (staging == nullptr && is_on_cuda()) staging = std::make_unique<session::DeviceStaging>();
@@ -107,24 +131,26 @@ void Session::Impl::run_model(std::span<const TensorView> given, const model::La
   if (objects != nullptr) objects->begin_run();
   context.proxy = objects.get();
   make_inputs(loaded.rules, given, staged);
-  const model::VersionScope run(version);
   const shim::ContextScope scope(context);
-  if (!run.container().run(inputs, outputs)) {
+  if (!container.run(inputs, outputs)) {
     // A run that fails in its checks has left the inputs, one that fails later may have made outputs.
     for (AtenTensorHandle& input : inputs) tensor::free_tensor(std::exchange(input, nullptr));
     drop_results();
-    throw run.container().error(context);
+    throw container.error(context);
   }
   if (context.failure) {
     drop_results();
-    throw run.container().error(context);
+    throw container.error(context);
   }
   if (staged != nullptr) {
     for (AtenTensorHandle output : outputs) staged->give_back(*output, given);
     staged->finish(given);
   }
+}
+
+void Session::Impl::show_results() {
   for (std::size_t i = 0; i < outputs.size(); ++i) {
-    session::show(*outputs[i], results[i], loaded.what);
+    session::show(*outputs[i], results[i], model.impl()->what);
     if (outputs[i]->storage->of_model && version_of_outputs == nullptr) version_of_outputs = version.held();
   }
 }
@@ -194,6 +220,8 @@ void Session::Impl::prepare(const PrepareOptions& options) {
     void* const stream = options.stream ? options.stream->handle() : nullptr;
     const StreamRequest request{.stream = static_cast<cuda::StreamHandle>(stream),
                                 .host_inputs = HostInputs::Copy};
+    session::wait_for(execute_on(request, views), model.impl()->what);
+    // The second run of these shapes is captured.
     session::wait_for(execute_on(request, views), model.impl()->what);
   }
   drop_results();
@@ -286,6 +314,14 @@ SessionMemory Session::memory() const noexcept {
 void Session::release_memory() noexcept {
   impl_->pool.release_unused();
   if (impl_->is_on_cuda()) impl_->cuda->lanes().release_unused();
+}
+
+LastRun Session::last_run() const {
+  return impl_->is_on_cuda() ? impl_->cuda->graphs().last_run() : LastRun{};
+}
+
+GraphStatistics Session::graph_statistics() const {
+  return impl_->is_on_cuda() ? impl_->cuda->graph_statistics() : GraphStatistics{};
 }
 
 StreamWaits Session::stream_waits() const noexcept {

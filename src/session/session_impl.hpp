@@ -61,7 +61,14 @@ struct Session::Impl {
 
  private:
   void drop_results() noexcept;
-  void run_model(std::span<const TensorView> given, const model::Latitude& latitude, shim::CudaCall* call);
+  /// Puts the model's calls where a call says, null for the CPU, and leaves the results in `outputs`.
+  void run_model(std::span<const TensorView> given, const model::Latitude& latitude,
+                 const shim::CudaCall* call, model::Container& container);
+  /// The same on CUDA, by a captured graph where that is right.
+  void run_on_cuda(std::span<const TensorView> given, const model::Latitude& latitude,
+                   session::LaneRun& run, bool audited);
+  /// Lets `results` show `outputs`.
+  void show_results();
   void make_inputs(const model::InputRules& rules, std::span<const TensorView> given,
                    const session::Staging* staged);
   [[nodiscard]] std::vector<Tensor> keep_results();

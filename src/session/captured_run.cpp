@@ -1,0 +1,238 @@
+#include "session/captured_run.hpp"
+
+#include "base/fail.hpp"
+#include "cuda/driver.hpp"
+#include "session/graph_key.hpp"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+namespace penstock::session {
+namespace {
+
+/// Addresses in both captures are alike modulo this: kernels are chosen by alignment.
+constexpr std::size_t kAlignment = 256;
+
+cuda::DevicePointer address(const void* data) { return reinterpret_cast<cuda::DevicePointer>(data); }
+
+std::byte* bytes_at(void* data) { return static_cast<std::byte*>(data); }
+
+cuda::Graph capture(const CaptureRequest& request, std::span<const TensorView> inputs,
+                    tensor::Allocator& allocator) {
+  shim::CudaCall call = request.call;
+  call.stream = request.stream;
+  call.pool = &allocator;
+  call.observer = nullptr;
+  call.read_by_host = nullptr;
+  cuda::CaptureScope scope(request.stream, request.context);
+  request.run_model(inputs, call);
+  if (call.read_by_host != nullptr) base::fail(ErrorCode::Unsupported, "{}", call.read_by_host);
+  return scope.end();
+}
+
+std::vector<cuda::GraphNode> nodes_of(const cuda::Graph& graph) {
+  std::vector<cuda::GraphNode> nodes;
+  for (cuda::GraphNodeHandle const node : graph.nodes()) nodes.emplace_back(node);
+  return nodes;
+}
+
+void free_all(std::span<AtenTensorHandle> tensors) noexcept {
+  for (AtenTensorHandle& tensor : tensors) tensor::free_tensor(std::exchange(tensor, nullptr));
+}
+
+/// Finds places for all memory within one piece of it: nothing of a second capture is executed, so they may
+/// overlap. Each is at a distance of its own from where it was, so that the distance tells them apart.
+class Elsewhere {
+ public:
+  Elsewhere(tensor::Allocator& pool, std::size_t most_bytes, std::size_t count)
+      : scratch_(pool.allocate(most_bytes + 2 * (count + 1) * kAlignment)) {}
+
+  void* place(const void* captured, std::size_t bytes) {
+    if (bytes == 0) return const_cast<void*>(captured);
+    const auto from = reinterpret_cast<std::uintptr_t>(captured);
+    auto to = reinterpret_cast<std::uintptr_t>(scratch_->data) / kAlignment * kAlignment +
+              from % kAlignment + (distances_.size() + 1) * kAlignment;
+    while (std::ranges::find(distances_, to - from) != distances_.end()) to += kAlignment;
+    distances_.push_back(to - from);
+    return reinterpret_cast<void*>(to);
+  }
+
+ private:
+  tensor::StorageReference scratch_;
+  std::vector<std::uintptr_t> distances_;
+};
+
+}  // namespace
+
+CapturedRun::CapturedRun(const CaptureRequest& request) : node_context_(request.node_context) {
+  RecordingAllocator recording(request.memory);
+  graph_ = capture(request, request.inputs, recording);
+  try {
+    find_results(request.outputs, request.inputs, recording.all());
+  } catch (...) {
+    free_all(request.outputs);
+    throw;
+  }
+  for (const TensorView& input : request.inputs) captured_inputs_.push_back(input.data());
+  try {
+    find_addresses(request, recording.all());
+  } catch (const Error& error) {
+    addresses_ = GraphAddresses(error.what());
+  }
+  exec_ = cuda::GraphExec(graph_, request.context);
+}
+
+void CapturedRun::find_results(std::span<AtenTensorHandle> outputs, std::span<const TensorView> inputs,
+                               std::span<const Allocation> allocations) {
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    tensor::TensorObjectPtr output(std::exchange(outputs[i], nullptr));
+    Result result{.dtype = output->dtype,
+                  .sizes = {output->sizes().begin(), output->sizes().end()},
+                  .strides = {output->strides().begin(), output->strides().end()}};
+    if (output->storage->device.type != DeviceType::Cuda) {
+      base::fail(ErrorCode::Unsupported, "out{} is in host memory", i);
+    }
+    if (!find_in_memory(*output, allocations, result) && !find_in_inputs(*output, inputs, result)) {
+      if (!output->storage->of_model) base::fail(ErrorCode::Unsupported, "out{} is in memory of its own", i);
+      result.place = Result::Place::Weight;
+      result.weight = std::move(output);
+    }
+    results_.push_back(std::move(result));
+  }
+}
+
+bool CapturedRun::find_in_memory(const tensor::TensorObject& output, std::span<const Allocation> allocations,
+                                 Result& result) {
+  // What was released may have been allocated again: the last one is the one that lives.
+  std::size_t allocation = allocations.size();
+  while (allocation-- > 0) {
+    const Allocation& each = allocations[allocation];
+    if (each.storage != output.storage || each.data != output.storage->data) continue;
+    result.place = Result::Place::Memory;
+    result.offset = static_cast<std::size_t>(output.storage_offset);
+    const auto known =
+        std::ranges::find_if(memory_, [&](const auto& one) { return one.allocation == allocation; });
+    result.index = static_cast<std::size_t>(known - memory_.begin());
+    if (known == memory_.end()) {
+      memory_.push_back({.allocation = allocation, .captured = each.data, .bytes = each.bytes});
+    }
+    return true;
+  }
+  return false;
+}
+
+bool CapturedRun::find_in_inputs(const tensor::TensorObject& output, std::span<const TensorView> inputs,
+                                 Result& result) {
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    const auto* const begin = static_cast<const std::byte*>(inputs[i].data());
+    if (begin == nullptr || output.data < begin || output.data > begin + reached_bytes(inputs[i])) continue;
+    result.place = Result::Place::Input;
+    result.index = i;
+    result.offset = static_cast<std::size_t>(output.data - begin);
+    return true;
+  }
+  return false;
+}
+
+void CapturedRun::find_addresses(const CaptureRequest& request, const std::vector<Allocation>& allocations) {
+  std::vector<MovableMemory> memory;
+  for (const TensorView& input : request.inputs) {
+    memory.push_back({.captured = input.data(), .bytes = reached_bytes(input)});
+  }
+  for (const ResultMemory& each : memory_) {
+    memory.push_back({.captured = each.captured, .bytes = each.bytes});
+  }
+  std::size_t most = 0;
+  for (const MovableMemory& each : memory) most = std::max(most, each.bytes);
+  Elsewhere elsewhere(*request.call.pool, most, memory.size());
+  std::vector<TensorView> inputs;
+  for (std::size_t i = 0; i < memory.size(); ++i) {
+    void* const place = elsewhere.place(memory[i].captured, memory[i].bytes);
+    memory[i].elsewhere = place;
+    if (i >= request.inputs.size()) continue;
+    const TensorView& input = request.inputs[i];
+    inputs.emplace_back(place, input.dtype(), input.sizes(), input.strides(), input.storage_bytes(),
+                        input.device());
+  }
+  std::vector<Allocation> moved = allocations;
+  for (std::size_t k = 0; k < memory_.size(); ++k) {
+    moved[memory_[k].allocation].data = const_cast<void*>(memory[request.inputs.size() + k].elsewhere);
+  }
+  RepeatingAllocator repeating(std::move(moved), {DeviceType::Cuda, request.call.device});
+  const cuda::Graph other = capture(request, inputs, repeating);
+  free_all(request.outputs);
+  addresses_ = GraphAddresses(nodes_of(graph_), nodes_of(other), memory);
+}
+
+bool CapturedRun::can_take(std::span<const TensorView> inputs) const noexcept {
+  return obstacle().empty() || std::ranges::equal(inputs, captured_inputs_, {}, &TensorView::data);
+}
+
+std::size_t CapturedRun::replay(std::span<const TensorView> inputs, const shim::CudaCall& call,
+                                std::span<AtenTensorHandle> outputs) {
+  std::size_t patched = 0;
+  try {
+    for (ResultMemory& each : memory_) each.now = call.pool->allocate(each.bytes);
+    if (obstacle().empty()) {
+      move_to(inputs);
+      patched = update();
+    }
+    exec_.launch(call.stream);
+    if (!obstacle().empty()) copy_results(call);
+    for (std::size_t i = 0; i < results_.size(); ++i) outputs[i] = make_result(results_[i], inputs).release();
+  } catch (...) {
+    free_all(outputs);
+    drop_result_memory();
+    throw;
+  }
+  drop_result_memory();
+  return patched;
+}
+
+std::size_t CapturedRun::update() {
+  if (!addresses_.has_moved()) return 0;
+  const cuda::ContextScope scope(node_context_);
+  return addresses_.update(exec_.handle(), node_context_);
+}
+
+void CapturedRun::move_to(std::span<const TensorView> inputs) {
+  for (std::size_t i = 0; i < inputs.size(); ++i) addresses_.move(i, inputs[i].data());
+  for (std::size_t k = 0; k < memory_.size(); ++k) addresses_.move(inputs.size() + k, memory_[k].now->data);
+}
+
+void CapturedRun::copy_results(const shim::CudaCall& call) const {
+  for (const ResultMemory& each : memory_) {
+    if (each.bytes == 0) continue;
+    cuda::check(cuda::driver().memcpy_dtod_async(address(each.now->data), address(each.captured), each.bytes,
+                                                 call.stream),
+                "cuMemcpyDtoDAsync", "a result of a replayed run");
+  }
+}
+
+void CapturedRun::drop_result_memory() noexcept {
+  for (ResultMemory& each : memory_) {
+    if (each.now != nullptr) std::exchange(each.now, nullptr)->drop();
+  }
+}
+
+tensor::TensorObjectPtr CapturedRun::make_result(const Result& result,
+                                                 std::span<const TensorView> inputs) const {
+  tensor::Layout layout{.dtype = result.dtype, .sizes = result.sizes, .strides = result.strides};
+  switch (result.place) {
+    case Result::Place::Memory:
+      layout.storage_offset = static_cast<std::int64_t>(result.offset);
+      return tensor::TensorObjectPtr(tensor::make_tensor(memory_[result.index].now, layout));
+    case Result::Place::Input: {
+      const TensorView& input = inputs[result.index];
+      const tensor::StorageReference storage(tensor::borrow_storage(
+          bytes_at(input.data()) + result.offset, input.storage_bytes() - result.offset, input.device()));
+      return tensor::TensorObjectPtr(tensor::make_tensor(storage.get(), layout));
+    }
+    case Result::Place::Weight: break;
+  }
+  layout.storage_offset = result.weight->storage_offset;
+  return tensor::TensorObjectPtr(tensor::make_tensor(result.weight->storage, layout));
+}
+
+}  // namespace penstock::session

@@ -1,0 +1,108 @@
+#include "session/graph_runs.hpp"
+
+#include "base/fail.hpp"
+#include "cuda/driver.hpp"
+
+#include <algorithm>
+
+namespace penstock::session {
+namespace {
+
+/// Captures of one key for different addresses, where these cannot be changed: as many as buffers take turns.
+constexpr std::size_t kMostAddresses = 4;
+/// Reasons that are counted one by one.
+constexpr std::size_t kMostReasons = 32;
+
+constexpr std::string_view kOff = "graphs are off";
+constexpr std::string_view kFirst = "the first run of these shapes";
+
+}  // namespace
+
+void GraphRuns::run(const GraphRun& run) {
+  if (options_.mode == GraphMode::Off) return run_eagerly(run, kOff);
+  if (!run.obstacle.empty()) {
+    refuse(run.obstacle);
+    return run_eagerly(run, run.obstacle);
+  }
+  key_.set(run.inputs, run.versions);
+  GraphEntry& entry = run.run.graphs().entry(key_, options_.most);
+  if (!entry.warm) return warm_up(run, entry);
+  if (entry.obstacle.empty() && replay(run, entry)) {
+    ++statistics_.replays;
+    last_run_.replayed = true;
+    last_run_.reason.clear();
+    return;
+  }
+  refuse(entry.obstacle);
+  run_eagerly(run, entry.obstacle);
+}
+
+void GraphRuns::refuse(std::string_view obstacle) const {
+  if (options_.mode != GraphMode::Require) return;
+  base::fail(ErrorCode::Unsupported, "the run cannot be captured into a CUDA graph, which was required: {}",
+             obstacle);
+}
+
+void GraphRuns::run_eagerly(const GraphRun& run, std::string_view reason) {
+  last_run_.replayed = false;
+  last_run_.reason = reason;
+  count_eager(reason);
+  run.run_model(run.inputs, run.run.call());
+}
+
+void GraphRuns::warm_up(const GraphRun& run, GraphEntry& entry) {
+  run_eagerly(run, kFirst);
+  entry.warm = true;
+  const char* const read = run.run.call().read_by_host;
+  if (read == nullptr) return;
+  entry.obstacle = read;
+  refuse(entry.obstacle);
+}
+
+bool GraphRuns::replay(const GraphRun& run, GraphEntry& entry) {
+  const auto found =
+      std::ranges::find_if(entry.captured, [&](const auto& each) { return each->can_take(run.inputs); });
+  CapturedRun* const captured = found != entry.captured.end() ? found->get() : capture(run, entry);
+  if (captured == nullptr) return false;
+  statistics_.patched_nodes += captured->replay(run.inputs, run.run.call(), run.outputs);
+  if (options_.seen_by_device_sync && run.run.lane().resource.green != nullptr) {
+    run.run.be_seen_by_device_sync();
+    ++statistics_.fills;
+  }
+  return true;
+}
+
+CapturedRun* GraphRuns::capture(const GraphRun& run, GraphEntry& entry) {
+  if (entry.captured.size() == kMostAddresses) {
+    entry.obstacle = "inputs lie at ever other addresses, and " + entry.captured.back()->obstacle();
+    return nullptr;
+  }
+  try {
+    entry.captured.push_back(
+        std::make_unique<CapturedRun>(CaptureRequest{.run_model = run.run_model,
+                                                     .inputs = run.inputs,
+                                                     .outputs = run.outputs,
+                                                     .call = run.run.call(),
+                                                     .stream = run.run.capture_stream(),
+                                                     .node_context = run.run.lane().context,
+                                                     .context = run.run.context(),
+                                                     .memory = run.run.graphs().memory()}));
+  } catch (const Error& error) {
+    entry.obstacle = error.what();
+    return nullptr;
+  }
+  ++statistics_.captures;
+  return entry.captured.back().get();
+}
+
+void GraphRuns::count_eager(std::string_view reason) {
+  auto& reasons = statistics_.eager;
+  const auto found = std::ranges::find(reasons, reason, &GraphStatistics::Eager::reason);
+  if (found != reasons.end()) {
+    ++found->runs;
+  } else if (reasons.size() < kMostReasons) {
+    reasons.push_back({.reason = std::string(reason), .runs = 1});
+  }
+}
+
+}  // namespace penstock::session

@@ -1,0 +1,55 @@
+#pragma once
+
+#include "session/graph_cache.hpp"
+#include "session/lanes.hpp"
+
+#include <penstock/graphs.hpp>
+
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace penstock::session {
+
+/// One run, as it is offered for capture and replay.
+struct GraphRun {
+  LaneRun& run;
+  std::span<const TensorView> inputs;
+  GraphKey::Versions versions;
+  /// Puts the model's calls on the stream of a call, and leaves the results in `outputs`.
+  const std::function<void(std::span<const TensorView>, const shim::CudaCall&)>& run_model;
+  std::span<AtenTensorHandle> outputs;
+  /// Why this one is not to be captured; empty: it may be.
+  std::string_view obstacle;
+};
+
+/// Decides for each run of a session whether it is replayed, and counts. docs/design/0012-graphs.md says how.
+/// Thread: one caller at a time.
+class GraphRuns {
+ public:
+  explicit GraphRuns(const GraphOptions& options) : options_(options) {}
+
+  /// Puts a run on its stream, by replaying it, capturing and replaying it, or call by call.
+  /// Errors: what the run says; with GraphMode::Require, Unsupported where it cannot be captured.
+  void run(const GraphRun& run);
+
+  [[nodiscard]] const LastRun& last_run() const noexcept { return last_run_; }
+  /// Without what the lanes count.
+  [[nodiscard]] const GraphStatistics& statistics() const noexcept { return statistics_; }
+
+ private:
+  void run_eagerly(const GraphRun& run, std::string_view reason);
+  void warm_up(const GraphRun& run, GraphEntry& entry);
+  bool replay(const GraphRun& run, GraphEntry& entry);
+  CapturedRun* capture(const GraphRun& run, GraphEntry& entry);
+  void refuse(std::string_view obstacle) const;
+  void count_eager(std::string_view reason);
+
+  GraphOptions options_;
+  GraphKey key_;
+  LastRun last_run_;
+  GraphStatistics statistics_;
+};
+
+}  // namespace penstock::session
