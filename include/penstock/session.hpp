@@ -129,8 +129,8 @@ class PENSTOCK_API Session {
   /// Memory held for runs. Host-only. Errors: none.
   [[nodiscard]] SessionMemory memory() const noexcept;
 
-  /// Gives back what no run and no output uses, captured runs too; the next run gets it anew. Blocking on CUDA: the driver waits
-  /// for work of the device. Errors: none.
+  /// Gives back what no run and no output uses, captured runs too; the next run gets it anew. Blocking on
+  /// CUDA: the driver waits for work of the device. Errors: none.
   void release_memory() noexcept;
 
   /// Waits so far; zeros on the CPU. Host-only. Errors: none.

@@ -9,8 +9,8 @@
 
 namespace penstock::cuda {
 
-/// One node of a captured graph, with a copy of the parameters that a launch of it gets, as bytes: so that two
-/// captures can be compared, and addresses in them changed. Thread: one caller at a time.
+/// One node of a captured graph, with a copy of the parameters that a launch of it gets, as bytes: so that
+/// two captures can be compared, and addresses in them changed. Thread: one caller at a time.
 class GraphNode {
  public:
   /// Errors: Cuda.

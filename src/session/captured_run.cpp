@@ -51,8 +51,8 @@ class Elsewhere {
   void* place(const void* captured, std::size_t bytes) {
     if (bytes == 0) return const_cast<void*>(captured);
     const auto from = reinterpret_cast<std::uintptr_t>(captured);
-    auto to = reinterpret_cast<std::uintptr_t>(scratch_->data) / kAlignment * kAlignment +
-              from % kAlignment + (distances_.size() + 1) * kAlignment;
+    auto to = reinterpret_cast<std::uintptr_t>(scratch_->data) / kAlignment * kAlignment + from % kAlignment +
+              (distances_.size() + 1) * kAlignment;
     while (std::ranges::find(distances_, to - from) != distances_.end()) to += kAlignment;
     distances_.push_back(to - from);
     return reinterpret_cast<void*>(to);

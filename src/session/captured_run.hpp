@@ -25,8 +25,8 @@ struct CaptureRequest {
   std::span<const TensorView> inputs;
   /// Where `run_model` leaves results. They are taken from there.
   std::span<AtenTensorHandle> outputs;
-  const shim::CudaCall& call;        ///< Of the run that is to be captured.
-  cuda::StreamHandle stream;         ///< To capture on: of the execution resource, and with nothing of others.
+  const shim::CudaCall& call;  ///< Of the run that is to be captured.
+  cuda::StreamHandle stream;   ///< To capture on: of the execution resource, and with nothing of others.
   cuda::ContextHandle node_context;  ///< That of the resource: a green context's own.
   std::shared_ptr<const cuda::PrimaryContext> context;
   GraphMemory& memory;

@@ -2,6 +2,7 @@
 
 #include "base/fail.hpp"
 #include "cuda/driver.hpp"
+#include "cuda/graph.hpp"
 #include "session/graph_key.hpp"
 
 #include <algorithm>
@@ -94,6 +95,8 @@ GraphStatistics CudaSession::graph_statistics() const {
 }
 
 void wait_for(cuda::StreamHandle stream, const std::string& what) {
+  // A capture of another thread, which may forbid waits, has nothing to do with this one.
+  const cuda::RelaxedCapture relaxed;
   cuda::check(cuda::driver().stream_synchronize(stream), "cuStreamSynchronize", what);
 }
 

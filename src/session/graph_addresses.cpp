@@ -56,7 +56,8 @@ bool GraphAddresses::compare(std::size_t node, const cuda::GraphNode& other,
       return false;
     }
     const auto index = static_cast<std::size_t>(found - memory.begin());
-    memory_[index].sites.push_back({node, offset, static_cast<std::ptrdiff_t>(here - number(found->captured))});
+    memory_[index].sites.push_back(
+        {node, offset, static_cast<std::ptrdiff_t>(here - number(found->captured))});
   }
   return true;
 }

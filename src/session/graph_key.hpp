@@ -8,8 +8,8 @@
 
 namespace penstock::session {
 
-/// What a captured run depends on besides its execution resource: dtypes, sizes and strides of all inputs, how
-/// their addresses are aligned, which of them share memory, and the versions of weights and objects.
+/// What a captured run depends on besides its execution resource: dtypes, sizes and strides of all inputs,
+/// how their addresses are aligned, which of them share memory, and the versions of weights and objects.
 /// Thread: one caller at a time.
 class GraphKey {
  public:

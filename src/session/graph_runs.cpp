@@ -92,6 +92,7 @@ CapturedRun* GraphRuns::capture(const GraphRun& run, GraphEntry& entry) {
     return nullptr;
   }
   ++statistics_.captures;
+  statistics_.fixed = entry.captured.back()->obstacle();
   return entry.captured.back().get();
 }
 

@@ -65,8 +65,8 @@ struct Session::Impl {
   void run_model(std::span<const TensorView> given, const model::Latitude& latitude,
                  const shim::CudaCall* call, model::Container& container);
   /// The same on CUDA, by a captured graph where that is right.
-  void run_on_cuda(std::span<const TensorView> given, const model::Latitude& latitude,
-                   session::LaneRun& run, bool audited);
+  void run_on_cuda(std::span<const TensorView> given, const model::Latitude& latitude, session::LaneRun& run,
+                   bool audited);
   /// Lets `results` show `outputs`.
   void show_results();
   void make_inputs(const model::InputRules& rules, std::span<const TensorView> given,

@@ -97,6 +97,7 @@ DriverCalls open_driver() {
   find(library, calls.stream_destroy, "cuStreamDestroy_v2");
   find(library, calls.begin_capture, "cuStreamBeginCapture_v2");
   find(library, calls.end_capture, "cuStreamEndCapture");
+  find(library, calls.synchronize, "cuCtxSynchronize");
   find(library, calls.graph_destroy, "cuGraphDestroy");
   require(calls.init(0), "cuInit");
   return calls;

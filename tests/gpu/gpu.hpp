@@ -29,6 +29,7 @@ struct DriverCalls {
   cuda::Result (*push)(cuda::ContextHandle);
   cuda::Result (*pop)(cuda::ContextHandle*);
   cuda::Result (*current)(cuda::ContextHandle*);
+  cuda::Result (*synchronize)();
   cuda::Result (*memory_info)(std::size_t* free, std::size_t* total);
   cuda::Result (*host_alloc)(void**, std::size_t, unsigned);
   cuda::Result (*host_free)(void*);
