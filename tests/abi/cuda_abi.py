@@ -81,8 +81,38 @@ CONSTANTS = {
     "kMemoryUnified": "CU_MEMORYTYPE_UNIFIED",
     "kHostPortable": "CU_MEMHOSTALLOC_PORTABLE",
     "kHostDeviceMap": "CU_MEMHOSTALLOC_DEVICEMAP",
-}# Handles that are numbers, which no compiler takes for constants.
+    "kGraphKernel": "CU_GRAPH_NODE_TYPE_KERNEL",
+    "kGraphMemcpy": "CU_GRAPH_NODE_TYPE_MEMCPY",
+    "kGraphMemset": "CU_GRAPH_NODE_TYPE_MEMSET",
+    "kGraphHost": "CU_GRAPH_NODE_TYPE_HOST",
+    "kGraphChild": "CU_GRAPH_NODE_TYPE_GRAPH",
+    "kGraphEmpty": "CU_GRAPH_NODE_TYPE_EMPTY",
+    "kGraphWaitEvent": "CU_GRAPH_NODE_TYPE_WAIT_EVENT",
+    "kGraphEventRecord": "CU_GRAPH_NODE_TYPE_EVENT_RECORD",
+    "kGraphMemAlloc": "CU_GRAPH_NODE_TYPE_MEM_ALLOC",
+    "kGraphMemFree": "CU_GRAPH_NODE_TYPE_MEM_FREE",
+    "kUserObjectNoDestructorSync": "CU_USER_OBJECT_NO_DESTRUCTOR_SYNC",
+    "kGraphUserObjectMove": "CU_GRAPH_USER_OBJECT_MOVE",
+}
+
+# Handles that are numbers, which no compiler takes for constants.
 STREAMS = {"kLegacyStream": "CU_STREAM_LEGACY", "kPerThreadStream": "CU_STREAM_PER_THREAD"}
+
+# Structures: ours and the toolkit's, and members of both. Of a MemcpySide there are two in a CUDA_MEMCPY3D.
+SIDE = {"x_bytes": "XInBytes", "y": "Y", "z": "Z", "lod": "LOD", "memory_type": "MemoryType", "host": "Host",
+        "device": "Device", "array": "Array", "pitch": "Pitch", "height": "Height"}
+STRUCTURES = {
+    ("KernelNodeParams", "CUDA_KERNEL_NODE_PARAMS_v2"): {
+        "function": "func", "grid": "gridDimX", "block": "blockDimX", "shared_bytes": "sharedMemBytes",
+        "parameters": "kernelParams", "extra": "extra", "kernel": "kern", "context": "ctx"},
+    ("MemcpyNodeParams", "CUDA_MEMCPY3D_v2"): {
+        **{f"from.{ours}": f"src{theirs}" for ours, theirs in SIDE.items()}, "from.reserved": "reserved0",
+        **{f"to.{ours}": f"dst{theirs}" for ours, theirs in SIDE.items()}, "to.reserved": "reserved1",
+        "width_bytes": "WidthInBytes", "height": "Height", "depth": "Depth"},
+    ("MemsetNodeParams", "CUDA_MEMSET_NODE_PARAMS_v1"): {
+        "to": "dst", "pitch": "pitch", "value": "value", "element_bytes": "elementSize", "width": "width",
+        "height": "height"},
+}
 
 PROLOGUE = """\
 #include <cuda.h>
@@ -96,6 +126,8 @@ using namespace penstock::cuda;
 template <class T> struct Plain { using type = std::conditional_t<std::is_enum_v<T>, int, T>; };
 template <class T> struct Plain<T*> { using type = typename Plain<T>::type*; };
 template <class T> struct Plain<const T> { using type = const typename Plain<T>::type; };
+static_assert(sizeof(unsigned long long) == sizeof(unsigned long));
+template <> struct Plain<unsigned long long> { using type = unsigned long; };
 template <> struct Plain<CUcontext> { using type = ContextHandle; };
 template <> struct Plain<CUstream> { using type = StreamHandle; };
 template <> struct Plain<CUevent> { using type = EventHandle; };
@@ -104,19 +136,32 @@ template <> struct Plain<CUfunction> { using type = FunctionHandle; };
 template <> struct Plain<CUgreenCtx> { using type = GreenContextHandle; };
 template <> struct Plain<CUdevResourceDesc> { using type = ResourceDescHandle; };
 template <> struct Plain<CUgraph> { using type = GraphHandle; };
+template <> struct Plain<CUgraphExec> { using type = GraphExecHandle; };
+template <> struct Plain<CUgraphNode> { using type = GraphNodeHandle; };
+template <> struct Plain<CUkernel> { using type = KernelHandle; };
+template <> struct Plain<CUuserObject> { using type = UserObjectHandle; };
 template <> struct Plain<CUdevResource> { using type = Resource; };
+template <> struct Plain<CUDA_KERNEL_NODE_PARAMS_v2> { using type = KernelNodeParams; };
+template <> struct Plain<CUDA_MEMCPY3D_v2> { using type = MemcpyNodeParams; };
+template <> struct Plain<CUDA_MEMSET_NODE_PARAMS_v1> { using type = MemsetNodeParams; };
 template <class F> struct Signature;
 template <class R, class... A> struct Signature<R (*)(A...)> {
   using type = typename Plain<R>::type (*)(typename Plain<A>::type...);
 };
 template <class Ours, class Theirs>
-inline constexpr bool same_abi = std::is_same_v<Ours, typename Signature<Theirs>::type>;
+inline constexpr bool same_abi =
+    std::is_same_v<typename Signature<Ours>::type, typename Signature<Theirs>::type>;
 
 static_assert(sizeof(Resource) == sizeof(CUdevResource));
 static_assert(offsetof(Resource, sm) == offsetof(CUdevResource, sm));
 static_assert(sizeof(CUdevSmResource) <= sizeof(Resource::padding));
 static_assert(offsetof(CUdevSmResource, smCount) == 0 && offsetof(CUdevSmResource, minSmPartitionSize) == 4 &&
               offsetof(CUdevSmResource, smCoscheduledAlignment) == 8);
+using Launch = CUDA_KERNEL_NODE_PARAMS_v2;
+static_assert(offsetof(Launch, gridDimY) == offsetof(Launch, gridDimX) + 4 &&
+              offsetof(Launch, gridDimZ) == offsetof(Launch, gridDimX) + 8);
+static_assert(offsetof(Launch, blockDimY) == offsetof(Launch, blockDimX) + 4 &&
+              offsetof(Launch, blockDimZ) == offsetof(Launch, blockDimX) + 8);
 """
 
 
@@ -143,6 +188,27 @@ def wrong_streams(header):
             yield f"src/cuda/abi.hpp: {ours} is not {theirs}"
 
 
+def structure_checks():
+    """That members lie where the toolkit's do, and are as large."""
+    for (ours, theirs), members in STRUCTURES.items():
+        yield f'static_assert(sizeof({ours}) == sizeof({theirs}), "{ours}");'
+        for mine, their in members.items():
+            yield f'static_assert(offsetof({ours}, {mine}) == offsetof({theirs}, {their}), "{ours}::{mine}");'
+            # Three numbers of ours are members of their own in the toolkit.
+            if mine not in ("grid", "block"):
+                yield f'static_assert(sizeof({ours}().{mine}) == sizeof({theirs}().{their}), "{ours}::{mine}");'
+
+
+def uncompared_members():
+    """Members of these structures that nothing here compares."""
+    text = (ROOT / "src/cuda/abi.hpp").read_text()
+    for (ours, _), members in STRUCTURES.items():
+        body = re.search(rf"struct {ours} {{(.*?)\n}};", text, re.DOTALL)[1]
+        for name in re.findall(r"(\w+)(?:{}| = [^;]+)?;", body):
+            if name not in {member.split(".")[0] for member in members}:
+                yield f"src/cuda/abi.hpp: {ours}::{name} is compared with nothing"
+
+
 def unit(functions, typedefs):
     """The file to compile, and what is wrong already."""
     checks, problems = [], []
@@ -154,6 +220,7 @@ def unit(functions, typedefs):
         checks.append(f'static_assert(same_abi<decltype(Driver::{member}), {theirs}>, "{name}");')
     for ours, theirs in CONSTANTS.items():
         checks.append(f'static_assert((unsigned long long)({ours}) == (unsigned long long)({theirs}), "{ours}");')
+    checks += structure_checks()
     return PROLOGUE + "\n".join(checks) + "\n", problems
 
 
@@ -170,6 +237,7 @@ def main():
     functions = ENTRY.findall((ROOT / "src/cuda/driver_functions.cpp").read_text())
     text, problems = unit(functions, (include / "cudaTypedefs.h").read_text())
     problems += [f"src/cuda/abi.hpp: {name} is compared with nothing" for name in undeclared_constants()]
+    problems += uncompared_members()
     problems += wrong_streams((include / "cuda.h").read_text())
     with tempfile.TemporaryDirectory() as scratch:
         source = Path(scratch) / "unit.cpp"
@@ -180,7 +248,8 @@ def main():
     if result.returncode != 0:
         problems.append(result.stderr)
     print("\n".join(problems))
-    print(f"{len(functions)} functions and {len(CONSTANTS) + len(STREAMS)} constants compared with {include}")
+    print(f"{len(functions)} functions, {len(CONSTANTS) + len(STREAMS)} constants and {len(STRUCTURES)} structures compared "
+          f"with {include}")
     return 1 if problems or not functions else 0
 
 

@@ -71,7 +71,8 @@ class Calls {
   static std::vector<std::string> lines();
   /// Those that begin with one of the names.
   static std::vector<std::string> of(std::initializer_list<std::string_view> names);
-  /// Those that put work on a stream: launches, copies, fills, records and waits.
+  /// Those that put work on a stream: launches of kernels and graphs, copies, fills, records
+  /// and waits.
   static std::vector<std::string> work();
 };
 

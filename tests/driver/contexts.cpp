@@ -85,7 +85,7 @@ PENSTOCK_DRIVER_API cuCtxSynchronize() {
   return call("cuCtxSynchronize", [&](State& state) -> Result {
     Context& context = state.current();
     state.log("cuCtxSynchronize " + state.name_of(context));
-    state.wait_for_device(context.device, "cuCtxSynchronize");
+    state.wait_for_context(context, "cuCtxSynchronize");
     return kSuccess;
   });
 }

@@ -60,6 +60,19 @@ bool penstock_recording_let_go(void* handle) {
   return true;
 }
 
+bool penstock_recording_device_waits_for(void* handle) {
+  State& state = State::get();
+  const std::lock_guard lock(state.mutex);
+  const Stream* const stream = find_stream(state, handle);
+  return stream != nullptr && !(stream->context->green && stream->ends_in_graph);
+}
+
+void penstock_recording_kernel(const char* name, KernelAction action) {
+  State& state = State::get();
+  const std::lock_guard lock(state.mutex);
+  state.kernel_actions[name] = std::move(action);
+}
+
 const char* penstock_recording_violations() {
   State& state = State::get();
   const std::lock_guard lock(state.mutex);
@@ -76,6 +89,8 @@ Alive penstock_recording_alive() {
   for (const auto& [device, context] : state.primaries) alive.primary_contexts += context->retained > 0;
   alive.modules = static_cast<unsigned>(state.modules.size());
   alive.graphs = static_cast<unsigned>(state.graphs.size());
+  alive.graph_execs = static_cast<unsigned>(state.executables.size());
+  alive.user_objects = static_cast<unsigned>(state.user_objects.size());
   for (const auto& [address, memory] : state.memory) {
     if (memory.foreign) continue;
     (memory.kind == Memory::Kind::Device ? alive.device_bytes : alive.host_bytes) += memory.bytes;

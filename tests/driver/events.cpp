@@ -78,7 +78,7 @@ PENSTOCK_DRIVER_API cuEventRecord(EventHandle handle, StreamHandle stream_handle
       record->done = true;
       record->milliseconds = state.clock_ms;
     };
-    state.submit(stream, "cuEventRecord " + name_of(event), {.act = act});
+    state.put(stream, "cuEventRecord " + name_of(event), {.act = act});
     return kSuccess;
   });
 }
@@ -98,8 +98,9 @@ PENSTOCK_DRIVER_API cuStreamWaitEvent(StreamHandle stream_handle, EventHandle ha
     }
     const std::string from =
         record == nullptr ? "never recorded" : "of stream#" + std::to_string(record->stream);
-    state.submit(stream, "cuStreamWaitEvent " + name_of(event) + " " + from,
-                 {.ready = [record] { return record == nullptr || record->done; }});
+    if (stream.capture != nullptr) return kSuccess;
+    state.put(stream, "cuStreamWaitEvent " + name_of(event) + " " + from,
+              {.ready = [record] { return record == nullptr || record->done; }});
     return kSuccess;
   });
 }

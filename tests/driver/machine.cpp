@@ -53,6 +53,7 @@ State& State::get() {
 }
 
 void State::reset(const Machine& wanted) {
+  ++generation;
   for (const auto& [address, each] : memory) std::free(reinterpret_cast<void*>(address));
   memory.clear();
   for (auto& [handle, stream] : streams) ended.push_back(std::move(stream));
@@ -61,7 +62,10 @@ void State::reset(const Machine& wanted) {
   events.clear();
   functions.clear();
   modules.clear();
+  executables.clear();
   graphs.clear();
+  user_objects.clear();
+  kernel_actions.clear();
   greens.clear();
   green_contexts.clear();
   primaries.clear();
@@ -70,11 +74,10 @@ void State::reset(const Machine& wanted) {
   faults.clear();
   fault_calls.clear();
   calls = 0;
-  next_green = next_stream = next_event = 1;
+  next_green = next_stream = next_event = next_graph = 1;
   log_text.clear();
   violation_text.clear();
   machine = wanted;
-  ++generation;
 }
 
 Context& State::primary(int device) {
@@ -105,6 +108,33 @@ Context& State::current() {
 
 Green& State::green_of(GreenContextHandle handle) { return find(greens, static_cast<void*>(handle)); }
 Event& State::event_of(EventHandle handle) { return find(events, static_cast<void*>(handle)); }
+
+Function& State::function_of(FunctionHandle handle) { return find(functions, static_cast<void*>(handle)); }
+
+Graph& State::graph_of(GraphHandle handle) {
+  for (const auto& [key, stream] : streams) {
+    if (stream->capture == nullptr || stream->capture->graph == nullptr) continue;
+    if (static_cast<void*>(stream->capture->graph.get()) == handle) return *stream->capture->graph;
+  }
+  const auto found = graphs.find(handle);
+  if (found == graphs.end()) throw Failure{kInvalidValue};
+  return *found->second;
+}
+
+Node& State::node_of(GraphNodeHandle handle) {
+  for (const auto& [key, graph] : graphs) {
+    for (Node& node : graph->nodes) {
+      if (static_cast<void*>(&node) == handle) return node;
+    }
+  }
+  throw Failure{kInvalidValue};
+}
+
+Node& State::node_of(GraphNodeHandle handle, GraphNodeType type) {
+  Node& node = node_of(handle);
+  if (node.type != type) throw Failure{kInvalidValue};
+  return node;
+}
 
 Stream& State::new_stream(Context& context, Stream::Kind kind, unsigned flags, int priority) {
   auto made = std::make_unique<Stream>();

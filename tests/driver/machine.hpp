@@ -2,9 +2,9 @@
 
 #include "cuda/abi.hpp"
 #include "entries.hpp"
+#include "nodes.hpp"
 #include "recording_driver.hpp"
 
-#include <bitset>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -18,11 +18,6 @@
 
 // What the recording driver knows. One machine a process, under one lock.
 namespace penstock::recording {
-
-using namespace penstock::cuda;
-
-inline constexpr std::size_t kMostSms = 192;
-using SmSet = std::bitset<kMostSms>;
 
 struct Stream;
 struct Capture;
@@ -43,6 +38,8 @@ struct Green {
 
 /// Work that a stream has yet to do.
 struct Operation {
+  enum class Kind { Work, Graph, Mark };
+  Kind kind = Kind::Mark;
   std::uint64_t number = 0;
   std::function<bool()> ready = {};  ///< Empty: always.
   std::function<void()> act = {};    ///< Empty: nothing but its place in the order.
@@ -56,7 +53,8 @@ struct Stream {
   unsigned flags = 0;
   int priority = 0;
   bool held = false;
-  bool destroyed = false;  ///< Its work goes on.
+  bool destroyed = false;      ///< Its work goes on.
+  bool ends_in_graph = false;  ///< Nothing but events came after the last one.
   std::deque<Operation> queue;
   std::shared_ptr<Capture> capture;
 };
@@ -77,10 +75,6 @@ struct Event {
   std::shared_ptr<Record> record;
 };
 
-struct Graph {
-  std::vector<std::string> nodes;
-};
-
 struct Capture {
   Stream* origin = nullptr;
   int mode = kCaptureGlobal;
@@ -88,18 +82,21 @@ struct Capture {
   bool invalidated = false;
   std::set<Stream*> unjoined;
   std::map<Stream*, std::set<Stream*>> covers;
-  Graph graph;
+  unsigned long long id = 0;
+  std::unique_ptr<Graph> graph;  ///< Null once it has ended.
 };
 
 struct Module {
   int device = 0;
   bool any_name = false;  ///< Of an image that could not be read.
-  std::set<std::string> names;
+  std::map<std::string, std::shared_ptr<const Layout>> kernels;
+  std::map<std::string, Function*> functions;  ///< Those that were asked for.
 };
 
 struct Function {
   Module* module = nullptr;
   std::string name;
+  std::shared_ptr<const Layout> layout;  ///< Null where the image does not tell it.
 };
 
 struct Memory {
@@ -135,6 +132,11 @@ class State {
   /// Default streams are those of the current context.
   Stream& stream_of(StreamHandle handle);
   Event& event_of(EventHandle handle);
+  Function& function_of(FunctionHandle handle);
+  /// Also one that is being captured.
+  Graph& graph_of(GraphHandle handle);
+  Node& node_of(GraphNodeHandle handle);
+  Node& node_of(GraphNodeHandle handle, GraphNodeType type);
   Stream& new_stream(Context& context, Stream::Kind kind, unsigned flags, int priority);
 
   // Names in the log.
@@ -143,13 +145,22 @@ class State {
   void log(const std::string& line);
   void violate(const std::string& line);
 
-  /// Puts work on a stream, or into its capture under the name.
-  void submit(Stream& stream, const std::string& name, Operation operation);
+  /// Puts work on a stream, or into its capture.
+  void submit(Stream& stream, Node node);
+  /// Puts on a stream what is not captured.
+  void put(Stream& stream, const std::string& text, Operation operation);
+  /// Does the work itself.
+  void perform(const Node& node);
+  void replay(const Program& program);
+  /// False where a copy or a fill would touch memory that is not allocated.
+  bool has_memory(const Node& node);
   /// Does all that can be done.
   void run();
   /// Throws Failure, and notes the violation, where the stream has work that cannot be done.
   void wait_for(Stream& stream, const char* call);
   void wait_for_device(int device, const char* call);
+  /// The same for what synchronizing a context waits for.
+  void wait_for_context(const Context& context, const char* call);
 
   // Faults.
   Result count_call(const char* name);
@@ -173,13 +184,16 @@ class State {
   std::map<void*, std::unique_ptr<Module>> modules;
   std::map<void*, std::unique_ptr<Function>> functions;
   std::map<void*, std::unique_ptr<Graph>> graphs;
+  std::map<void*, std::unique_ptr<Executable>> executables;
+  std::map<void*, UserObjects> user_objects;           ///< References that the user has.
+  std::map<std::string, KernelAction> kernel_actions;  ///< By kernel; of "" for any.
   std::vector<std::unique_ptr<Description>> descriptions;
   std::map<std::uintptr_t, Memory> memory;
   std::vector<Fault> faults;
   std::vector<unsigned> fault_calls;
   unsigned calls = 0;
-  unsigned next_green = 1, next_stream = 1, next_event = 1;
-  std::uint64_t next_operation = 1, next_split = 1;
+  unsigned next_green = 1, next_stream = 1, next_event = 1, next_graph = 1;
+  std::uint64_t next_operation = 1, next_split = 1, next_capture = 1;
   double clock_ms = 0;
   std::string log_text, violation_text, log_file;
   std::recursive_mutex mutex;
@@ -187,6 +201,8 @@ class State {
 
  private:
   bool step(Stream& stream);
+  void run_kernel(const Node& node);
+  bool is_disturbed(const Capture* capture) const;
   void check_implicit_order(Stream& stream) const;
   [[nodiscard]] bool comes_first(const Stream& stream, std::uint64_t number) const;
 };
@@ -194,12 +210,25 @@ class State {
 /// The contexts that this thread has made current.
 std::vector<Context*>& context_stack();
 
+/// Throws Failure where the numbers are none that a kernel can be launched with.
+Launch make_launch(Function& function, std::array<unsigned, 3> grid, std::array<unsigned, 3> block,
+                   unsigned shared_bytes);
+/// Copies parameters, as cuLaunchKernel takes them.
+void add_parameters(Launch& launch, void** parameters, void** extra);
+/// What says as `extra` that parameters are in one buffer.
+std::array<void*, 5> packed_extra(void* buffer, std::size_t* bytes);
+
 /// What all entry points go through: the lock, the count of calls, faults, failures.
 /// `releases`: does its work also where a fault is to be answered.
 template <class Body>
 Result call(const char* name, Body&& body, bool releases = false) noexcept {
   State& state = State::get();
   const std::lock_guard lock(state.mutex);
+  if (in_callback()) {
+    constexpr Result kNotPermitted = 800;
+    state.violate(std::string(name) + " from a function that the driver called");
+    return kNotPermitted;
+  }
   const Result fault = state.count_call(name);
   if (fault != kSuccess && !releases) return fault;
   try {

@@ -1,8 +1,6 @@
 #include "machine.hpp"
 
-#include <algorithm>
 #include <cstdlib>
-#include <cstring>
 
 using namespace penstock::recording;
 
@@ -45,26 +43,49 @@ void require_range(State& state, std::uintptr_t address, std::size_t bytes, bool
 
 bool is_pageable(State& state, std::uintptr_t address) { return state.find_memory(address) == nullptr; }
 
-Result copy(const char* name, std::uintptr_t to, std::uintptr_t from, std::size_t bytes,
-            StreamHandle handle) {
+/// One end of a copy.
+struct End {
+  std::uintptr_t address;
+  MemoryType type;  ///< Unified: what the address says.
+};
+
+MemcpySide side_of(State& state, const End& end) {
+  MemcpySide side;
+  side.memory_type = end.type;
+  if (end.type == kMemoryUnified) {
+    const auto* const found = state.find_memory(end.address);
+    const bool device = found != nullptr && (found->second.kind == Memory::Kind::Device ||
+                                             found->second.kind == Memory::Kind::Managed);
+    side.memory_type = device ? kMemoryDevice : kMemoryHost;
+  }
+  if (side.memory_type == kMemoryHost) {
+    side.host = reinterpret_cast<void*>(end.address);
+  } else {
+    side.device = static_cast<DevicePointer>(end.address);
+  }
+  return side;
+}
+
+Result copy(const char* name, End to, End from, std::size_t bytes, StreamHandle handle) {
   return call(name, [&](State& state) -> Result {
     Stream& stream = state.stream_of(handle);
-    require_range(state, to, bytes, true);
-    require_range(state, from, bytes, true);
-    const std::string text = std::string(name) + " " + std::to_string(bytes) + " bytes";
-    if (stream.capture == nullptr && is_pageable(state, to)) state.wait_for(stream, name);
-    if (is_pageable(state, from)) {
+    require_range(state, to.address, bytes, true);
+    require_range(state, from.address, bytes, true);
+    Node node{.type = kGraphMemcpy, .call = name};
+    node.copy = {.from = side_of(state, from),
+                 .to = side_of(state, to),
+                 .width_bytes = bytes,
+                 .height = 1,
+                 .depth = 1};
+    if (stream.capture == nullptr && is_pageable(state, to.address)) state.wait_for(stream, name);
+    if (stream.capture == nullptr && is_pageable(state, from.address)) {
       // The driver takes pageable memory over before it returns.
-      auto kept = std::make_shared<std::vector<char>>(bytes);
-      if (bytes > 0) std::memcpy(kept->data(), reinterpret_cast<const void*>(from), bytes);
-      state.submit(stream, text, {.act = [=] {
-                     if (bytes > 0) std::memcpy(reinterpret_cast<void*>(to), kept->data(), bytes);
-                   }});
-      return kSuccess;
+      const auto* const begin = reinterpret_cast<const char*>(from.address);
+      const auto kept = std::make_shared<std::vector<char>>(begin, begin + bytes);
+      node.copy.from = side_of(state, {reinterpret_cast<std::uintptr_t>(kept->data()), kMemoryHost});
+      node.keeps = kept;
     }
-    state.submit(stream, text, {.act = [=] {
-                   std::memmove(reinterpret_cast<void*>(to), reinterpret_cast<const void*>(from), bytes);
-                 }});
+    state.submit(stream, std::move(node));
     return kSuccess;
   });
 }
@@ -74,9 +95,9 @@ Result fill(const char* name, DevicePointer to, T value, std::size_t count, Stre
   return call(name, [&](State& state) -> Result {
     Stream& stream = state.stream_of(handle);
     require_range(state, address_of(to), count * sizeof(T), false);
-    const auto act = [=] { std::fill_n(reinterpret_cast<T*>(address_of(to)), count, value); };
-    state.submit(stream, std::string(name) + " " + std::to_string(count * sizeof(T)) + " bytes",
-                 {.act = act});
+    Node node{.type = kGraphMemset, .call = name};
+    node.fill = {.to = to, .value = value, .element_bytes = sizeof(T), .width = count, .height = 1};
+    state.submit(stream, std::move(node));
     return kSuccess;
   });
 }
@@ -151,22 +172,26 @@ PENSTOCK_DRIVER_API cuMemFreeHost(void* pointer) {
 
 PENSTOCK_DRIVER_API cuMemcpyAsync(DevicePointer to, DevicePointer from, std::size_t bytes,
                                   StreamHandle stream) {
-  return copy("cuMemcpyAsync", address_of(to), address_of(from), bytes, stream);
+  return copy("cuMemcpyAsync", {address_of(to), kMemoryUnified}, {address_of(from), kMemoryUnified}, bytes,
+              stream);
 }
 
 PENSTOCK_DRIVER_API cuMemcpyHtoDAsync_v2(DevicePointer to, const void* from, std::size_t bytes,
                                          StreamHandle stream) {
-  return copy("cuMemcpyHtoDAsync", address_of(to), reinterpret_cast<std::uintptr_t>(from), bytes, stream);
+  return copy("cuMemcpyHtoDAsync", {address_of(to), kMemoryDevice},
+              {reinterpret_cast<std::uintptr_t>(from), kMemoryHost}, bytes, stream);
 }
 
 PENSTOCK_DRIVER_API cuMemcpyDtoHAsync_v2(void* to, DevicePointer from, std::size_t bytes,
                                          StreamHandle stream) {
-  return copy("cuMemcpyDtoHAsync", reinterpret_cast<std::uintptr_t>(to), address_of(from), bytes, stream);
+  return copy("cuMemcpyDtoHAsync", {reinterpret_cast<std::uintptr_t>(to), kMemoryHost},
+              {address_of(from), kMemoryDevice}, bytes, stream);
 }
 
 PENSTOCK_DRIVER_API cuMemcpyDtoDAsync_v2(DevicePointer to, DevicePointer from, std::size_t bytes,
                                          StreamHandle stream) {
-  return copy("cuMemcpyDtoDAsync", address_of(to), address_of(from), bytes, stream);
+  return copy("cuMemcpyDtoDAsync", {address_of(to), kMemoryDevice}, {address_of(from), kMemoryDevice}, bytes,
+              stream);
 }
 
 PENSTOCK_DRIVER_API cuMemsetD8Async(DevicePointer to, unsigned char value, std::size_t count,

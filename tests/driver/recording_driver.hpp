@@ -2,11 +2,15 @@
 
 #include "cuda/abi.hpp"
 
+#include <array>
 #include <cstddef>
+#include <functional>
+#include <span>
 
 // libpenstock_recording_driver.so stands in for libcuda.so.1 where PENSTOCK_LIBCUDA names it: a machine with
 // GPUs whose memory is host memory, whose copies and fills happen in stream order, and whose kernels do not
-// run but are written down. These functions steer it, in the process that has opened it. All are thread-safe.
+// run but are written down. Graphs hold what was captured, and are replayed in the order of the capture.
+// These functions steer it, in the process that has opened it. All are thread-safe.
 //
 // For other processes there are variables, read when the library is opened:
 //   PENSTOCK_RECORDING_GPUS=N        how many GPUs there are (1)
@@ -22,6 +26,7 @@ struct Machine {
   unsigned least = 8;       ///< SMs of a partition.
   unsigned step = 8;
   std::size_t memory_bytes = std::size_t{80} << 30;
+  bool nodes_name_kernels = false;  ///< Kernel nodes have a CUkernel, as those of CUDA's own libraries do.
 };
 
 /// What has been made and not been given back.
@@ -32,6 +37,8 @@ struct Alive {
   unsigned primary_contexts = 0;  ///< Retained ones.
   unsigned modules = 0;
   unsigned graphs = 0;
+  unsigned graph_execs = 0;
+  unsigned user_objects = 0;  ///< Whose creator has references.
   std::size_t device_bytes = 0;
   std::size_t host_bytes = 0;
 
@@ -49,6 +56,17 @@ struct Fault {
 
 /// Kinds of memory that others may have made.
 enum class ForeignMemory { Managed, Pinned, Registered };
+
+/// A kernel as it would run now.
+struct KernelLaunch {
+  const char* name = nullptr;
+  std::array<unsigned, 3> grid{};
+  std::array<unsigned, 3> block{};
+  unsigned shared_bytes = 0;
+  std::span<const std::byte> parameters;  ///< As the kernel finds them; none where its image does not tell.
+  const char* resource = nullptr;         ///< "green#1 (32 SMs)"
+};
+using KernelAction = std::function<void(const KernelLaunch&)>;
 
 }  // namespace penstock::recording
 
@@ -68,7 +86,18 @@ PENSTOCK_RECORDING_API void penstock_recording_clear_log();
 PENSTOCK_RECORDING_API bool penstock_recording_hold(void* stream);
 PENSTOCK_RECORDING_API bool penstock_recording_let_go(void* stream);
 
-/// Calls that would have waited for a held stream, a line each. They failed with CUDA_ERROR_UNKNOWN.
+/// What a kernel does, in the order of the stream, launched or replayed, until the next reset. "" is any
+/// kernel. Calls of the driver within it are not allowed.
+PENSTOCK_RECORDING_API void penstock_recording_kernel(const char* name,
+                                                      penstock::recording::KernelAction action);
+
+/// Whether cuCtxSynchronize with the primary context current waits for all that was put on the stream. It
+/// does not where that ends with a graph and the stream is a green context's.
+PENSTOCK_RECORDING_API bool penstock_recording_device_waits_for(void* stream);
+
+/// What must not happen, a line each: calls that would have waited for a held stream, which failed with
+/// CUDA_ERROR_UNKNOWN; graphs launched when what they use is gone; calls from functions that the driver
+/// calls.
 PENSTOCK_RECORDING_API const char* penstock_recording_violations();
 
 PENSTOCK_RECORDING_API penstock::recording::Alive penstock_recording_alive();
@@ -79,9 +108,6 @@ PENSTOCK_RECORDING_API void penstock_recording_clear_faults();
 
 /// Calls so far that a fault could have hit.
 PENSTOCK_RECORDING_API unsigned penstock_recording_calls();
-
-/// Destroys the graph of a capture: the core has no use for it yet.
-extern "C" PENSTOCK_RECORDING_API int cuGraphDestroy(penstock::cuda::GraphHandle graph);
 
 /// Memory as others make it; freed by the next reset.
 PENSTOCK_RECORDING_API void* penstock_recording_memory(penstock::recording::ForeignMemory kind,

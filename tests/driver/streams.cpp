@@ -26,7 +26,11 @@ PENSTOCK_DRIVER_API cuStreamDestroy_v2(StreamHandle handle) {
     const auto found = state.streams.find(handle);
     if (found == state.streams.end() || found->second->kind != Stream::Kind::Created) return kInvalidHandle;
     state.log("cuStreamDestroy " + state.name_of(*found->second));
-    if (found->second->capture != nullptr) found->second->capture->invalidated = true;
+    if (Capture* const capture = found->second->capture.get(); capture != nullptr) {
+      capture->invalidated = true;
+      // Nobody can end it any more.
+      if (capture->origin == found->second.get()) capture->graph.reset();
+    }
     found->second->destroyed = true;
     state.ended.push_back(std::move(found->second));
     state.streams.erase(found);
@@ -111,7 +115,8 @@ PENSTOCK_DRIVER_API cuStreamGetId(StreamHandle handle, unsigned long long* id) {
 PENSTOCK_DRIVER_API cuLaunchHostFunc(StreamHandle handle, HostFunction function, void* data) {
   return call("cuLaunchHostFunc", [&](State& state) -> Result {
     if (function == nullptr) return kInvalidValue;
-    state.submit(state.stream_of(handle), "cuLaunchHostFunc", {.act = [function, data] { function(data); }});
+    state.submit(state.stream_of(handle),
+                 {.type = kGraphHost, .call = "cuLaunchHostFunc", .host = function, .host_data = data});
     return kSuccess;
   });
 }

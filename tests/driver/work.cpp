@@ -8,6 +8,15 @@ bool is_blocking(const Stream& stream) {
   return stream.kind != Stream::Kind::Legacy && (stream.flags & kStreamNonBlocking) == 0;
 }
 
+/// Whether the last thing that is yet to be done is a graph. Events do not count: a device's synchronization
+/// does not wait for them.
+bool ends_in_graph(const Stream& stream) {
+  for (auto each = stream.queue.rbegin(); each != stream.queue.rend(); ++each) {
+    if (each->kind != Operation::Kind::Mark) return each->kind == Operation::Kind::Graph;
+  }
+  return false;
+}
+
 /// Whether the one has to wait for earlier work of the other: the default stream and blocking streams of one
 /// context wait for each other.
 bool waits_for(const Stream& stream, const Stream& other) {
@@ -36,16 +45,29 @@ void State::check_implicit_order(Stream& stream) const {
   }
 }
 
-void State::submit(Stream& stream, const std::string& name, Operation operation) {
+void State::submit(Stream& stream, Node node) {
   check_implicit_order(stream);
+  node.context = stream.context;
+  node.resource = name_of(*stream.context);
+  node.sms = stream.context->sms;
   if (stream.capture != nullptr) {
     if (stream.capture->invalidated) throw Failure{kStreamCaptureInvalidated};
     if (&stream != stream.capture->origin) stream.capture->unjoined.insert(&stream);
-    stream.capture->graph.nodes.push_back(name);
-    log("captured: " + name + " " + name_of(stream));
+    log("captured: " + describe(node) + " " + name_of(stream));
+    stream.capture->graph->nodes.push_back(std::move(node));
     return;
   }
-  log(name + " " + name_of(stream));
+  const std::string text = describe(node);
+  put(stream, text,
+      {.kind = Operation::Kind::Work, .act = [this, node = std::move(node)] { perform(node); }});
+}
+
+void State::put(Stream& stream, const std::string& text, Operation operation) {
+  check_implicit_order(stream);
+  log(text + " " + name_of(stream));
+  if (operation.kind != Operation::Kind::Mark) {
+    stream.ends_in_graph = operation.kind == Operation::Kind::Graph;
+  }
   operation.number = next_operation++;
   stream.queue.push_back(std::move(operation));
   run();
@@ -87,19 +109,38 @@ void State::wait_for(Stream& stream, const char* call) {
   throw Failure{kUnknown};
 }
 
+/// Captures of other threads are disturbed only where they asked for it.
+bool State::is_disturbed(const Capture* capture) const {
+  return capture == nullptr || capture->mode == kCaptureGlobal ||
+         capture->thread == std::this_thread::get_id();
+}
+
 void State::wait_for_device(int device, const char* call) {
   for (const auto& [handle, stream] : streams) {
     if (stream->context->device != device) continue;
-    // Captures of other threads are disturbed only where they asked for it.
-    const Capture* const capture = stream->capture.get();
-    if (capture != nullptr && capture->mode != kCaptureGlobal &&
-        capture->thread != std::this_thread::get_id())
-      continue;
-    wait_for(*stream, call);
+    if (is_disturbed(stream->capture.get())) wait_for(*stream, call);
   }
   for (const auto& stream : ended) {
     if (stream->context->device == device) wait_for(*stream, call);
   }
+}
+
+void State::wait_for_context(const Context& context, const char* call) {
+  const auto wait = [&](Stream& stream) {
+    if (stream.context->device != context.device) return;
+    if (context.green && stream.context != &context) return;
+    // As measured: with the primary context current, a graph that is alone on a green context's stream is
+    // not seen.
+    if (!context.green && stream.context->green && ends_in_graph(stream)) {
+      log(std::string(call) + " passes over " + name_of(stream));
+    } else {
+      wait_for(stream, call);
+    }
+  };
+  for (const auto& [handle, stream] : streams) {
+    if (is_disturbed(stream->capture.get())) wait(*stream);
+  }
+  for (const auto& stream : ended) wait(*stream);
 }
 
 }  // namespace penstock::recording

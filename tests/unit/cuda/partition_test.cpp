@@ -213,7 +213,7 @@ TEST_F(PartitionOnRecorder, IsNotProbedWhileItsStreamIsCaptured) {
   EXPECT_THAT(error.what(), HasSubstr("is being captured"));
   GraphHandle graph = nullptr;
   EXPECT_EQ(driver().stream_end_capture(handle(stream), &graph), kSuccess);
-  EXPECT_EQ(cuGraphDestroy(graph), kSuccess);
+  EXPECT_EQ(driver().graph_destroy(graph), kSuccess);
 }
 
 TEST_F(PartitionOnRecorder, IsProbedOnTheWholeDeviceOutsideOfAPartition) {

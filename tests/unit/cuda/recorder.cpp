@@ -7,7 +7,8 @@ namespace penstock::recording {
 void PrintTo(const Alive& alive, std::ostream* out) {
   *out << alive.streams << " streams, " << alive.events << " events, " << alive.green_contexts
        << " green contexts, " << alive.primary_contexts << " primary contexts, " << alive.modules
-       << " modules, " << alive.graphs << " graphs, " << alive.device_bytes << " bytes, " << alive.host_bytes
+       << " modules, " << alive.graphs << " graphs, " << alive.graph_execs << " executable graphs, "
+       << alive.user_objects << " user objects, " << alive.device_bytes << " bytes, " << alive.host_bytes
        << " bytes of the host";
 }
 

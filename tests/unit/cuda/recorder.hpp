@@ -1,5 +1,6 @@
 #pragma once
 
+#include "cuda/context.hpp"
 #include "cuda/driver.hpp"
 #include "recording_driver.hpp"
 
@@ -9,6 +10,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <memory>
+#include <optional>
 #include <ostream>
 #include <string>
 
@@ -37,6 +40,40 @@ class OnRecorder : public testing::Test {
   static recording::Alive alive() { return penstock_recording_alive(); }
 
   bool may_violate_ = false;  ///< Set by tests of the recorder itself.
+};
+
+/// With the primary context current: tests of the recorder itself.
+class OnContext : public OnRecorder {
+ protected:
+  OnContext() : context_(primary_context(0)), scope_(std::in_place, *context_) {}
+  void TearDown() override {
+    scope_.reset();
+    context_.reset();
+    OnRecorder::TearDown();
+  }
+
+  StreamHandle make_stream(unsigned flags = kStreamNonBlocking) {
+    StreamHandle stream = nullptr;
+    EXPECT_EQ(table_.stream_create_with_priority(&stream, flags, 0), kSuccess);
+    return stream;
+  }
+  EventHandle make_event() {
+    EventHandle event = nullptr;
+    EXPECT_EQ(table_.event_create(&event, kEventDisableTiming), kSuccess);
+    return event;
+  }
+  DevicePointer make_memory(std::size_t bytes) {
+    DevicePointer pointer = 0;
+    EXPECT_EQ(table_.mem_alloc(&pointer, bytes), kSuccess);
+    return pointer;
+  }
+  static std::string text_at(DevicePointer pointer, std::size_t bytes) {
+    return {reinterpret_cast<const char*>(static_cast<std::uintptr_t>(pointer)), bytes};
+  }
+
+  const Driver& table_ = driver();
+  std::shared_ptr<const PrimaryContext> context_;
+  std::optional<ContextScope> scope_;
 };
 
 /// What `work` throws. Fails the test where it throws nothing.

@@ -1,9 +1,7 @@
-#include "cuda/context.hpp"
 #include "recorder.hpp"
 
 #include <array>
 #include <cstring>
-#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -18,38 +16,7 @@ using testing::Not;
 constexpr const char* kPtx =
     ".version 7.0\n.visible .entry add_kernel(.param .u64 x)\n{ ret; }\n.entry other() { }";
 
-class Recorder : public OnRecorder {
- protected:
-  Recorder() : context_(primary_context(0)), scope_(std::in_place, *context_) {}
-  void TearDown() override {
-    scope_.reset();
-    context_.reset();
-    OnRecorder::TearDown();
-  }
-
-  StreamHandle make_stream(unsigned flags = kStreamNonBlocking) {
-    StreamHandle stream = nullptr;
-    EXPECT_EQ(table_.stream_create_with_priority(&stream, flags, 0), kSuccess);
-    return stream;
-  }
-  EventHandle make_event() {
-    EventHandle event = nullptr;
-    EXPECT_EQ(table_.event_create(&event, kEventDisableTiming), kSuccess);
-    return event;
-  }
-  DevicePointer make_memory(std::size_t bytes) {
-    DevicePointer pointer = 0;
-    EXPECT_EQ(table_.mem_alloc(&pointer, bytes), kSuccess);
-    return pointer;
-  }
-  static std::string text_at(DevicePointer pointer, std::size_t bytes) {
-    return {reinterpret_cast<const char*>(static_cast<std::uintptr_t>(pointer)), bytes};
-  }
-
-  const Driver& table_ = driver();
-  std::shared_ptr<const PrimaryContext> context_;
-  std::optional<ContextScope> scope_;
-};
+class Recorder : public OnContext {};
 
 TEST_F(Recorder, CopiesAndFillsInTheOrderOfTheStream) {
   StreamHandle const stream = make_stream();
@@ -227,7 +194,7 @@ TEST_F(Recorder, CapturesInsteadOfRunning) {
   GraphHandle graph = nullptr;
   EXPECT_EQ(table_.stream_end_capture(stream, &graph), kSuccess);
   EXPECT_EQ(alive().graphs, 1U);
-  EXPECT_EQ(cuGraphDestroy(graph), kSuccess);
+  EXPECT_EQ(table_.graph_destroy(graph), kSuccess);
   EXPECT_EQ(table_.stream_end_capture(stream, &graph), kIllegalState);
   EXPECT_EQ(table_.stream_begin_capture(reinterpret_cast<StreamHandle>(kLegacyStream), kCaptureRelaxed),
             kStreamCaptureUnsupported);
@@ -278,7 +245,7 @@ TEST_F(Recorder, AllocatesDuringACaptureInRelaxedMode) {
   }).join();
   GraphHandle graph = nullptr;
   EXPECT_EQ(table_.stream_end_capture(stream, &graph), kSuccess);
-  EXPECT_EQ(cuGraphDestroy(graph), kSuccess);
+  EXPECT_EQ(table_.graph_destroy(graph), kSuccess);
   EXPECT_EQ(table_.mem_free(memory), kSuccess);
   EXPECT_EQ(table_.stream_destroy(stream), kSuccess);
 }
@@ -307,7 +274,7 @@ TEST_F(Recorder, CapturesForksThatJoinAgain) {
   EXPECT_EQ(table_.event_record(join, branch), kSuccess);
   EXPECT_EQ(table_.stream_wait_event(stream, join, 0), kSuccess);
   EXPECT_EQ(table_.stream_end_capture(stream, &graph), kSuccess);
-  EXPECT_EQ(cuGraphDestroy(graph), kSuccess);
+  EXPECT_EQ(table_.graph_destroy(graph), kSuccess);
   for (EventHandle each : {fork, join}) EXPECT_EQ(table_.event_destroy(each), kSuccess);
   for (StreamHandle each : {stream, branch}) EXPECT_EQ(table_.stream_destroy(each), kSuccess);
 }

@@ -169,7 +169,7 @@ TEST_F(StreamOnRecorder, TellsThatItIsCaptured) {
   GraphHandle graph = nullptr;
   ASSERT_EQ(driver().stream_end_capture(handle(stream), &graph), kSuccess);
   EXPECT_FALSE(stream.view().is_capturing());
-  EXPECT_EQ(cuGraphDestroy(graph), kSuccess);
+  EXPECT_EQ(driver().graph_destroy(graph), kSuccess);
 }
 
 TEST_F(StreamOnRecorder, OutlivesTheObjectsThatItDependsOn) {
