@@ -2,6 +2,7 @@
 #include "cuda_ops/attention.hpp"
 #include "cuda_ops/dense_strides.hpp"
 #include "cuda_ops/library.hpp"
+#include "cuda_ops/operator.hpp"
 #include "shim/abi.hpp"
 #include "shim/context.hpp"
 
@@ -70,7 +71,7 @@ AOTITorchError efficient_attention(AtenTensorHandle query, AtenTensorHandle key,
                                    AtenTensorHandle* mask, std::int32_t compute_log_sum, double dropout,
                                    std::int32_t is_causal, double* scale, AtenTensorHandle* ret0,
                                    AtenTensorHandle* ret1, AtenTensorHandle* ret2, AtenTensorHandle* ret3) {
-  return shim::guarded([&] {
+  return cuda_ops::guarded([&] {
     const shim::CudaCall& call = shim::cuda_call();
     const Attention attention = attention_of("scaled_dot_product_efficient_attention", query, key, value,
                                              {mask, dropout, is_causal, scale});
@@ -98,7 +99,7 @@ AOTITorchError flash_attention(AtenTensorHandle query, AtenTensorHandle key, Ate
                                AtenTensorHandle* ret2, AtenTensorHandle* ret3, std::int64_t* ret4,
                                std::int64_t* ret5, AtenTensorHandle* ret6, AtenTensorHandle* ret7,
                                AtenTensorHandle* ret8) {
-  return shim::guarded([&] {
+  return cuda_ops::guarded([&] {
     const shim::CudaCall& call = shim::cuda_call();
     constexpr const char* kOp = "scaled_dot_product_flash_attention";
     const Attention attention = attention_of(kOp, query, key, value, {nullptr, dropout, is_causal, scale});
@@ -125,7 +126,7 @@ AOTITorchError cudnn_attention(AtenTensorHandle query, AtenTensorHandle key, Ate
                                AtenTensorHandle* ret0, AtenTensorHandle* ret1, AtenTensorHandle* ret2,
                                AtenTensorHandle* ret3, std::int64_t* ret4, std::int64_t* ret5,
                                AtenTensorHandle* ret6, AtenTensorHandle* ret7, AtenTensorHandle* ret8) {
-  return shim::guarded([&] {
+  return cuda_ops::guarded([&] {
     const shim::CudaCall& call = shim::cuda_call();
     constexpr const char* kOp = "scaled_dot_product_cudnn_attention";
     const Attention attention = attention_of(kOp, query, key, value, {mask, dropout, is_causal, scale});

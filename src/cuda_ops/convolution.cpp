@@ -4,6 +4,7 @@
 #include "cuda_ops/images.hpp"
 #include "cuda_ops/lane_plans.hpp"
 #include "cuda_ops/library.hpp"
+#include "cuda_ops/operator.hpp"
 #include "cuda_ops/views.hpp"
 #include "shim/abi.hpp"
 #include "shim/context.hpp"
@@ -178,7 +179,7 @@ AOTITorchError convolution(AtenTensorHandle input, AtenTensorHandle weight, Aten
                            std::int64_t padding_len, const std::int64_t* dilation, std::int64_t dilation_len,
                            std::int32_t transposed, const std::int64_t* output_padding,
                            std::int64_t output_padding_len, std::int64_t groups, AtenTensorHandle* ret) {
-  return shim::guarded([&] {
+  return guarded([&] {
     const cpu::ConvolutionGeometry geometry{
         .stride = values(stride, stride_len),
         .padding = values(padding, padding_len),

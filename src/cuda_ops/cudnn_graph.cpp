@@ -1,6 +1,7 @@
 #include "cuda_ops/cudnn_graph.hpp"
 
 #include "base/fail.hpp"
+#include "cuda_ops/operator.hpp"
 #include "cuda_ops/vendor_library.hpp"
 
 #include <algorithm>
@@ -185,6 +186,7 @@ void CudnnPlan::run(const shim::CudaCall& call, cudnn::Handle handle, std::span<
   if (call.observer != nullptr) {
     call.observer->launched(shim::CudaObserver::Kind::Library, "cudnnBackendExecute", call.stream);
   }
+  scrub_in_capture(call);
   check(cudnn_functions().BackendExecute(handle, plan_.get(), pack_.get()), "BackendExecute");
 }
 

@@ -4,6 +4,7 @@
 #include "cuda_ops/copy.hpp"
 #include "cuda_ops/kernels.hpp"
 #include "cuda_ops/lane_state.hpp"
+#include "cuda_ops/operator.hpp"
 
 #include <array>
 #include <vector>
@@ -41,10 +42,14 @@ class Library final : public shim::CudaOperators {
 
   void copy(const shim::CudaCall& call, const tensor::TensorObject& to,
             const tensor::TensorObject& from) override {
+    scrub_in_capture(call);
     cuda_ops::copy(call, to, from);
   }
 
-  void zero(const shim::CudaCall& call, const tensor::TensorObject& to) override { cuda_ops::zero(call, to); }
+  void zero(const shim::CudaCall& call, const tensor::TensorObject& to) override {
+    scrub_in_capture(call);
+    cuda_ops::zero(call, to);
+  }
 
  private:
   std::vector<shim::TableEntry> functions_;

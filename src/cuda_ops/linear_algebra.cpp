@@ -1,5 +1,6 @@
 #include "base/fail.hpp"
 #include "cuda_ops/library.hpp"
+#include "cuda_ops/operator.hpp"
 #include "cuda_ops/product.hpp"
 #include "cuda_ops/views.hpp"
 #include "shim/abi.hpp"
@@ -130,20 +131,20 @@ void multiply(const Operands& operands, std::int32_t rank) {
 
 AOTITorchError addmm_out(AtenTensorHandle out, AtenTensorHandle self, AtenTensorHandle mat1,
                          AtenTensorHandle mat2, double beta, double alpha) {
-  return shim::guarded([&] { multiply({"addmm", *out, self, *mat1, *mat2, beta, alpha}, 2); });
+  return cuda_ops::guarded([&] { multiply({"addmm", *out, self, *mat1, *mat2, beta, alpha}, 2); });
 }
 
 AOTITorchError mm_out(AtenTensorHandle out, AtenTensorHandle self, AtenTensorHandle mat2) {
-  return shim::guarded([&] { multiply({"mm", *out, nullptr, *self, *mat2, 0, 1}, 2); });
+  return cuda_ops::guarded([&] { multiply({"mm", *out, nullptr, *self, *mat2, 0, 1}, 2); });
 }
 
 AOTITorchError bmm_out(AtenTensorHandle out, AtenTensorHandle self, AtenTensorHandle mat2) {
-  return shim::guarded([&] { multiply({"bmm", *out, nullptr, *self, *mat2, 0, 1}, 3); });
+  return cuda_ops::guarded([&] { multiply({"bmm", *out, nullptr, *self, *mat2, 0, 1}, 3); });
 }
 
 AOTITorchError baddbmm_out(AtenTensorHandle out, AtenTensorHandle self, AtenTensorHandle batch1,
                            AtenTensorHandle batch2, double beta, double alpha) {
-  return shim::guarded([&] { multiply({"baddbmm", *out, self, *batch1, *batch2, beta, alpha}, 3); });
+  return cuda_ops::guarded([&] { multiply({"baddbmm", *out, self, *batch1, *batch2, beta, alpha}, 3); });
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "base/fail.hpp"
 #include "cuda_ops/images.hpp"
 #include "cuda_ops/library.hpp"
+#include "cuda_ops/operator.hpp"
 #include "cuda_ops/views.hpp"
 #include "shim/abi.hpp"
 #include "shim/context.hpp"
@@ -66,7 +67,7 @@ AOTITorchError fused_lstm_cell(AtenTensorHandle input_gates, AtenTensorHandle hi
                                AtenTensorHandle cx, AtenTensorHandle* input_bias,
                                AtenTensorHandle* hidden_bias, AtenTensorHandle* ret0, AtenTensorHandle* ret1,
                                AtenTensorHandle* ret2) {
-  return shim::guarded([&] {
+  return cuda_ops::guarded([&] {
     const shim::CudaCall& call = shim::cuda_call();
     const std::array<const TensorObject*, 2> biases{input_bias != nullptr ? *input_bias : nullptr,
                                                     hidden_bias != nullptr ? *hidden_bias : nullptr};

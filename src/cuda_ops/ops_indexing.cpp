@@ -5,6 +5,7 @@
 #include "cuda_ops/index.hpp"
 #include "cuda_ops/library.hpp"
 #include "cuda_ops/operands.hpp"
+#include "cuda_ops/operator.hpp"
 #include "cuda_ops/pick.hpp"
 #include "cuda_ops/scatter.hpp"
 #include "shim/abi.hpp"
@@ -21,7 +22,6 @@ namespace penstock::cuda_ops {
 namespace {
 
 using shim::checked_list;
-using shim::guarded;
 using shim::make_cuda_result;
 using tensor::TensorObject;
 using tensor::TensorObjectPtr;

@@ -5,6 +5,7 @@
 #include "cuda_ops/images.hpp"
 #include "cuda_ops/library.hpp"
 #include "cuda_ops/operands.hpp"
+#include "cuda_ops/operator.hpp"
 #include "cuda_ops/pick.hpp"
 #include "cuda_ops/scan.hpp"
 #include "cuda_ops/search.hpp"
@@ -19,7 +20,6 @@
 namespace penstock::cuda_ops {
 namespace {
 
-using shim::guarded;
 using shim::make_cuda_result;
 using tensor::TensorObject;
 using tensor::TensorObjectPtr;

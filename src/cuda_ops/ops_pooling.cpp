@@ -1,6 +1,7 @@
 #include "cpu/padding.hpp"
 #include "cpu/pooling.hpp"
 #include "cuda_ops/library.hpp"
+#include "cuda_ops/operator.hpp"
 #include "cuda_ops/pool.hpp"
 #include "cuda_ops/search.hpp"
 #include "shim/abi.hpp"
@@ -14,7 +15,6 @@ namespace penstock::cuda_ops {
 namespace {
 
 using shim::checked_span;
-using shim::guarded;
 using shim::make_cuda_result;
 using tensor::TensorObjectPtr;
 

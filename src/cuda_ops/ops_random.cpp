@@ -2,6 +2,7 @@
 #include "cpu/strided.hpp"
 #include "cuda_ops/library.hpp"
 #include "cuda_ops/operands.hpp"
+#include "cuda_ops/operator.hpp"
 #include "cuda_ops/random.hpp"
 #include "cuda_ops/sort.hpp"
 #include "shim/abi.hpp"
@@ -15,7 +16,6 @@ namespace penstock::cuda_ops {
 namespace {
 
 using shim::checked_span;
-using shim::guarded;
 using shim::make_cuda_result;
 using tensor::TensorObject;
 using tensor::TensorObjectPtr;

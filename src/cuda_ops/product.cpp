@@ -2,6 +2,7 @@
 
 #include "base/fail.hpp"
 #include "cuda_ops/lane_plans.hpp"
+#include "cuda_ops/operator.hpp"
 #include "cuda_ops/vendor_library.hpp"
 
 #include <array>
@@ -254,6 +255,7 @@ void ProductPlan::run(const shim::CudaCall& call, cublaslt::Handle handle, const
   if (call.observer != nullptr) {
     call.observer->launched(shim::CudaObserver::Kind::Library, "cublasLtMatmul", call.stream);
   }
+  scrub_in_capture(call);
   check(lt.Matmul(handle, desc_, alpha.data(scale), sides.left->data, a_, sides.right->data, b_,
                   beta.data(scale), c.data, c_, product.d.data, d_, &algorithm_, workspace.data(),
                   workspace_bytes_, call.stream),

@@ -24,6 +24,7 @@ cuda::Graph capture(const CaptureRequest& request, std::span<const TensorView> i
   call.stream = request.stream;
   call.pool = &allocator;
   call.observer = nullptr;
+  call.is_capture = true;
   call.read_by_host = nullptr;
   cuda::CaptureScope scope(request.stream, request.context);
   request.run_model(inputs, call);

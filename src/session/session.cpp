@@ -100,7 +100,6 @@ void Session::Impl::run_on_cuda(std::span<const TensorView> given, const model::
         run_model(inputs_of_call, latitude, &call, scope.container());
       };
   std::string_view obstacle = model.impl()->graph_obstacle;
-  if (!latitude.none()) obstacle = "an input is copied to padded memory, for its sizes";
   if (audited) obstacle = "an audit";
   cuda->graphs().run({.run = run,
                       .inputs = given,

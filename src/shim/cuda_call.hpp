@@ -87,6 +87,7 @@ struct CudaCall {
   CudaLaneState* lane = nullptr;  ///< Null while loading.
   CudaNumerics numerics;
   CudaObserver* observer = nullptr;
+  bool is_capture = false;  ///< Nothing is executed: it is recorded into a graph.
   /// A host value was read in this run: what it did next cannot be recorded. The name of the function.
   mutable const char* read_by_host = nullptr;
 };
