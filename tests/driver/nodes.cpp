@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 namespace penstock::recording {
 namespace {
@@ -66,7 +67,11 @@ void State::perform(const Node& node) {
         std::memmove(place_of(node.copy.to), place_of(node.copy.from), node.copy.width_bytes);
       break;
     case kGraphMemset: run_fill(node.fill); break;
-    case kGraphHost: call_back(node.host, node.host_data); break;
+    case kGraphHost: {
+      const CallbackScope scope;
+      node.host(node.host_data);
+      break;
+    }
     case kGraphChild: replay(*node.child); break;
     default: break;
   }
@@ -75,6 +80,7 @@ void State::perform(const Node& node) {
 void State::run_kernel(const Node& node) {
   const Launch& launch = node.launch;
   if (launch.kernel == kProbe && launch.parameters.size() >= sizeof(DevicePointer)) run_probe(node);
+  const CallbackScope scope;
   for (const std::string& name : {launch.kernel, std::string()}) {
     const auto found = kernel_actions.find(name);
     if (found == kernel_actions.end()) continue;
@@ -119,11 +125,8 @@ bool& in_callback() {
   return is;
 }
 
-void call_back(HostFunction function, void* data) {
-  const bool before = in_callback();
-  in_callback() = true;
-  function(data);
-  in_callback() = before;
-}
+CallbackScope::CallbackScope() : before_(std::exchange(in_callback(), true)) {}
+
+CallbackScope::~CallbackScope() { in_callback() = before_; }
 
 }  // namespace penstock::recording

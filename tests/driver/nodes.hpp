@@ -101,7 +101,16 @@ struct Executable {
 /// Whether this thread is in a function of the user that the driver calls.
 bool& in_callback();
 
-/// Calls it; its calls of the driver fail meanwhile.
-void call_back(HostFunction function, void* data);
+/// In one until the end of the scope: calls of the driver fail meanwhile.
+class CallbackScope {
+ public:
+  CallbackScope();
+  ~CallbackScope();
+  CallbackScope(const CallbackScope&) = delete;
+  CallbackScope& operator=(const CallbackScope&) = delete;
+
+ private:
+  bool before_;
+};
 
 }  // namespace penstock::recording

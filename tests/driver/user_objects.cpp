@@ -9,7 +9,9 @@ UserObject::UserObject(HostFunction destroy, void* data)
 
 UserObject::~UserObject() {
   // What a reset takes away is not given back.
-  if (generation_ == State::get().generation) call_back(destroy_, data_);
+  if (generation_ != State::get().generation) return;
+  const CallbackScope scope;
+  destroy_(data_);
 }
 
 }  // namespace penstock::recording

@@ -15,7 +15,7 @@ constexpr const char* kPtx = R"(.version 7.0
 .visible .entry add_kernel(
 	.param .u64 .ptr .global .align 16 from,
 	.param .u32 count,
-	.param .u64 to,
+	.param .u64 .ptr .align 32 to,
 	.param .align 4 .b8 sizes[12]
 )
 .maxntid 128, 1, 1

@@ -97,6 +97,11 @@ TEST_F(RecorderLifetimes, LetNoCallOfTheDriverIntoCallbacks) {
   EXPECT_EQ(table_.user_object_create(&object, &result, call, 1, kUserObjectNoDestructorSync), kSuccess);
   EXPECT_EQ(table_.user_object_release(object, 1), kSuccess);
   EXPECT_EQ(result, kNotPermitted);
+  result = kSuccess;
+  penstock_recording_kernel("", [&](const recording::KernelLaunch&) { call(&result); });
+  EXPECT_EQ(launch(kernel_, stream_, memory_), kSuccess);
+  EXPECT_EQ(result, kNotPermitted);
+  EXPECT_EQ(table_.stream_query(stream_), kSuccess);
   EXPECT_THAT(penstock_recording_violations(),
               HasSubstr("cuCtxSynchronize from a function that the driver called"));
 }
