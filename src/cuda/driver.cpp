@@ -21,13 +21,22 @@ using GetProcAddress = Result (*)(const char* name, void** address, int version,
                                   int* status);
 
 /// Functions whose plain exported name is an older interface, kept by the driver for old programs.
-constexpr const char* kSecondVersions[]{"cuDeviceTotalMem",    "cuDevicePrimaryCtxRelease",
-                                        "cuCtxPushCurrent",    "cuCtxPopCurrent",
-                                        "cuStreamDestroy",     "cuEventDestroy",
-                                        "cuMemAlloc",          "cuMemFree",
-                                        "cuMemGetInfo",        "cuMemcpyHtoDAsync",
-                                        "cuMemcpyDtoHAsync",   "cuMemcpyDtoDAsync",
-                                        "cuStreamBeginCapture"};
+constexpr const char* kSecondVersions[]{"cuDeviceTotalMem",
+                                        "cuDevicePrimaryCtxRelease",
+                                        "cuCtxPushCurrent",
+                                        "cuCtxPopCurrent",
+                                        "cuStreamDestroy",
+                                        "cuEventDestroy",
+                                        "cuMemAlloc",
+                                        "cuMemFree",
+                                        "cuMemGetInfo",
+                                        "cuMemcpyHtoDAsync",
+                                        "cuMemcpyDtoHAsync",
+                                        "cuMemcpyDtoDAsync",
+                                        "cuStreamBeginCapture",
+                                        "cuStreamGetCaptureInfo",
+                                        "cuGraphKernelNodeGetParams",
+                                        "cuGraphExecKernelNodeSetParams"};
 
 std::string exported_name(const char* name) {
   for (const char* each : kSecondVersions) {

@@ -79,10 +79,11 @@ Graph CaptureScope::end() {
   return {graph, context_};
 }
 
-RelaxedCapture::RelaxedCapture() noexcept : mode_(kCaptureRelaxed) {
-  driver().thread_exchange_stream_capture_mode(&mode_);
-}
+RelaxedCapture::RelaxedCapture() noexcept
+    : mode_(kCaptureRelaxed), is_relaxed_(driver().thread_exchange_stream_capture_mode(&mode_) == kSuccess) {}
 
-RelaxedCapture::~RelaxedCapture() { driver().thread_exchange_stream_capture_mode(&mode_); }
+RelaxedCapture::~RelaxedCapture() {
+  if (is_relaxed_) driver().thread_exchange_stream_capture_mode(&mode_);
+}
 
 }  // namespace penstock::cuda

@@ -76,7 +76,8 @@ class RelaxedCapture {
   RelaxedCapture& operator=(const RelaxedCapture&) = delete;
 
  private:
-  int mode_;
+  int mode_;  ///< That of before.
+  bool is_relaxed_;
 };
 
 }  // namespace penstock::cuda

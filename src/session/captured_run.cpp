@@ -79,6 +79,7 @@ CapturedRun::CapturedRun(const CaptureRequest& request) : node_context_(request.
   try {
     find_addresses(request, recording.all());
   } catch (const Error& error) {
+    if (cuda::is_sticky(error.cuda_result())) throw;
     addresses_ = GraphAddresses(error.what());
   }
   exec_ = cuda::GraphExec(graph_, request.context);

@@ -88,6 +88,8 @@ CapturedRun* GraphRuns::capture(const GraphRun& run, GraphEntry& entry) {
                                                      .context = run.run.context(),
                                                      .memory = run.run.graphs().memory()}));
   } catch (const Error& error) {
+    // Nothing can be run any more, in whatever way.
+    if (cuda::is_sticky(error.cuda_result())) throw;
     entry.obstacle = error.what();
     return nullptr;
   }

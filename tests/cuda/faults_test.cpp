@@ -161,6 +161,31 @@ TEST_F(Faults, OfAllocationNameTheBytesAndPass) {
   session.enqueue(views_of(inputs), stream);
 }
 
+TEST_F(Faults, OfACaptureLeaveTheSessionUsable) {
+  const Model model = load("add");
+  const std::vector<Tensor> inputs = inputs_of("add");
+  const GreenContext partition = GreenContext::create(SmResource::of_device().split("32,rest")[0]);
+  const Stream stream = partition.create_stream();
+  const auto three_runs = [&] {
+    Session session(model);
+    for (int i = 0; i < 3; ++i) session.enqueue(views_of(inputs), stream);
+  };
+  expect_each_fault_is_survived(three_runs, three_runs);
+}
+
+TEST_F(Faults, OfAReplayLeaveTheSessionUsable) {
+  Session session(load("add"));
+  const std::vector<std::vector<Tensor>> inputs{inputs_of("add"), inputs_of("add")};
+  const Stream stream = Stream::create();
+  std::size_t turn = 0;
+  const auto run = [&] { session.enqueue(views_of(inputs[++turn % 2]), stream); };
+  run();
+  expect_each_fault_is_survived(run, [&] {
+    run();
+    EXPECT_TRUE(session.last_run().replayed) << session.last_run().reason;
+  });
+}
+
 TEST_F(Faults, ThatAContextDoesNotRecoverFromAreNamedSo) {
   Session session(load("add"));
   const std::vector<Tensor> inputs = inputs_of("add");

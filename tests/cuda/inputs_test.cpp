@@ -56,14 +56,14 @@ TEST_F(DeviceInputs, PlainHostMemoryIsCopiedOnTheStreamWhereAskedFor) {
 
 TEST_F(DeviceInputs, CopiesOfInputsAreUsedAgain) {
   Session session(model, {.host_inputs = HostInputs::Copy});
-  session.enqueue(views_of(host), stream);
+  for (int i = 0; i < 3; ++i) session.enqueue(views_of(host), stream);
   const recording::Alive before = alive();
   for (int i = 0; i < 10; ++i) session.enqueue(views_of(host), stream);
   EXPECT_EQ(alive(), before);
 }
 
 TEST_F(DeviceInputs, MemoryThatTheDeviceReadsIsAnInputAsItIs) {
-  Session session(model);
+  Session session(model, call_by_call());
   for (const auto kind : {recording::ForeignMemory::Pinned, recording::ForeignMemory::Registered,
                           recording::ForeignMemory::Managed}) {
     const std::vector<TensorView> views = in(kind);

@@ -18,7 +18,7 @@ class Lanes : public OnRecorder {
   Model model = load("add");
   std::vector<Tensor> inputs = inputs_of("add");
   std::vector<TensorView> views = views_of(inputs);
-  Session session{model};
+  Session session{model, call_by_call()};
 };
 
 TEST_F(Lanes, AnotherStreamOfTheSameResourceWaitsOnce) {

@@ -63,6 +63,13 @@ class OnRecorder : public ::testing::Test {
   static recording::Alive alive() { return penstock_recording_alive(); }
 };
 
+/// Of a session that puts every run on its stream call by call.
+inline SessionOptions call_by_call() {
+  SessionOptions options;
+  options.graphs.mode = GraphMode::Off;
+  return options;
+}
+
 /// What has been called since this was made, but for what came before `clear`.
 class Calls {
  public:

@@ -25,7 +25,7 @@ class Products : public OnRecorder {
 TEST_F(Products, GoToTheCallersStreamWithTheKernels) {
   for (const char* package : {"mlp", "blob", "fatbin", "embedded", "mlp16"}) {
     SCOPED_TRACE(package);
-    Session session(load(package));
+    Session session(load(package), call_by_call());
     const std::vector<Tensor> inputs = inputs_of(package);
     const Stream stream = Stream::create();
     session.enqueue(views_of(inputs), stream);
@@ -39,7 +39,7 @@ TEST_F(Products, GoToTheCallersStreamWithTheKernels) {
 }
 
 TEST_F(Products, StayInThePartition) {
-  Session session(load("mlp"));
+  Session session(load("mlp"), call_by_call());
   const GreenContext partition = GreenContext::create(SmResource::of_device().split("32,rest")[0]);
   const Stream stream = partition.create_stream();
   Calls::clear();
@@ -49,7 +49,7 @@ TEST_F(Products, StayInThePartition) {
 }
 
 TEST_F(Products, EveryBatchRunsOnTheStreamAlone) {
-  Session session(load("mlp"));
+  Session session(load("mlp"), call_by_call());
   const Stream stream = Stream::create();
   for (const std::int64_t count : {1, 2, 64}) {
     SCOPED_TRACE(count);
@@ -64,7 +64,7 @@ TEST_F(Products, EveryBatchRunsOnTheStreamAlone) {
 }
 
 TEST_F(Products, ABatchOfOneKeepsMemoryFlat) {
-  Session session(load("mlp"));
+  Session session(load("mlp"), call_by_call());
   const Stream stream = Stream::create();
   const Tensor one = rows(1);
   for (int i = 0; i < 3; ++i) session.enqueue(views_of({one}), stream);
@@ -74,7 +74,7 @@ TEST_F(Products, ABatchOfOneKeepsMemoryFlat) {
 }
 
 TEST_F(Products, SizesOutsideOfTheBoundsAreRefused) {
-  Session session(load("mlp"));
+  Session session(load("mlp"), call_by_call());
   const Stream stream = Stream::create();
   for (const std::int64_t count : {65, 1000}) {
     const Tensor input = rows(count);

@@ -19,7 +19,7 @@ class StreamPolicy : public OnRecorder {
   Model model = load("add");
   std::vector<Tensor> inputs = inputs_of("add");
   std::vector<TensorView> views = views_of(inputs);
-  Session session{model};
+  Session session{model, call_by_call()};
 
   /// All is made that a run on the stream makes the first time.
   void warm(StreamView stream) {
