@@ -15,7 +15,7 @@ class DeviceMemory final : public tensor::MemorySource {
   void* take(std::size_t bytes) noexcept override {
     try {
       const ContextScope scope(*context_);
-      const RelaxedCapture relaxed;
+      const CaptureModeScope relaxed(kCaptureRelaxed);
       DevicePointer pointer = 0;
       if (driver().mem_alloc(&pointer, bytes) != kSuccess) return nullptr;
       return reinterpret_cast<void*>(pointer);
@@ -26,7 +26,7 @@ class DeviceMemory final : public tensor::MemorySource {
 
   void give(void* data) noexcept override {
     release(*context_, "cuMemFree", "memory of a session", [&](const Driver& driver) {
-      const RelaxedCapture relaxed;
+      const CaptureModeScope relaxed(kCaptureRelaxed);
       return driver.mem_free(reinterpret_cast<DevicePointer>(data));
     });
   }

@@ -4,7 +4,8 @@
 #include "cuda/context.hpp"
 #include "cuda/device_memory.hpp"
 #include "cuda/driver.hpp"
-#include "tensor/layout.hpp"
+#include "cuda/graph.hpp"
+#include "tensor/reach.hpp"
 
 #include <functional>
 #include <memory>
@@ -15,12 +16,6 @@ namespace {
 using cuda::DevicePointer;
 
 DevicePointer address(const void* data) { return reinterpret_cast<DevicePointer>(data); }
-
-std::size_t reached_bytes(const TensorView& view) {
-  // A view overflows nowhere: its constructor has looked.
-  const std::int64_t extent = tensor::checked_extent(view.sizes(), view.strides()).value_or(0);
-  return static_cast<std::size_t>(extent) * element_bytes(view.dtype());
-}
 
 /// A stream for one copy, which so waits for nothing else on the device.
 class CopyStream {
@@ -41,6 +36,8 @@ class CopyStream {
   void copy(void* to, const void* from, std::size_t bytes) const {
     if (bytes == 0) return;
     const cuda::ContextScope scope(context_);
+    // A capture of another thread may forbid waits.
+    const cuda::CaptureModeScope mode(cuda::kCaptureThreadLocal);
     cuda::check(cuda::driver().memcpy_async(address(to), address(from), bytes, stream_), "cuMemcpyAsync",
                 fmt::format("{} bytes between host and cuda:{}", bytes, context_.device()));
     cuda::check(cuda::driver().stream_synchronize(stream_), "cuStreamSynchronize",
@@ -61,7 +58,7 @@ Tensor copy_to_device(const TensorView& view, Device device) {
                to_string(view.device()), to_string(device));
   }
   const auto context = cuda::primary_context(device.index);
-  const std::size_t bytes = reached_bytes(view);
+  const std::size_t bytes = tensor::reached_bytes(view);
   const auto memory = cuda::device_memory(context);
   void* data = nullptr;
   if (bytes != 0) {
@@ -84,7 +81,7 @@ Tensor copy_to_host(const TensorView& view) {
                to_string(view.device()));
   }
   const auto context = cuda::primary_context(view.device().index);
-  const std::size_t bytes = reached_bytes(view);
+  const std::size_t bytes = tensor::reached_bytes(view);
   const Tensor whole = Tensor::empty(DType::UInt8, {static_cast<std::int64_t>(bytes)});
   CopyStream(*context).copy(whole.view().data(), view.data(), bytes);
   const TensorView as(whole.view().data(), view.dtype(), view.sizes(), view.strides(), bytes);

@@ -79,11 +79,11 @@ Graph CaptureScope::end() {
   return {graph, context_};
 }
 
-RelaxedCapture::RelaxedCapture() noexcept
-    : mode_(kCaptureRelaxed), is_relaxed_(driver().thread_exchange_stream_capture_mode(&mode_) == kSuccess) {}
+CaptureModeScope::CaptureModeScope(CaptureMode mode) noexcept
+    : before_(mode), is_set_(driver().thread_exchange_stream_capture_mode(&before_) == kSuccess) {}
 
-RelaxedCapture::~RelaxedCapture() {
-  if (is_relaxed_) driver().thread_exchange_stream_capture_mode(&mode_);
+CaptureModeScope::~CaptureModeScope() {
+  if (is_set_) driver().thread_exchange_stream_capture_mode(&before_);
 }
 
 }  // namespace penstock::cuda

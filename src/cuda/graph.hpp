@@ -66,18 +66,19 @@ class CaptureScope {
   bool is_on_ = true;
 };
 
-/// Lets this thread call what captures of its own would forbid, and what cannot get into one: allocations.
-class RelaxedCapture {
+/// How captures that are on and calls of this thread get on with each other, until the end of the scope:
+/// thread-local, those of other threads are no concern of this one; relaxed, neither are its own.
+class CaptureModeScope {
  public:
   /// Errors: none; where the driver refuses, the calls that follow will say so.
-  RelaxedCapture() noexcept;
-  ~RelaxedCapture();
-  RelaxedCapture(const RelaxedCapture&) = delete;
-  RelaxedCapture& operator=(const RelaxedCapture&) = delete;
+  explicit CaptureModeScope(CaptureMode mode) noexcept;
+  ~CaptureModeScope();
+  CaptureModeScope(const CaptureModeScope&) = delete;
+  CaptureModeScope& operator=(const CaptureModeScope&) = delete;
 
  private:
-  int mode_;  ///< That of before.
-  bool is_relaxed_;
+  int before_;
+  bool is_set_;
 };
 
 }  // namespace penstock::cuda

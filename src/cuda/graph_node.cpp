@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 namespace penstock::cuda {
@@ -18,6 +19,15 @@ constexpr std::size_t kMostParameterBytes = 32768;
 // The addresses of copies and fills, as if they were a kernel's.
 constexpr std::size_t kFrom = 0;
 constexpr std::size_t kTo = sizeof(DevicePointer);
+
+// CU_LAUNCH_PARAM_END, _BUFFER_POINTER and _BUFFER_SIZE.
+void* const kLaunchEnd = nullptr;
+void* const kLaunchBuffer = reinterpret_cast<void*>(1);
+void* const kLaunchBufferSize = reinterpret_cast<void*>(2);
+
+std::size_t whole_words(std::size_t bytes) noexcept {
+  return (bytes + sizeof(DevicePointer) - 1) / sizeof(DevicePointer) * sizeof(DevicePointer);
+}
 
 bool is_same(const MemcpySide& a, const MemcpySide& b) noexcept {
   return a.x_bytes == b.x_bytes && a.y == b.y && a.z == b.z && a.lod == b.lod &&
@@ -52,29 +62,52 @@ Result GraphNode::find_parameter(std::size_t index, Parameter& found) const {
 }
 
 void GraphNode::read_kernel() {
+  check(driver().graph_kernel_node_get_params(node_, &kernel_), "cuGraphKernelNodeGetParams", kWhat);
+  readable_ = kernel_.extra != nullptr ? read_packed() : read_listed();
+}
+
+/// Of a launch with an address for each parameter.
+bool GraphNode::read_listed() {
   const Driver& table = driver();
-  check(table.graph_kernel_node_get_params(node_, &kernel_), "cuGraphKernelNodeGetParams", kWhat);
-  // What was launched with a packed buffer has no list of parameters.
-  if (kernel_.parameters == nullptr || kernel_.extra != nullptr) return;
-  if (table.func_get_param_info == nullptr || table.kernel_get_param_info == nullptr) return;
+  if (table.func_get_param_info == nullptr || table.kernel_get_param_info == nullptr) return false;
   std::vector<Parameter> found;
   for (;;) {
     Parameter next;
     const Result result = find_parameter(found.size(), next);
     // Behind the last one.
     if (result == kInvalidValue) break;
-    if (result != kSuccess || next.offset + next.bytes > kMostParameterBytes) return;
+    if (result != kSuccess || next.offset + next.bytes > kMostParameterBytes) return false;
     found.push_back(next);
-    if (found.size() > kMostParameterBytes) return;
+    if (found.size() > kMostParameterBytes) return false;
   }
+  if (!found.empty() && kernel_.parameters == nullptr) return false;
   for (const Parameter& each : found) bytes_.resize(std::max(bytes_.size(), each.offset + each.bytes));
-  bytes_.resize((bytes_.size() + sizeof(DevicePointer) - 1) / sizeof(DevicePointer) * sizeof(DevicePointer));
+  bytes_.resize(whole_words(bytes_.size()));
   for (std::size_t i = 0; i < found.size(); ++i) {
     std::byte* const place = bytes_.data() + found[i].offset;
     std::memcpy(place, kernel_.parameters[i], found[i].bytes);
     parameters_.push_back(place);
   }
-  readable_ = true;
+  return true;
+}
+
+/// Of a launch with one buffer that has them all.
+bool GraphNode::read_packed() {
+  const void* data = nullptr;
+  const std::size_t* size = nullptr;
+  for (void* const* each = kernel_.extra; *each != kLaunchEnd; each += 2) {
+    if (*each == kLaunchBuffer)
+      data = each[1];
+    else if (*each == kLaunchBufferSize)
+      size = static_cast<const std::size_t*>(each[1]);
+    else
+      return false;
+  }
+  if (data == nullptr || size == nullptr || *size > kMostParameterBytes) return false;
+  packed_bytes_ = *size;
+  bytes_.resize(whole_words(packed_bytes_));
+  std::memcpy(bytes_.data(), data, packed_bytes_);
+  return true;
 }
 
 void GraphNode::read_copy() {
@@ -144,7 +177,11 @@ void GraphNode::update(GraphExecHandle exec, ContextHandle context) {
   const Driver& table = driver();
   switch (type_) {
     case kGraphKernel: {
-      kernel_.parameters = parameters_.data();
+      std::array<void*, 5> packed{kLaunchBuffer, bytes_.data(), kLaunchBufferSize, &packed_bytes_,
+                                  kLaunchEnd};
+      const bool is_packed = packed_bytes_ != 0;
+      kernel_.parameters = is_packed ? nullptr : parameters_.data();
+      kernel_.extra = is_packed ? packed.data() : nullptr;
       check(table.graph_exec_kernel_node_set_params(exec, node_, &kernel_), "cuGraphExecKernelNodeSetParams",
             kWhat);
       break;

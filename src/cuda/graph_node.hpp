@@ -49,6 +49,8 @@ class GraphNode {
     std::size_t bytes = 0;
   };
   void read_kernel();
+  bool read_listed();
+  bool read_packed();
   void read_copy();
   void read_fill();
   [[nodiscard]] Result find_parameter(std::size_t index, Parameter& found) const;
@@ -61,6 +63,7 @@ class GraphNode {
   MemsetNodeParams fill_;
   std::vector<std::byte> bytes_;
   std::vector<void*> parameters_;  ///< Of a kernel: where each lies in `bytes_`.
+  std::size_t packed_bytes_ = 0;   ///< Of a kernel that was launched with one buffer of parameters.
 };
 
 }  // namespace penstock::cuda

@@ -1,6 +1,7 @@
 #include <penstock/model.hpp>
 
 #include "base/fail.hpp"
+#include "cuda/graph.hpp"
 #include "model/generated_checks.hpp"
 #include "model/input_probe.hpp"
 #include "model/library_image.hpp"
@@ -14,6 +15,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <utility>
 
 namespace penstock {
@@ -170,6 +172,9 @@ std::shared_ptr<Model::Impl> load_model(const Package& package, const LoadOption
   impl->max_threads = info.compiled_threads.value_or(1);
   impl->exact_threads = source.manifest.models[index].exact_threads;
   require_loadable(info, options, impl->what);
+  // A capture of another thread may forbid what a load does.
+  std::optional<cuda::CaptureModeScope> mode;
+  if (impl->device.type == DeviceType::Cuda) mode.emplace(cuda::kCaptureThreadLocal);
 
   report(options, impl->what, {.stage = "reading", .done = 0, .total = info.library_bytes});
   const package::SharedBytes library = source.archive.read(source.manifest.models[index].library);

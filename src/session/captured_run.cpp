@@ -2,7 +2,7 @@
 
 #include "base/fail.hpp"
 #include "cuda/driver.hpp"
-#include "session/graph_key.hpp"
+#include "tensor/reach.hpp"
 
 #include <algorithm>
 #include <optional>
@@ -18,8 +18,10 @@ cuda::DevicePointer address(const void* data) { return reinterpret_cast<cuda::De
 
 std::byte* bytes_at(void* data) { return static_cast<std::byte*>(data); }
 
-cuda::Graph capture(const CaptureRequest& request, std::span<const TensorView> inputs,
-                    tensor::Allocator& allocator) {
+/// Not inlined: parameters of kernels may hold addresses of the stack (of factors that a library is given by
+/// address), which are the same in both captures where both are called from one function.
+[[gnu::noinline]] cuda::Graph capture(const CaptureRequest& request, std::span<const TensorView> inputs,
+                                      tensor::Allocator& allocator) {
   shim::CudaCall call = request.call;
   call.stream = request.stream;
   call.pool = &allocator;
@@ -46,6 +48,15 @@ void free_all(std::span<AtenTensorHandle> tensors) noexcept {
 /// overlap. Each is at a distance of its own from where it was, so that the distance tells them apart.
 class Elsewhere {
  public:
+  Elsewhere(Elsewhere&& other) noexcept
+      : scratch_(std::exchange(other.scratch_, nullptr)), distances_(std::move(other.distances_)) {}
+  ~Elsewhere() {
+    if (scratch_ != nullptr) scratch_->drop();
+  }
+  Elsewhere(const Elsewhere&) = delete;
+  Elsewhere& operator=(const Elsewhere&) = delete;
+  Elsewhere& operator=(Elsewhere&&) = delete;
+
   Elsewhere(tensor::Allocator& pool, std::size_t most_bytes, std::size_t count)
       : scratch_(pool.allocate(most_bytes + 2 * (count + 1) * kAlignment)) {}
 
@@ -60,11 +71,19 @@ class Elsewhere {
   }
 
  private:
-  tensor::StorageReference scratch_;
+  tensor::Storage* scratch_;
   std::vector<std::uintptr_t> distances_;
 };
 
 }  // namespace
+
+/// What a second capture is made with.
+struct CapturedRun::Moved {
+  Elsewhere elsewhere;  ///< Holds the memory.
+  std::vector<MovableMemory> memory;
+  std::vector<TensorView> inputs;
+  std::vector<Allocation> allocations;
+};
 
 CapturedRun::CapturedRun(const CaptureRequest& request) : node_context_(request.node_context) {
   RecordingAllocator recording(request.memory);
@@ -77,7 +96,11 @@ CapturedRun::CapturedRun(const CaptureRequest& request) : node_context_(request.
   }
   for (const TensorView& input : request.inputs) captured_inputs_.push_back(input.data());
   try {
-    find_addresses(request, recording.all());
+    Moved moved = move_elsewhere(request, recording.all());
+    RepeatingAllocator repeating(std::move(moved.allocations), {DeviceType::Cuda, request.call.device});
+    const cuda::Graph other = capture(request, moved.inputs, repeating);
+    free_all(request.outputs);
+    addresses_ = GraphAddresses(nodes_of(graph_), nodes_of(other), moved.memory);
   } catch (const Error& error) {
     if (cuda::is_sticky(error.cuda_result())) throw;
     addresses_ = GraphAddresses(error.what());
@@ -110,9 +133,10 @@ bool CapturedRun::find_in_memory(const tensor::TensorObject& output, std::span<c
   std::size_t allocation = allocations.size();
   while (allocation-- > 0) {
     const Allocation& each = allocations[allocation];
-    if (each.storage != output.storage || each.data != output.storage->data) continue;
+    const auto* const begin = static_cast<const std::byte*>(each.data);
+    if (output.data < begin || output.data >= begin + std::max<std::size_t>(each.bytes, 1)) continue;
     result.place = Result::Place::Memory;
-    result.offset = static_cast<std::size_t>(output.storage_offset);
+    result.offset = static_cast<std::size_t>(output.data - begin);
     const auto known =
         std::ranges::find_if(memory_, [&](const auto& one) { return one.allocation == allocation; });
     result.index = static_cast<std::size_t>(known - memory_.begin());
@@ -128,7 +152,8 @@ bool CapturedRun::find_in_inputs(const tensor::TensorObject& output, std::span<c
                                  Result& result) {
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     const auto* const begin = static_cast<const std::byte*>(inputs[i].data());
-    if (begin == nullptr || output.data < begin || output.data > begin + reached_bytes(inputs[i])) continue;
+    const std::size_t bytes = std::max<std::size_t>(tensor::reached_bytes(inputs[i]), 1);
+    if (begin == nullptr || output.data < begin || output.data >= begin + bytes) continue;
     result.place = Result::Place::Input;
     result.index = i;
     result.offset = static_cast<std::size_t>(output.data - begin);
@@ -137,34 +162,34 @@ bool CapturedRun::find_in_inputs(const tensor::TensorObject& output, std::span<c
   return false;
 }
 
-void CapturedRun::find_addresses(const CaptureRequest& request, const std::vector<Allocation>& allocations) {
+CapturedRun::Moved CapturedRun::move_elsewhere(const CaptureRequest& request,
+                                               const std::vector<Allocation>& allocations) const {
   std::vector<MovableMemory> memory;
   for (const TensorView& input : request.inputs) {
-    memory.push_back({.captured = input.data(), .bytes = reached_bytes(input)});
+    memory.push_back({.captured = input.data(), .bytes = tensor::reached_bytes(input)});
   }
   for (const ResultMemory& each : memory_) {
     memory.push_back({.captured = each.captured, .bytes = each.bytes});
   }
   std::size_t most = 0;
   for (const MovableMemory& each : memory) most = std::max(most, each.bytes);
-  Elsewhere elsewhere(*request.call.pool, most, memory.size());
-  std::vector<TensorView> inputs;
-  for (std::size_t i = 0; i < memory.size(); ++i) {
-    void* const place = elsewhere.place(memory[i].captured, memory[i].bytes);
-    memory[i].elsewhere = place;
-    if (i >= request.inputs.size()) continue;
+  Moved moved{.elsewhere = Elsewhere(*request.call.pool, most, memory.size()),
+              .memory = std::move(memory),
+              .inputs = {},
+              .allocations = allocations};
+  for (std::size_t i = 0; i < moved.memory.size(); ++i) {
+    MovableMemory& each = moved.memory[i];
+    void* const place = moved.elsewhere.place(each.captured, each.bytes);
+    each.elsewhere = place;
+    if (i >= request.inputs.size()) {
+      moved.allocations[memory_[i - request.inputs.size()].allocation].data = place;
+      continue;
+    }
     const TensorView& input = request.inputs[i];
-    inputs.emplace_back(place, input.dtype(), input.sizes(), input.strides(), input.storage_bytes(),
-                        input.device());
+    moved.inputs.emplace_back(place, input.dtype(), input.sizes(), input.strides(), input.storage_bytes(),
+                              input.device());
   }
-  std::vector<Allocation> moved = allocations;
-  for (std::size_t k = 0; k < memory_.size(); ++k) {
-    moved[memory_[k].allocation].data = const_cast<void*>(memory[request.inputs.size() + k].elsewhere);
-  }
-  RepeatingAllocator repeating(std::move(moved), {DeviceType::Cuda, request.call.device});
-  const cuda::Graph other = capture(request, inputs, repeating);
-  free_all(request.outputs);
-  addresses_ = GraphAddresses(nodes_of(graph_), nodes_of(other), memory);
+  return moved;
 }
 
 bool CapturedRun::can_take(std::span<const TensorView> inputs) const noexcept {
@@ -222,9 +247,14 @@ tensor::TensorObjectPtr CapturedRun::make_result(const Result& result,
                                                  std::span<const TensorView> inputs) const {
   tensor::Layout layout{.dtype = result.dtype, .sizes = result.sizes, .strides = result.strides};
   switch (result.place) {
-    case Result::Place::Memory:
-      layout.storage_offset = static_cast<std::int64_t>(result.offset);
-      return tensor::TensorObjectPtr(tensor::make_tensor(memory_[result.index].now, layout));
+    case Result::Place::Memory: {
+      const ResultMemory& memory = memory_[result.index];
+      if (result.offset == 0) return tensor::TensorObjectPtr(tensor::make_tensor(memory.now, layout));
+      memory.now->retain();
+      const tensor::StorageReference part(
+          tensor::narrow_storage(memory.now, result.offset, memory.bytes - result.offset));
+      return tensor::TensorObjectPtr(tensor::make_tensor(part.get(), layout));
+    }
     case Result::Place::Input: {
       const TensorView& input = inputs[result.index];
       const tensor::StorageReference storage(tensor::borrow_storage(

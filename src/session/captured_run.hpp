@@ -59,7 +59,7 @@ class CapturedRun {
     enum class Place { Input, Memory, Weight };
     Place place = Place::Weight;
     std::size_t index = 0;   ///< Of the input, or in `memory_`.
-    std::size_t offset = 0;  ///< Of an input's memory in bytes, of other memory in elements.
+    std::size_t offset = 0;  ///< In bytes, from the start of that memory.
     DType dtype = DType::Float32;
     std::vector<std::int64_t> sizes = {};
     std::vector<std::int64_t> strides = {};
@@ -78,7 +78,9 @@ class CapturedRun {
   bool find_in_inputs(const tensor::TensorObject& output, std::span<const TensorView> inputs, Result& result);
   bool find_in_memory(const tensor::TensorObject& output, std::span<const Allocation> allocations,
                       Result& result);
-  void find_addresses(const CaptureRequest& request, const std::vector<Allocation>& allocations);
+  struct Moved;
+  [[nodiscard]] Moved move_elsewhere(const CaptureRequest& request,
+                                     const std::vector<Allocation>& allocations) const;
   void move_to(std::span<const TensorView> inputs);
   std::size_t update();
   void copy_results(const shim::CudaCall& call) const;

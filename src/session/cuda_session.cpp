@@ -3,7 +3,7 @@
 #include "base/fail.hpp"
 #include "cuda/driver.hpp"
 #include "cuda/graph.hpp"
-#include "session/graph_key.hpp"
+#include "tensor/reach.hpp"
 
 #include <algorithm>
 #include <array>
@@ -75,7 +75,7 @@ std::span<const TensorView> CudaSession::copy_inputs(const shim::CudaCall& call,
   if (placed.to_copy.empty()) return placed.views;
   for (const std::size_t i : placed.to_copy) {
     const TensorView& view = views_[i];
-    const std::size_t bytes = reached_bytes(view);
+    const std::size_t bytes = tensor::reached_bytes(view);
     StoragePtr memory(call.pool->allocate(std::max(bytes, view.storage_bytes())));
     if (call.observer != nullptr) {
       call.observer->launched(shim::CudaObserver::Kind::Copy, "cuMemcpyHtoDAsync", call.stream);
@@ -95,8 +95,8 @@ GraphStatistics CudaSession::graph_statistics() const {
 }
 
 void wait_for(cuda::StreamHandle stream, const std::string& what) {
-  // A capture of another thread, which may forbid waits, has nothing to do with this one.
-  const cuda::RelaxedCapture relaxed;
+  // A capture of another thread may forbid waits.
+  const cuda::CaptureModeScope scope(cuda::kCaptureThreadLocal);
   cuda::check(cuda::driver().stream_synchronize(stream), "cuStreamSynchronize", what);
 }
 

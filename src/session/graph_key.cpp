@@ -1,6 +1,6 @@
 #include "session/graph_key.hpp"
 
-#include "tensor/layout.hpp"
+#include "tensor/reach.hpp"
 
 #include <algorithm>
 #include <bit>
@@ -29,11 +29,6 @@ std::uint64_t mixed(std::uint64_t hash, std::uint64_t word) noexcept {
 
 }  // namespace
 
-std::size_t reached_bytes(const TensorView& view) noexcept {
-  const std::int64_t extent = tensor::checked_extent(view.sizes(), view.strides()).value_or(0);
-  return static_cast<std::size_t>(extent) * element_bytes(view.dtype());
-}
-
 void GraphKey::set(std::span<const TensorView> inputs, const Versions& versions) {
   versions_ = versions;
   words_.clear();
@@ -59,7 +54,7 @@ void GraphKey::add_sharing(std::span<const TensorView> inputs) {
   std::size_t widest = 0;  // Whose memory goes furthest of those so far.
   std::uintptr_t end = 0;
   for (const std::size_t i : by_address_) {
-    const std::size_t bytes = reached_bytes(inputs[i]);
+    const std::size_t bytes = tensor::reached_bytes(inputs[i]);
     if (bytes == 0) continue;
     const std::uintptr_t begin = number(inputs[i]);
     if (begin < end) {

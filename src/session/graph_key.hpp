@@ -37,7 +37,4 @@ class GraphKey {
   std::vector<std::size_t> by_address_;  ///< Scratch.
 };
 
-/// Bytes from the first element of a view to behind its last. Errors: none; the view has been checked.
-[[nodiscard]] std::size_t reached_bytes(const TensorView& view) noexcept;
-
 }  // namespace penstock::session

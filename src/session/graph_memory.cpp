@@ -59,7 +59,7 @@ void GraphMemory::release() noexcept {
 tensor::Storage* RecordingAllocator::allocate(std::size_t bytes) {
   all_.emplace_back();
   tensor::Storage* const storage = memory_.allocate(bytes);
-  all_.back() = {storage->data, bytes, storage};
+  all_.back() = {storage->data, bytes};
   return storage;
 }
 

@@ -43,7 +43,6 @@ class GraphMemory final : public tensor::Allocator {
 struct Allocation {
   void* data = nullptr;
   std::size_t bytes = 0;
-  const tensor::Storage* storage = nullptr;  ///< Only compared: it may be gone, or be another's by now.
 };
 
 /// Writes down what is allocated.

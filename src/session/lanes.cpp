@@ -119,6 +119,7 @@ LaneRun::LaneRun(Lanes& lanes, cuda::StreamHandle stream)
       callers_context_(cuda::current_context()),
       is_default_(cuda::is_default_stream(stream)) {
   refuse_capture(stream);
+  mode_.emplace(cuda::kCaptureThreadLocal);
   const cuda::PrimaryContext& primary = *lanes.model_->context();
   if (callers_context_ == nullptr) callers_context_ = primary.handle();
   lane_ = &lanes.lane_of(cuda::resource_of(stream, primary));
@@ -194,6 +195,7 @@ void LaneRun::finish() {
   const cuda::Driver& driver = cuda::driver();
   const cuda::Result recorded = driver.event_record(lane_->done, call_.stream);
   context_.reset();
+  mode_.reset();
   cuda::check(recorded, "cuEventRecord", "the end of a run");
   if (!is_default_) return;
   const cuda::ContextScope scope(callers_context_);

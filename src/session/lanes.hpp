@@ -1,6 +1,7 @@
 #pragma once
 
 #include "cuda/execution_resource.hpp"
+#include "cuda/graph.hpp"
 #include "model/cuda_model.hpp"
 #include "session/graph_cache.hpp"
 #include "shim/cuda_call.hpp"
@@ -103,6 +104,7 @@ class LaneRun {
   cuda::ContextHandle callers_context_;  ///< Whose default stream that is.
   bool is_default_;
   bool finished_ = false;
+  std::optional<cuda::CaptureModeScope> mode_;
   std::optional<cuda::ContextScope> context_;
   shim::CudaCall call_;
 };

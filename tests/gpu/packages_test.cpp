@@ -85,8 +85,9 @@ TEST(InPlacePackage, ChangesItsInputAndKeepsItsBuffer) {
   const std::vector<Tensor> inputs = inputs_of("inplace");
   const std::vector<double> x = numbers(on_host(inputs)[0].view());
   const std::vector<double> cache = numbers(on_host(inputs)[1].view());
-  for (int run = 1; run <= 3; ++run) {
+  for (int run = 1; run <= 5; ++run) {
     const std::vector<Tensor> outputs = session.run(views_of(inputs));
+    EXPECT_EQ(session.last_run().replayed, run > 1) << session.last_run().reason;
     const std::vector<double> sum = numbers(on_host(outputs)[0].view());
     const std::vector<double> twice = numbers(on_host(outputs)[1].view());
     const std::vector<double> now = numbers(on_host(inputs)[1].view());
