@@ -5,7 +5,7 @@
 #include "tensor/reach.hpp"
 
 #include <algorithm>
-#include <optional>
+#include <ranges>
 #include <utility>
 
 namespace penstock::session {
@@ -200,7 +200,9 @@ std::size_t CapturedRun::replay(std::span<const TensorView> inputs, const shim::
                                 std::span<AtenTensorHandle> outputs) {
   std::size_t patched = 0;
   try {
-    for (ResultMemory& each : memory_) each.now = call.pool->allocate(each.bytes);
+    // Results are given back first to last, and what was given back last comes first: so each gets its own
+    // memory again.
+    for (ResultMemory& each : std::views::reverse(memory_)) each.now = call.pool->allocate(each.bytes);
     if (obstacle().empty()) {
       move_to(inputs);
       patched = update();

@@ -123,6 +123,18 @@ TEST_F(Graphs, UnchangedAddressesPatchNothing) {
   EXPECT_EQ(session.graph_statistics().patched_nodes, before + 1);
 }
 
+TEST_F(Graphs, SeveralOutputsGetTheirOwnMemoryAgain) {
+  const Model of_several = load("inplace");
+  Session several(of_several);
+  const Stream stream = Stream::create();
+  const std::vector<Tensor> given = inputs_of("inplace");
+  for (int run = 0; run < 4; ++run) several.enqueue_borrowed(views_of(given), stream);
+  const std::uint64_t before = several.graph_statistics().patched_nodes;
+  for (int run = 0; run < 10; ++run) several.enqueue_borrowed(views_of(given), stream);
+  EXPECT_EQ(several.graph_statistics().patched_nodes, before);
+  EXPECT_TRUE(several.last_run().replayed) << several.last_run().reason;
+}
+
 TEST_F(Graphs, KeptOutputsAreNotWrittenAgain) {
   const Stream stream = Stream::create();
   warm(stream);

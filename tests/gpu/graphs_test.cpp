@@ -129,7 +129,7 @@ TEST_P(NoGraph, IsRunCallByCallAndSaysWhy) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Sm90, NoGraph,
-                         ::testing::Values(std::pair("item", "item"), std::pair("selection", "nonzero"),
+                         ::testing::Values(std::pair("item", "item"), std::pair("selection", "masked_select"),
                                            std::pair("random", "randint"),
                                            std::pair("host_input", "host memory")),
                          [](const auto& tested) { return std::string(tested.param.first); });
@@ -235,8 +235,7 @@ TEST(Graphs, LeaveCapturesOfOtherThreadsAlone) {
   const Stream captured = Stream::create();
   const InPrimary context;
   auto* const handle = static_cast<cuda::StreamHandle>(captured.view().handle());
-  constexpr int kGlobal = 0;
-  ASSERT_EQ(driver().begin_capture(handle, kGlobal), cuda::kSuccess);
+  ASSERT_EQ(driver().begin_capture(handle, cuda::kCaptureThreadLocal), cuda::kSuccess);
   std::thread([&] {
     Session session(model);
     const Stream stream = Stream::create();
