@@ -11,6 +11,7 @@
 #include <iterator>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace penstock::cli {
 namespace {
@@ -54,7 +55,24 @@ void add_cuda(std::string& out, const CudaInfo& info) {
   }
 }
 
-std::string page(const SystemInfo& info, const CudaInfo& cuda) {
+void add_library(std::string& out, const OptionalLibrary& library) {
+  const std::string found = library.version.empty() ? library.path : library.version + "  " + library.path;
+  add_line(out, library.name, library.path.empty() ? "missing" : found);
+  add_line(out, "", "for " + library.needed_for);
+  for (const std::string& attempt : library.attempts) add_line(out, "", "tried: " + attempt);
+  if (library.path.empty()) add_line(out, "", "to get it: " + library.advice);
+}
+
+/// What the machine is found to have. Of CUDA's libraries nothing where no GPU can be used.
+struct Findings {
+  SystemInfo system = system_info();
+  CudaInfo cuda = cuda_info();
+  std::vector<OptionalLibrary> cuda_libraries =
+      cuda.problem.empty() ? penstock::cuda_libraries() : std::vector<OptionalLibrary>();
+};
+
+std::string page(const Findings& findings) {
+  const SystemInfo& info = findings.system;
   std::string out = fmt::format(
       "penstock {}\n\nThis machine runs packages that were compiled for its processor\n", version());
   add_line(out, "processor",
@@ -63,20 +81,35 @@ std::string page(const SystemInfo& info, const CudaInfo& cuda) {
   add_line(out, "instructions", fmt::format("{}", fmt::join(info.instruction_sets, " ")));
   add_line(out, "glibc", info.glibc + " or older");
   add_line(out, "libstdc++", info.libstdcxx + " or older");
-  add_cuda(out, cuda);
+  add_cuda(out, findings.cuda);
 
   out += "\nLibraries that are opened when a package needs them\n";
   bool missing = false;
-  for (const OptionalLibrary& library : info.libraries) {
-    missing = missing || library.path.empty();
-    const std::string found = library.version.empty() ? library.path : library.version + "  " + library.path;
-    add_line(out, library.name, library.path.empty() ? "missing" : found);
-    add_line(out, "", "for " + library.needed_for);
-    if (library.path.empty()) add_line(out, "", "to get it: " + library.advice);
+  for (const auto* libraries : {&info.libraries, &findings.cuda_libraries}) {
+    for (const OptionalLibrary& library : *libraries) {
+      missing = missing || library.path.empty();
+      add_library(out, library);
+    }
   }
   out += missing ? "\nPackages that need a missing library are refused when they are loaded.\n"
                  : "\nNothing is missing.\n";
   return out;
+}
+
+nlohmann::ordered_json json_of(const std::vector<OptionalLibrary>& libraries) {
+  nlohmann::ordered_json result = nlohmann::ordered_json::array();
+  for (const OptionalLibrary& library : libraries) {
+    nlohmann::ordered_json each;
+    each["name"] = library.name;
+    each["found"] = !library.path.empty();
+    each["needed_for"] = library.needed_for;
+    each["path"] = library.path;
+    each["version"] = library.version;
+    each["advice"] = library.advice;
+    each["attempts"] = library.attempts;
+    result.push_back(std::move(each));
+  }
+  return result;
 }
 
 nlohmann::ordered_json json_of(const CudaInfo& info) {
@@ -100,7 +133,8 @@ nlohmann::ordered_json json_of(const CudaInfo& info) {
   return result;
 }
 
-nlohmann::ordered_json json_of(const SystemInfo& info, const CudaInfo& cuda) {
+nlohmann::ordered_json json_of(const Findings& findings) {
+  const SystemInfo& info = findings.system;
   nlohmann::ordered_json result;
   result["penstock"] = version();
   result["cpu"] = info.cpu;
@@ -109,18 +143,9 @@ nlohmann::ordered_json json_of(const SystemInfo& info, const CudaInfo& cuda) {
   result["instruction_sets"] = info.instruction_sets;
   result["glibc"] = info.glibc;
   result["libstdcxx"] = info.libstdcxx;
-  result["cuda"] = json_of(cuda);
-  result["libraries"] = nlohmann::ordered_json::array();
-  for (const OptionalLibrary& library : info.libraries) {
-    nlohmann::ordered_json each;
-    each["name"] = library.name;
-    each["found"] = !library.path.empty();
-    each["needed_for"] = library.needed_for;
-    each["path"] = library.path;
-    each["version"] = library.version;
-    each["advice"] = library.advice;
-    result["libraries"].push_back(std::move(each));
-  }
+  result["cuda"] = json_of(findings.cuda);
+  result["cuda"]["libraries"] = json_of(findings.cuda_libraries);
+  result["libraries"] = json_of(info.libraries);
   return result;
 }
 
@@ -131,12 +156,11 @@ Action add_doctor(CLI::App& app) {
   app.add_flag("--json", *json, "Print everything as JSON");
   app.footer("Examples:\n  penstock doctor\n  penstock doctor --json");
   return [json] {
-    const SystemInfo info = system_info();
-    const CudaInfo cuda = cuda_info();
+    const Findings findings;
     if (*json) {
-      write_json(json_of(info, cuda));
+      write_json(json_of(findings));
     } else {
-      write_out(page(info, cuda));
+      write_out(page(findings));
     }
     return kExitOk;
   };

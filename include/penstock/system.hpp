@@ -10,11 +10,12 @@ namespace penstock {
 
 /// A shared library that Penstock loads only when a package needs it.
 struct OptionalLibrary {
-  std::string name;  ///< "oneDNN", "SLEEF", "libgomp".
+  std::string name;  ///< "oneDNN", "SLEEF", "libgomp", "cuBLASLt".
   std::string needed_for;
-  std::string path;     ///< Where it was found; empty: it was not.
-  std::string version;  ///< As the library says; empty where it does not.
-  std::string advice;   ///< How to get it, where it is missing.
+  std::string path;                   ///< Where it was found; empty: it was not.
+  std::string version;                ///< As the library says; empty where it does not.
+  std::string advice;                 ///< How to get it, where it is missing.
+  std::vector<std::string> attempts;  ///< What was tried where, where it is missing; not told of all.
 };
 
 /// What this machine offers to packages.
@@ -61,5 +62,10 @@ PENSTOCK_API std::vector<CudaDevice> cuda_devices();
 /// The same with the driver, and with what is wrong instead of an error. Blocking, as `cuda_devices`.
 /// Thread: thread-safe. Errors: none of CUDA.
 PENSTOCK_API CudaInfo cuda_info();
+
+/// The libraries that models on CUDA need: Penstock's own with the operators and, where that is there, those
+/// of NVIDIA. Blocking: opens them all, which takes some hundred megabytes. Needs no GPU.
+/// Thread: thread-safe. Errors: OutOfMemory.
+PENSTOCK_API std::vector<OptionalLibrary> cuda_libraries();
 
 }  // namespace penstock

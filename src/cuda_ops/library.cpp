@@ -5,6 +5,7 @@
 #include "cuda_ops/kernels.hpp"
 #include "cuda_ops/lane_state.hpp"
 #include "cuda_ops/operator.hpp"
+#include "cuda_ops/vendor_library.hpp"
 
 #include <array>
 #include <vector>
@@ -22,6 +23,8 @@ class Library final : public shim::CudaOperators {
   }
 
   [[nodiscard]] std::span<const shim::TableEntry> functions() const noexcept override { return functions_; }
+
+  [[nodiscard]] std::vector<OptionalLibrary> libraries() const override { return vendor_libraries(); }
 
   void prepare(std::span<const std::string_view> functions) override {
     open_libraries(functions);

@@ -4,6 +4,7 @@
 #include "cuda/driver.hpp"
 
 #include <dlfcn.h>
+#include <link.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -19,6 +20,7 @@ namespace fs = std::filesystem;
 /// What is known of one library before it is opened.
 struct Wanted {
   const char* title;
+  const char* needed_for;
   const char* variable;
   std::vector<std::string> sonames;
   const char* how;
@@ -27,7 +29,16 @@ struct Wanted {
 struct Opened {
   void* handle = nullptr;
   std::string path;
-  std::string problem;
+  std::vector<std::string> attempts;
+  std::string advice;   ///< Where it could not be opened.
+  std::string problem;  ///< The same, as a whole message.
+};
+
+template <class Functions>
+struct Library {
+  Wanted wanted;
+  Functions functions;
+  Opened opened;
 };
 
 std::string variable(const char* name) {
@@ -85,10 +96,12 @@ bool try_open(Opened& opened, const std::string& name) {
   opened.handle = ::dlopen(name.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (opened.handle == nullptr) {
     const char* error = ::dlerror();
-    opened.problem += "\n  " + std::string(error == nullptr ? name : error);
+    opened.attempts.emplace_back(error == nullptr ? name : error);
     return false;
   }
-  opened.path = name;
+  link_map* map = nullptr;
+  const bool is_known = ::dlinfo(opened.handle, RTLD_DI_LINKMAP, &map) == 0 && map != nullptr;
+  opened.path = is_known ? map->l_name : name;
   return true;
 }
 
@@ -109,18 +122,19 @@ bool open_anywhere(Opened& opened, const Wanted& wanted) {
       if (fs::exists(file, error) && try_open(opened, file)) return true;
     }
   }
-  for (const std::string& folder : folders) opened.problem += "\n  not in " + folder;
+  for (const std::string& folder : folders) opened.attempts.push_back("not in " + folder);
   return false;
 }
 
 Opened open_library(const Wanted& wanted) {
   Opened opened;
   if (open_anywhere(opened, wanted)) {
-    opened.problem.clear();
-  } else {
-    opened.problem = fmt::format("this model needs {}, which was not found:{}\n{}, or set {} to the file",
-                                 wanted.title, opened.problem, wanted.how, wanted.variable);
+    opened.attempts.clear();
+    return opened;
   }
+  opened.advice = fmt::format("{}, or set {} to the file", wanted.how, wanted.variable);
+  opened.problem = fmt::format("this model needs {}, which was not found:\n  {}\n{}", wanted.title,
+                               fmt::join(opened.attempts, "\n  "), opened.advice);
   return opened;
 }
 
@@ -129,7 +143,7 @@ void find(Opened& opened, const std::string& name, Function*& function) {
   if (opened.handle == nullptr) return;
   function = reinterpret_cast<Function*>(::dlsym(opened.handle, name.c_str()));
   if (function != nullptr) return;
-  opened.problem =
+  opened.advice = opened.problem =
       fmt::format("{} has no function {}: it is of another version than Penstock can use", opened.path, name);
   opened.handle = nullptr;
 }
@@ -137,40 +151,74 @@ void find(Opened& opened, const std::string& name, Function*& function) {
 /// A driver that does not know CUDA 13 cannot run its libraries.
 std::vector<std::string> cublaslt_sonames() {
   int version = 0;
-  if (cuda::driver().driver_get_version(&version) != cuda::kSuccess || version >= 13000) {
-    return {"libcublasLt.so.13", "libcublasLt.so.12"};
+  try {
+    if (cuda::driver().driver_get_version(&version) != cuda::kSuccess) version = 0;
+  } catch (const Error&) {
+    // No driver: whoever wants to know what is there gets to know the newest.
   }
-  return {"libcublasLt.so.12"};
+  if (version != 0 && version < 13000) return {"libcublasLt.so.12"};
+  return {"libcublasLt.so.13", "libcublasLt.so.12"};
 }
 
-const Opened& opened_cublaslt(cublaslt::Functions& functions) {
-  static const Opened opened = [&] {
-    Opened made = open_library({.title = "cuBLASLt",
-                                .variable = "PENSTOCK_CUBLASLT",
-                                .sonames = cublaslt_sonames(),
-                                .how = "Install it (pip install nvidia-cublas, or the CUDA toolkit)"});
-#define PENSTOCK_FIND(name) find(made, "cublasLt" #name, functions.name);
+const Library<cublaslt::Functions>& cublaslt_library() {
+  static const auto library = [] {
+    Library<cublaslt::Functions> made{
+        .wanted = {.title = "cuBLASLt",
+                   .needed_for = "matrix products and attention",
+                   .variable = "PENSTOCK_CUBLASLT",
+                   .sonames = cublaslt_sonames(),
+                   .how = "Install it (pip install nvidia-cublas, or the CUDA toolkit)"},
+        .functions = {},
+        .opened = {}};
+    made.opened = open_library(made.wanted);
+#define PENSTOCK_FIND(name) find(made.opened, "cublasLt" #name, made.functions.name);
     PENSTOCK_CUBLASLT_FUNCTIONS(PENSTOCK_FIND)
 #undef PENSTOCK_FIND
     return made;
   }();
-  return opened;
+  return library;
 }
 
-const Opened& opened_cudnn(cudnn::Functions& functions) {
-  static const Opened opened = [&] {
-    Opened made =
-        open_library({.title = "cuDNN 9",
-                      .variable = "PENSTOCK_CUDNN",
-                      .sonames = {"libcudnn.so.9"},
-                      .how = "Install it (pip install nvidia-cudnn-cu13 or nvidia-cudnn-cu12, apt install "
-                             "libcudnn9-cuda-13)"});
-#define PENSTOCK_FIND(name) find(made, "cudnn" #name, functions.name);
+const Library<cudnn::Functions>& cudnn_library() {
+  static const auto library = [] {
+    Library<cudnn::Functions> made{
+        .wanted = {.title = "cuDNN 9",
+                   .needed_for = "convolution",
+                   .variable = "PENSTOCK_CUDNN",
+                   .sonames = {"libcudnn.so.9"},
+                   .how = "Install it (pip install nvidia-cudnn-cu13 or nvidia-cudnn-cu12, apt install "
+                          "libcudnn9-cuda-13)"},
+        .functions = {},
+        .opened = {}};
+    made.opened = open_library(made.wanted);
+#define PENSTOCK_FIND(name) find(made.opened, "cudnn" #name, made.functions.name);
     PENSTOCK_CUDNN_FUNCTIONS(PENSTOCK_FIND)
 #undef PENSTOCK_FIND
     return made;
   }();
-  return opened;
+  return library;
+}
+
+template <class Functions>
+const Functions& functions_of(const Library<Functions>& library) {
+  if (library.opened.handle == nullptr) base::fail(ErrorCode::NotFound, "{}", library.opened.problem);
+  return library.functions;
+}
+
+/// Both libraries write their version as one number: 91002 is 9.10.2.
+template <class Functions>
+OptionalLibrary describe(const Library<Functions>& library) {
+  OptionalLibrary result{.name = library.wanted.title,
+                         .needed_for = library.wanted.needed_for,
+                         .path = {},
+                         .version = {},
+                         .advice = library.opened.advice,
+                         .attempts = library.opened.attempts};
+  if (library.opened.handle == nullptr) return result;
+  const std::size_t version = library.functions.GetVersion();
+  result.path = library.opened.path;
+  result.version = fmt::format("{}.{}.{}", version / 10000, version / 100 % 100, version % 100);
+  return result;
 }
 
 }  // namespace
@@ -207,18 +255,12 @@ std::vector<std::string> vendor_folders(const Surroundings& around) {
   return existing;
 }
 
-const cublaslt::Functions& cublaslt_functions() {
-  static cublaslt::Functions functions;
-  const Opened& opened = opened_cublaslt(functions);
-  if (opened.handle == nullptr) base::fail(ErrorCode::NotFound, "{}", opened.problem);
-  return functions;
-}
+const cublaslt::Functions& cublaslt_functions() { return functions_of(cublaslt_library()); }
 
-const cudnn::Functions& cudnn_functions() {
-  static cudnn::Functions functions;
-  const Opened& opened = opened_cudnn(functions);
-  if (opened.handle == nullptr) base::fail(ErrorCode::NotFound, "{}", opened.problem);
-  return functions;
+const cudnn::Functions& cudnn_functions() { return functions_of(cudnn_library()); }
+
+std::vector<OptionalLibrary> vendor_libraries() {
+  return {describe(cublaslt_library()), describe(cudnn_library())};
 }
 
 }  // namespace penstock::cuda_ops

@@ -3,6 +3,8 @@
 #include "cuda_ops/cublaslt_abi.hpp"
 #include "cuda_ops/cudnn_abi.hpp"
 
+#include <penstock/system.hpp>
+
 #include <string>
 #include <vector>
 
@@ -15,6 +17,9 @@ namespace penstock::cuda_ops {
 /// Thread: thread-safe. Errors: NotFound says where it was looked for and how to get it.
 const cublaslt::Functions& cublaslt_functions();
 const cudnn::Functions& cudnn_functions();
+
+/// Both, opened as above. Errors: OutOfMemory.
+std::vector<OptionalLibrary> vendor_libraries();
 
 /// Where, besides the dynamic linker's own places, a library of NVIDIA may be. Of the surroundings that
 /// `Surroundings` gives. Errors: none.

@@ -6,6 +6,7 @@
 #include "tensor/tensor_object.hpp"
 
 #include <penstock/session.hpp>
+#include <penstock/system.hpp>
 
 #include <cstdint>
 #include <memory>
@@ -34,9 +35,12 @@ class CudaOperators {
   /// The functions of PyTorch's C ABI that are there: "aoti_torch_cuda_addmm_out". Opens nothing.
   [[nodiscard]] virtual std::span<const TableEntry> functions() const noexcept = 0;
 
-  /// Loads kernels into the current context, once a context, and opens the libraries that the functions of
-  /// these names need. Each call takes one of `release`. Blocking. Errors: NotFound names a library, where it
-  /// was looked for, and how to get it.
+  /// The libraries that functions may need, each opened for that. Blocking. Errors: OutOfMemory.
+  [[nodiscard]] virtual std::vector<OptionalLibrary> libraries() const = 0;
+
+  /// Loads the kernels that the functions of these names need, and those of `copy` and `zero`, into the
+  /// current context, once a context, and opens the libraries that they need. Each call takes one of
+  /// `release`. Blocking. Errors: NotFound names a library, where it was looked for, and how to get it.
   virtual void prepare(std::span<const std::string_view> functions) = 0;
 
   /// Takes the kernels out of the current context with the last of those that had them loaded. Errors: none;

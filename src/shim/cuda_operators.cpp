@@ -31,6 +31,7 @@ const CudaHost& host() {
 
 struct Opened {
   CudaOperators* operators = nullptr;
+  std::string path;
   std::string missing;
 };
 
@@ -42,6 +43,7 @@ Opened open_operators() {
   static const system::DynamicLibrary library({name});
   if (!library.is_open()) {
     return {nullptr,
+            {},
             fmt::format("{} cannot be opened ({}); build Penstock with CUDA's compiler, nvcc 12.6 or later, "
                         "or name the library in {}",
                         name, library.reasons(), kVariable)};
@@ -49,10 +51,12 @@ Opened open_operators() {
   auto* const entry = reinterpret_cast<CudaOperatorsEntry*>(library.find("penstock_cuda_operators"));
   CudaOperators* const operators = entry != nullptr ? entry(host()) : nullptr;
   if (operators == nullptr) {
-    return {nullptr, fmt::format("{} is not of Penstock {}; take both libraries from one build",
-                                 library.path(), PENSTOCK_VERSION)};
+    return {nullptr,
+            {},
+            fmt::format("{} is not of Penstock {}; take both libraries from one build", library.path(),
+                        PENSTOCK_VERSION)};
   }
-  return {operators, {}};
+  return {operators, library.path(), {}};
 }
 
 const Opened& opened() {
@@ -76,3 +80,23 @@ const CudaCall& cuda_call() {
 }
 
 }  // namespace penstock::shim
+
+namespace penstock {
+
+std::vector<OptionalLibrary> cuda_libraries() {
+  return base::report_out_of_memory("the libraries for CUDA", [] {
+    const shim::Opened& own = shim::opened();
+    const bool is_there = own.operators != nullptr;
+    std::vector<OptionalLibrary> libraries{{.name = "penstock_cuda",
+                                            .needed_for = "all models on CUDA",
+                                            .path = own.path,
+                                            .version = is_there ? PENSTOCK_VERSION : "",
+                                            .advice = own.missing,
+                                            .attempts = {}}};
+    if (!is_there) return libraries;
+    for (OptionalLibrary& library : own.operators->libraries()) libraries.push_back(std::move(library));
+    return libraries;
+  });
+}
+
+}  // namespace penstock
