@@ -2,6 +2,7 @@
 #include "inputs.hpp"
 #include "loading.hpp"
 #include "option_values.hpp"
+#include "placement.hpp"
 #include "report.hpp"
 #include "timed_runs.hpp"
 #include "timing.hpp"
@@ -15,6 +16,7 @@
 #include <algorithm>
 #include <iterator>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,6 +28,7 @@ using Json = nlohmann::ordered_json;
 struct BenchCommand {
   ModelChoice choice;
   InputOptions inputs;
+  PlacementOptions placement;
   double warm_up_ms = 200;
   double duration_s = 3;
   bool duration_given = false;
@@ -54,7 +57,8 @@ struct Report {
   std::int64_t load_ns = 0;
   std::int64_t first_run_ns = 0;
   std::uint64_t arena_bytes = 0;
-  std::vector<std::vector<Sample>> samples;  ///< One list a session.
+  std::string place;  ///< On the device; empty on the CPU.
+  Samples samples;
 };
 
 Report measure(const BenchCommand& command) {
@@ -73,16 +77,21 @@ Report measure(const BenchCommand& command) {
   for (std::size_t i = 0; i < views.size(); ++i) {
     report.inputs.push_back(fmt::format("{} {}", input_names(model.inputs()[i]), to_string(views[i])));
   }
-  std::vector<Session> sessions;
+  const std::vector<Stream> streams = make_streams(model.device(), command.placement, command.sessions);
+  report.samples.on_cuda = !streams.empty();
+  if (!streams.empty()) report.place = place_text(streams.front().view());
+  std::vector<TimedSession> sessions;
   sessions.reserve(static_cast<std::size_t>(command.sessions));
-  for (int i = 0; i < command.sessions; ++i)
-    sessions.emplace_back(model, SessionOptions{.threads = command.choice.threads});
-  report.threads = sessions[0].threads();
-  const std::int64_t first_begin = now_ns();
-  sessions[0].run_borrowed(views);
-  report.first_run_ns = now_ns() - first_begin;
-  report.samples = run_sessions(sessions, views, goal_of(command));
-  for (const Session& session : sessions) report.arena_bytes += session.memory().held_bytes;
+  for (std::size_t i = 0; i < static_cast<std::size_t>(command.sessions); ++i) {
+    std::optional<StreamView> stream;
+    if (!streams.empty()) stream = streams[i];
+    sessions.emplace_back(Session(model, SessionOptions{.threads = command.choice.threads}), stream);
+  }
+  report.threads = sessions[0].session().threads();
+  const Sample first = sessions[0].run(views);
+  report.first_run_ns = first.end_ns - first.begin_ns;
+  report.samples.of_sessions = run_sessions(sessions, views, goal_of(command));
+  for (const TimedSession& each : sessions) report.arena_bytes += each.session().memory().held_bytes;
   return report;
 }
 
@@ -94,29 +103,42 @@ std::string page(const BenchCommand& command, const Report& report, const Summar
   line("model", fmt::format("\"{}\" on {}, {} session{}, {} thread{} each", report.model, report.device,
                             command.sessions, command.sessions == 1 ? "" : "s", report.threads,
                             report.threads == 1 ? "" : "s"));
+  if (!report.place.empty()) line("runs in", report.place);
   for (std::size_t i = 0; i < report.inputs.size(); ++i) line(i == 0 ? "inputs" : "", report.inputs[i]);
   line("load", time_text(static_cast<double>(report.load_ns)));
   line("first run", time_text(static_cast<double>(report.first_run_ns)));
   line("arena", bytes_text(report.arena_bytes));
   line("throughput", fmt::format("{:.1f} runs/s ({} runs in {})", summary.per_second, summary.count,
                                  time_text(summary.wall_ns)));
-  line("latency", "min " + time_text(summary.min_ns));
-  line("", "mean " + time_text(summary.mean_ns));
-  for (const auto& [percent, value] : summary.percentiles) {
-    line("",
-         fmt::format("{} {}", percent == 50 ? "median" : fmt::format("p{:g}", percent), time_text(value)));
-  }
-  line("", "max " + time_text(summary.max_ns));
+  const auto distribution = [&](std::string_view label, const Distribution& of) {
+    line(label, "min " + time_text(of.min_ns));
+    line("", "mean " + time_text(of.mean_ns));
+    for (const auto& [percent, value] : of.percentiles) {
+      line("",
+           fmt::format("{} {}", percent == 50 ? "median" : fmt::format("p{:g}", percent), time_text(value)));
+    }
+    line("", "max " + time_text(of.max_ns));
+  };
+  distribution("latency", summary.latency);
+  if (!summary.device) return out;
+  distribution("host enqueue", summary.device->enqueue);
+  distribution("GPU", summary.device->gpu);
+  line("bound by", summary.device->bound_by_host()
+                       ? "the host: the GPU waits for it to put work on the stream"
+                       : "the GPU: the host has put a run on the stream before the GPU is done");
   return out;
 }
 
+Json json_of(const Distribution& of) {
+  Json result;
+  result["min"] = of.min_ns / 1e6;
+  result["mean"] = of.mean_ns / 1e6;
+  for (const auto& [percent, value] : of.percentiles) result[fmt::format("p{:g}", percent)] = value / 1e6;
+  result["max"] = of.max_ns / 1e6;
+  return result;
+}
+
 Json json_of(const BenchCommand& command, const Report& report, const Summary& summary) {
-  Json latency;
-  latency["min"] = summary.min_ns / 1e6;
-  latency["mean"] = summary.mean_ns / 1e6;
-  for (const auto& [percent, value] : summary.percentiles)
-    latency[fmt::format("p{:g}", percent)] = value / 1e6;
-  latency["max"] = summary.max_ns / 1e6;
   Json result;
   result["file"] = command.choice.file;
   result["model"] = report.model;
@@ -130,7 +152,12 @@ Json json_of(const BenchCommand& command, const Report& report, const Summary& s
   result["runs"] = summary.count;
   result["wall_ms"] = summary.wall_ns / 1e6;
   result["runs_per_second"] = summary.per_second;
-  result["latency_ms"] = std::move(latency);
+  result["latency_ms"] = json_of(summary.latency);
+  if (!summary.device) return result;
+  result["runs_in"] = report.place;
+  result["enqueue_ms"] = json_of(summary.device->enqueue);
+  result["gpu_ms"] = json_of(summary.device->gpu);
+  result["bound_by"] = summary.device->bound_by_host() ? "host" : "gpu";
   return result;
 }
 
@@ -175,7 +202,7 @@ void add_measuring_options(CLI::App& app, BenchCommand& command) {
       ->type_name("N")
       ->check(number_in({.least = 1, .most = 1024}))
       ->group(group);
-  app.add_option("--percentile", command.percentiles, "Percentiles of the latency (default 50,90,99)")
+  app.add_option("--percentile", command.percentiles, "Percentiles of the times (default 50,90,99)")
       ->type_name("P,P,...")
       ->delimiter(',')
       ->allow_extra_args(false)
@@ -195,6 +222,7 @@ Action add_bench(CLI::App& app) {
   app.add_flag("--json", command->json, "Print the results as JSON");
   add_measuring_options(app, *command);
   add_input_options(app, command->inputs);
+  add_partition_option(app, command->placement);
   app.footer(
       "Without inputs, the model runs on made-up ones of the smallest sizes that it takes.\n\n"
       "Examples:\n"

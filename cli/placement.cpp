@@ -13,10 +13,12 @@
 namespace penstock::cli {
 namespace {
 
-Stream stream_in_partition(Device device, const std::string& part) {
+constexpr const char* kGroup = "CUDA";
+
+GreenContext make_partition(Device device, const std::string& part) {
   const SmResource all = SmResource::of_device(device.index);
   try {
-    return GreenContext::create(all.split(part).front()).create_stream();
+    return GreenContext::create(all.split(part).front());
   } catch (const Error& error) {
     if (error.code() != ErrorCode::InvalidArgument) throw;
     throw UsageError(fmt::format("--partition: {}", error.what()));
@@ -29,34 +31,43 @@ std::string place_text(unsigned sm_count, bool in_green_context) {
 
 }  // namespace
 
-void add_placement_options(CLI::App& app, PlacementOptions& options) {
-  const std::string group = "CUDA";
+void add_partition_option(CLI::App& app, PlacementOptions& options) {
   app.add_option("--partition", options.partition,
                  "Run in a partition of so many SMs (64) or that share of them (25%)")
       ->type_name("SMS")
-      ->group(group);
+      ->group(kGroup);
+}
+
+void add_audit_option(CLI::App& app, PlacementOptions& options) {
   app.add_flag("--audit", options.audit,
                "Print all that the run puts on the device, and fail where any of it left the stream or the "
                "partition")
-      ->group(group);
+      ->group(kGroup);
 }
 
-std::optional<Stream> make_stream(Device device, const PlacementOptions& options) {
+std::vector<Stream> make_streams(Device device, const PlacementOptions& options, int count) {
   if (device.type != DeviceType::Cuda) {
     if (!options.partition.empty()) throw UsageError("--partition divides a GPU: it needs --device cuda");
     if (options.audit) throw UsageError("--audit looks at what goes to a GPU: it needs --device cuda");
-    return std::nullopt;
+    return {};
   }
-  if (options.partition.empty()) return Stream::create({.device = device.index});
-  return stream_in_partition(device, options.partition);
+  std::optional<GreenContext> partition;
+  if (!options.partition.empty()) partition = make_partition(device, options.partition);
+  std::vector<Stream> streams;
+  for (int i = 0; i < count; ++i) {
+    streams.push_back(partition ? partition->create_stream() : Stream::create({.device = device.index}));
+  }
+  return streams;
 }
 
+std::string place_text(StreamView stream) { return place_text(stream.sm_count(), stream.in_green_context()); }
+
 std::vector<Tensor> run_on(Session& session, const std::vector<Tensor>& inputs,
-                           const std::optional<Stream>& stream) {
+                           const std::optional<StreamView>& stream) {
   const std::vector<Tensor> placed = place_inputs(session.model(), inputs);
   if (!stream) return session.run(views_of(placed));
   std::vector<Tensor> outputs = session.enqueue(views_of(placed), *stream);
-  stream->view().synchronize();
+  stream->synchronize();
   return on_host(std::move(outputs));
 }
 

@@ -22,15 +22,20 @@ struct PlacementOptions {
   bool audit = false;
 };
 
-void add_placement_options(CLI::App& app, PlacementOptions& options);
+/// --partition, and --audit with the other.
+void add_partition_option(CLI::App& app, PlacementOptions& options);
+void add_audit_option(CLI::App& app, PlacementOptions& options);
 
-/// A stream of the device, in a partition where one is asked for. Nothing for the CPU.
+/// So many streams of the device, in one partition where one is asked for. None for the CPU.
 /// Throws UsageError for options that only CUDA has, and for partitions that the device cannot give.
-std::optional<Stream> make_stream(Device device, const PlacementOptions& options);
+std::vector<Stream> make_streams(Device device, const PlacementOptions& options, int count);
+
+/// "64 SMs of a partition", "132 SMs, the whole device": where the work of a stream runs.
+std::string place_text(StreamView stream);
 
 /// One run on the stream, or on the CPU where there is none; results in host memory.
 std::vector<Tensor> run_on(Session& session, const std::vector<Tensor>& inputs,
-                           const std::optional<Stream>& stream);
+                           const std::optional<StreamView>& stream);
 
 /// The report of an audit: one line a piece of work, what left the stream or the partition, what is not seen.
 std::string audit_text(const Audit& audit);

@@ -132,7 +132,9 @@ int run(const RunCommand& command) {
   const Model model = load_model(package, command.choice);
   const std::vector<Tensor> inputs = bind_inputs(model, given);
   Session session(model, {.threads = command.choice.threads});
-  const std::optional<Stream> stream = make_stream(model.device(), command.placement);
+  const std::vector<Stream> streams = make_streams(model.device(), command.placement, 1);
+  std::optional<StreamView> stream;
+  if (!streams.empty()) stream = streams.front();
   const std::vector<Tensor> outputs = run_on(session, inputs, stream);
   std::string out;
   if (!command.outputs_file.empty()) {
@@ -186,7 +188,8 @@ Action add_run(CLI::App& app) {
       ->check(not_empty());
   add_input_options(app, command->inputs);
   add_ranking_options(app, *command);
-  add_placement_options(app, command->placement);
+  add_partition_option(app, command->placement);
+  add_audit_option(app, command->placement);
   app.footer(
       "Inputs are called arg0, arg1, ... or by the keyword of the exported call; penstock inspect prints "
       "both.\n\n"

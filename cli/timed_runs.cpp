@@ -22,7 +22,7 @@ std::exception_ptr error_of(fmt::format_string<Args...> format, Args&&... args) 
 /// What the threads of one measurement share.
 class TimedRuns {
  public:
-  TimedRuns(std::vector<Session>& sessions, const std::vector<TensorView>& inputs, const RunGoal& goal)
+  TimedRuns(std::vector<TimedSession>& sessions, const std::vector<TensorView>& inputs, const RunGoal& goal)
       : sessions_(sessions),
         inputs_(inputs),
         goal_(goal),
@@ -75,28 +75,26 @@ class TimedRuns {
     guard(i, [&] {
       samples_[i].reserve(std::size_t{1} << 16);
       const std::int64_t end = now_ns() + static_cast<std::int64_t>(goal_.warm_up_ms * 1e6);
-      while (now_ns() < end) sessions_[i].run_borrowed(inputs_);
+      while (now_ns() < end) sessions_[i].run(inputs_);
     });
     ready_.arrive_and_wait();
     guard(i, [&] { run_timed(sessions_[i], samples_[i]); });
   }
 
-  void run_timed(Session& session, std::vector<Sample>& samples) {
+  void run_timed(TimedSession& session, std::vector<Sample>& samples) {
     const std::int64_t begin = now_ns();
     std::int64_t end = begin;
     std::int64_t count = 0;
     while ((count < goal_.iterations || end - begin < goal_.nanoseconds) &&
            !stop_.load(std::memory_order_relaxed)) {
-      const std::int64_t start = now_ns();
-      session.run_borrowed(inputs_);
-      end = now_ns();
-      samples.push_back({start, end});
+      samples.push_back(session.run(inputs_));
+      end = samples.back().end_ns;
       ++count;
     }
   }
 
-  std::span<Session> sessions_;
-  std::span<const TensorView> inputs_;
+  std::span<TimedSession> sessions_;
+  const std::vector<TensorView>& inputs_;
   RunGoal goal_;
   std::vector<std::vector<Sample>> samples_;
   std::vector<std::exception_ptr> errors_;
@@ -109,7 +107,33 @@ class TimedRuns {
 
 }  // namespace
 
-std::vector<std::vector<Sample>> run_sessions(std::vector<Session>& sessions,
+TimedSession::TimedSession(Session session, std::optional<StreamView> stream) : session_(std::move(session)) {
+  if (!stream) return;
+  const EventOptions timing{.device = stream->device().index, .timing = true};
+  device_.emplace(OnStream{*stream, Event::create(timing), Event::create(timing)});
+}
+
+Sample TimedSession::run(const std::vector<TensorView>& inputs) {
+  Sample sample;
+  if (!device_) {
+    sample.begin_ns = now_ns();
+    session_.run_borrowed(inputs);
+    sample.end_ns = now_ns();
+    return sample;
+  }
+  device_->before.record(device_->stream);
+  sample.begin_ns = now_ns();
+  session_.enqueue_borrowed(inputs, device_->stream);
+  sample.device.enqueue_ns = now_ns() - sample.begin_ns;
+  device_->behind.record(device_->stream);
+  device_->behind.synchronize();
+  sample.end_ns = now_ns();
+  const double milliseconds = Event::milliseconds_between(device_->before, device_->behind);
+  sample.device.gpu_ns = static_cast<std::int64_t>(milliseconds * 1e6);
+  return sample;
+}
+
+std::vector<std::vector<Sample>> run_sessions(std::vector<TimedSession>& sessions,
                                               const std::vector<TensorView>& inputs, const RunGoal& goal) {
   return TimedRuns(sessions, inputs, goal).run();
 }

@@ -22,6 +22,7 @@ void read_variables(State& state) {
   }
   state.reset(machine);
   state.log_file = variable("PENSTOCK_RECORDING_LOG");
+  state.kernel_ms = std::atof(variable("PENSTOCK_RECORDING_KERNEL_MS"));
   static std::string function;
   const std::string fault = variable("PENSTOCK_RECORDING_FAIL");
   const std::size_t first = fault.find(':');

@@ -194,7 +194,8 @@ class State {
   unsigned calls = 0;
   unsigned next_green = 1, next_stream = 1, next_event = 1, next_graph = 1;
   std::uint64_t next_operation = 1, next_split = 1, next_capture = 1;
-  double clock_ms = 0;
+  double clock_ms = 0;   ///< Of all devices: what is done on a stream takes a microsecond,
+  double kernel_ms = 0;  ///< and a kernel this much more.
   std::string log_text, violation_text, log_file;
   std::recursive_mutex mutex;
   unsigned generation = 0;  ///< Resets so far: contexts of threads from before are void.

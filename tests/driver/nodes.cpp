@@ -78,6 +78,7 @@ void State::perform(const Node& node) {
 }
 
 void State::run_kernel(const Node& node) {
+  clock_ms += kernel_ms;
   const Launch& launch = node.launch;
   if (launch.kernel == kProbe && launch.parameters.size() >= sizeof(DevicePointer)) run_probe(node);
   const CallbackScope scope;

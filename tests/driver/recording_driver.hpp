@@ -16,6 +16,7 @@
 //   PENSTOCK_RECORDING_GPUS=N        how many GPUs there are (1)
 //   PENSTOCK_RECORDING_VERSION=V     of CUDA that the driver says it is of (13000)
 //   PENSTOCK_RECORDING_LOG=FILE      where the log goes as well
+//   PENSTOCK_RECORDING_KERNEL_MS=MS  what a kernel takes by the clock of events
 //   PENSTOCK_RECORDING_FAIL=F:N:R    the Nth call of function F answers R; "*" is any function
 namespace penstock::recording {
 

@@ -21,9 +21,9 @@ sys.path.insert(0, str(HERE))
 import places
 import programs
 
-PARTS = ("operators", "api", "corpus", "memcheck", "bench")
+PARTS = ("operators", "api", "commands", "corpus", "memcheck", "bench")
 # Seconds that a part may take, in a quick run and in a full one.
-LIMITS = {"operators": (90, 600), "api": (150, 900), "corpus": (150, 3600), "memcheck": (60, 900),
+LIMITS = {"operators": (90, 600), "api": (150, 900), "commands": (30, 120), "corpus": (150, 3600), "memcheck": (60, 900),
           "bench": (150, 1800)}
 # Small, and one of each kind of work: a package's own kernels, products, convolution, sizes that depend on data.
 MEMCHECK = ("add", "folded", "inplace", "aliases", "mlp", "conv", "selection")
@@ -120,6 +120,10 @@ def run_script(place, name, arguments, seconds):
     return told["tests"], told["table"]
 
 
+def run_commands(place, options, seconds):
+    return run_script(place, "tests/gpu/commands.py", [], seconds)
+
+
 def run_corpus(place, options, seconds):
     if not options.facts["torch_has_gpu"]:
         raise programs.NotRun("there is no torch with CUDA")
@@ -132,8 +136,8 @@ def run_bench(place, options, seconds):
     return run_script(place, "benchmarks/gpu/bench.py", ["--full"] if options.full else [], seconds)
 
 
-RUN = {"operators": run_operators, "api": run_api, "corpus": run_corpus, "memcheck": run_memcheck,
-       "bench": run_bench}
+RUN = {"operators": run_operators, "api": run_api, "commands": run_commands, "corpus": run_corpus,
+       "memcheck": run_memcheck, "bench": run_bench}
 
 
 def run_part(report, place, options, part, seconds):
