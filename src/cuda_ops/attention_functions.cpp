@@ -1,6 +1,7 @@
 #include "base/fail.hpp"
 #include "cuda_ops/attention.hpp"
 #include "cuda_ops/dense_strides.hpp"
+#include "cuda_ops/images.hpp"
 #include "cuda_ops/library.hpp"
 #include "cuda_ops/operator.hpp"
 #include "shim/abi.hpp"
@@ -152,11 +153,12 @@ AOTITorchError cudnn_attention(AtenTensorHandle query, AtenTensorHandle key, Ate
 
 namespace penstock::cuda_ops {
 
-std::span<const shim::TableEntry> attention_functions() {
+std::span<const Operator> attention_functions() {
+  static constexpr Needs kOfAttention{.images = {&kAttentionImage}, .cublaslt = true};
   static const std::array kTable{
-      shim::entry("aoti_torch_cuda__scaled_dot_product_efficient_attention", &efficient_attention),
-      shim::entry("aoti_torch_cuda__scaled_dot_product_flash_attention", &flash_attention),
-      shim::entry("aoti_torch_cuda__scaled_dot_product_cudnn_attention", &cudnn_attention),
+      entry("aoti_torch_cuda__scaled_dot_product_efficient_attention", &efficient_attention, kOfAttention),
+      entry("aoti_torch_cuda__scaled_dot_product_flash_attention", &flash_attention, kOfAttention),
+      entry("aoti_torch_cuda__scaled_dot_product_cudnn_attention", &cudnn_attention, kOfAttention),
   };
   return kTable;
 }

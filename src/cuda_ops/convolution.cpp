@@ -194,8 +194,9 @@ AOTITorchError convolution(AtenTensorHandle input, AtenTensorHandle weight, Aten
 
 }  // namespace
 
-std::span<const shim::TableEntry> convolution_functions() {
-  static const std::array kTable{shim::entry("aoti_torch_cuda_convolution", &convolution)};
+std::span<const Operator> convolution_functions() {
+  static const std::array kTable{
+      entry("aoti_torch_cuda_convolution", &convolution, {.images = {&kConvolutionImage}, .cudnn = true})};
   return kTable;
 }
 

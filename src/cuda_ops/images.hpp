@@ -2,8 +2,6 @@
 
 #include "cuda_ops/kernels.hpp"
 
-#include <span>
-
 namespace penstock::cuda_ops {
 
 // One a file of src/cuda_ops/kernels; the build makes the definitions.
@@ -17,8 +15,5 @@ extern const KernelImage kPoolImage;
 extern const KernelImage kScanImage;
 extern const KernelImage kSearchImage;
 extern const KernelImage kSortImage;
-
-/// All of them.
-std::span<const KernelImage* const> kernel_images() noexcept;
 
 }  // namespace penstock::cuda_ops

@@ -2,7 +2,7 @@
 
 #include "base/fail.hpp"
 #include "cuda/driver.hpp"
-#include "cuda_ops/images.hpp"
+#include "cuda/module.hpp"
 
 #include <algorithm>
 #include <map>
@@ -27,9 +27,9 @@ Loaded& loaded() {
   return *kept;
 }
 
-cuda::ModuleHandle load_image(Loaded& store, cuda::ContextHandle context, const KernelImage& image) {
+void load_image(Loaded& store, cuda::ContextHandle context, const KernelImage& image) {
   const auto key = std::pair(context, &image);
-  if (const auto found = store.modules.find(key); found != store.modules.end()) return found->second;
+  if (store.modules.contains(key)) return;
   cuda::ModuleHandle module = nullptr;
   const cuda::Result result = cuda::driver().module_load_data(&module, image.data);
   if (result == cuda::kNoBinaryForGpu) {
@@ -39,8 +39,27 @@ cuda::ModuleHandle load_image(Loaded& store, cuda::ContextHandle context, const 
                image.name);
   }
   cuda::check(result, "cuModuleLoadData", image.name);
-  store.modules.emplace(key, module);
-  return module;
+  try {
+    cuda::load_functions(module, image.name);
+    store.modules.emplace(key, module);
+  } catch (...) {
+    cuda::driver().module_unload(module);
+    throw;
+  }
+}
+
+cuda::FunctionHandle find_function(Loaded& store, cuda::ContextHandle context, const KernelImage& image,
+                                   const char* name) {
+  const auto module = store.modules.find(std::pair(context, &image));
+  if (module == store.modules.end()) {
+    base::fail(ErrorCode::Internal, "the kernel {} is of none of the images that the model's functions need",
+               name);
+  }
+  cuda::FunctionHandle function = nullptr;
+  cuda::check(cuda::driver().module_get_function(&function, module->second, name), "cuModuleGetFunction",
+              name);
+  store.functions.emplace(std::tuple(context, &image, name), function);
+  return function;
 }
 
 cuda::Result unload(Loaded& store, cuda::ContextHandle context) noexcept {
@@ -58,12 +77,12 @@ cuda::Result unload(Loaded& store, cuda::ContextHandle context) noexcept {
 
 }  // namespace
 
-void load_kernels(cuda::ContextHandle context) {
+void load_kernels(cuda::ContextHandle context, const std::set<const KernelImage*>& images) {
   Loaded& store = loaded();
   const std::lock_guard lock(store.mutex);
   unsigned& users = store.users[context];
   try {
-    for (const KernelImage* image : kernel_images()) load_image(store, context, *image);
+    for (const KernelImage* image : images) load_image(store, context, *image);
   } catch (...) {
     if (users == 0) unload(store, context);
     throw;
@@ -90,9 +109,7 @@ void Kernel::launch_with(const shim::CudaCall& call, const Grid& grid, void** ar
   }
   if (function == nullptr) {
     const std::lock_guard lock(store.mutex);
-    cuda::ModuleHandle const module = load_image(store, call.context, *image_);
-    cuda::check(cuda::driver().module_get_function(&function, module, name_), "cuModuleGetFunction", name_);
-    store.functions.emplace(key, function);
+    function = find_function(store, call.context, *image_, name_);
   }
   if (call.observer != nullptr) call.observer->launched(shim::CudaObserver::Kind::Kernel, name_, call.stream);
   cuda::check(

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <set>
 #include <type_traits>
 
 namespace penstock::cuda_ops {
@@ -25,13 +26,14 @@ struct Grid {
 };
 
 /// A kernel by the name that it has in its file (extern "C"). Loaded into a context by
-/// CudaOperators::prepare. Thread: thread-safe. Lifetime: the process.
+/// CudaOperators::prepare, and only there: a run, which may be recorded, loads nothing. Thread: thread-safe.
+/// Lifetime: the process.
 class Kernel {
  public:
   constexpr Kernel(const KernelImage& image, const char* name) noexcept : image_(&image), name_(name) {}
 
   /// Puts the kernel on the call's stream, arguments by value. Stream-ordered.
-  /// Errors: Cuda names the kernel; Incompatible where the image has nothing for the device.
+  /// Errors: Cuda names the kernel; Internal where its image is not loaded.
   template <class... Arguments>
   void launch(const shim::CudaCall& call, const Grid& grid, Arguments... arguments) const {
     static_assert((std::is_trivially_copyable_v<Arguments> && ...));
@@ -50,11 +52,11 @@ class Kernel {
 /// kernels that step by the whole grid.
 Grid grid_for(const shim::CudaCall& call, std::int64_t count, unsigned threads = 256);
 
-/// Loads all images into the current context, where nobody has yet. Each call takes one of `release_kernels`.
-/// Errors: Cuda, Incompatible.
-void load_kernels(cuda::ContextHandle context);
+/// Loads the images into the current context, where nobody has yet, with all their kernels. Each call takes
+/// one of `release_kernels`. Errors: Cuda, Incompatible.
+void load_kernels(cuda::ContextHandle context, const std::set<const KernelImage*>& images);
 
-/// Takes the images out of the current context with the last of those that loaded them: the context may go
+/// Takes all images out of the current context with the last of those that loaded them: the context may go
 /// then, and another one come at its address. Errors: none; the driver's answer is returned.
 cuda::Result release_kernels(cuda::ContextHandle context) noexcept;
 

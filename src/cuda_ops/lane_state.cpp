@@ -5,24 +5,7 @@
 #include "cuda_ops/lane_plans.hpp"
 #include "cuda_ops/vendor_library.hpp"
 
-#include <algorithm>
-#include <array>
-
 namespace penstock::cuda_ops {
-namespace {
-
-constexpr std::array<std::string_view, 4> kOfCublaslt{"mm_out", "addmm_out", "baddbmm_out",
-                                                      "scaled_dot_product"};
-constexpr std::array<std::string_view, 1> kOfCudnn{"cuda_convolution"};
-
-template <std::size_t kCount>
-bool needs(std::string_view function, const std::array<std::string_view, kCount>& parts) {
-  return std::ranges::any_of(parts,
-                             [&](std::string_view part) { return function.find(part) != function.npos; });
-}
-
-}  // namespace
-
 LaneState::LaneState() : plans_(std::make_unique<Plans>()) {}
 
 LaneState::~LaneState() {
@@ -89,13 +72,6 @@ Workspace::Workspace(const shim::CudaCall& call, std::size_t bytes, std::size_t 
 
 Workspace::~Workspace() {
   if (storage_ != nullptr) storage_->drop();
-}
-
-void open_libraries(std::span<const std::string_view> functions) {
-  for (const std::string_view function : functions) {
-    if (needs(function, kOfCublaslt)) cublaslt_functions();
-    if (needs(function, kOfCudnn)) cudnn_functions();
-  }
 }
 
 }  // namespace penstock::cuda_ops

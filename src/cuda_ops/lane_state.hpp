@@ -7,8 +7,6 @@
 
 #include <cstdint>
 #include <memory>
-#include <span>
-#include <string_view>
 
 namespace penstock::cuda_ops {
 
@@ -81,9 +79,5 @@ class Workspace {
   tensor::Storage* storage_ = nullptr;
   void* data_ = nullptr;
 };
-
-/// Opens those of cuBLASLt and cuDNN that the functions of these names need.
-/// Errors: NotFound names the library, where it was looked for, and how to get it.
-void open_libraries(std::span<const std::string_view> functions);
 
 }  // namespace penstock::cuda_ops

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "cuda_ops/needs.hpp"
 #include "shim/cuda_call.hpp"
 
 namespace penstock::cuda_ops {
@@ -7,14 +8,14 @@ namespace penstock::cuda_ops {
 /// All operators on CUDA. Thread: thread-safe. Lifetime: the process.
 shim::CudaOperators& library();
 
-/// One table a family of functions, as in shim/table.hpp.
-std::span<const shim::TableEntry> linear_algebra_functions();
-std::span<const shim::TableEntry> convolution_functions();
-std::span<const shim::TableEntry> attention_functions();
-std::span<const shim::TableEntry> recurrent_functions();
-std::span<const shim::TableEntry> order_functions();
-std::span<const shim::TableEntry> indexing_functions();
-std::span<const shim::TableEntry> pooling_functions();
-std::span<const shim::TableEntry> random_functions();
+/// One table a family of functions.
+std::span<const Operator> linear_algebra_functions();
+std::span<const Operator> convolution_functions();
+std::span<const Operator> attention_functions();
+std::span<const Operator> recurrent_functions();
+std::span<const Operator> order_functions();
+std::span<const Operator> indexing_functions();
+std::span<const Operator> pooling_functions();
+std::span<const Operator> random_functions();
 
 }  // namespace penstock::cuda_ops

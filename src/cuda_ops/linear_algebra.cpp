@@ -151,12 +151,13 @@ AOTITorchError baddbmm_out(AtenTensorHandle out, AtenTensorHandle self, AtenTens
 
 namespace penstock::cuda_ops {
 
-std::span<const shim::TableEntry> linear_algebra_functions() {
+std::span<const Operator> linear_algebra_functions() {
+  static constexpr Needs kOfProducts{.cublaslt = true};
   static const std::array kTable{
-      shim::entry("aoti_torch_cuda_addmm_out", &addmm_out),
-      shim::entry("aoti_torch_cuda_mm_out", &mm_out),
-      shim::entry("aoti_torch_cuda_bmm_out", &bmm_out),
-      shim::entry("aoti_torch_cuda_baddbmm_out", &baddbmm_out),
+      entry("aoti_torch_cuda_addmm_out", &addmm_out, kOfProducts),
+      entry("aoti_torch_cuda_mm_out", &mm_out, kOfProducts),
+      entry("aoti_torch_cuda_bmm_out", &bmm_out, kOfProducts),
+      entry("aoti_torch_cuda_baddbmm_out", &baddbmm_out, kOfProducts),
   };
   return kTable;
 }

@@ -97,8 +97,9 @@ AOTITorchError fused_lstm_cell(AtenTensorHandle input_gates, AtenTensorHandle hi
 
 namespace penstock::cuda_ops {
 
-std::span<const shim::TableEntry> recurrent_functions() {
-  static const std::array kTable{shim::entry("aoti_torch_cuda__thnn_fused_lstm_cell", &fused_lstm_cell)};
+std::span<const Operator> recurrent_functions() {
+  static const std::array kTable{
+      entry("aoti_torch_cuda__thnn_fused_lstm_cell", &fused_lstm_cell, {.images = {&cuda_ops::kLstmImage}})};
   return kTable;
 }
 

@@ -2,6 +2,7 @@
 #include "cpu/cat.hpp"
 #include "cpu/scatter.hpp"
 #include "cuda_ops/copy.hpp"
+#include "cuda_ops/images.hpp"
 #include "cuda_ops/index.hpp"
 #include "cuda_ops/library.hpp"
 #include "cuda_ops/operands.hpp"
@@ -178,22 +179,26 @@ AOTITorchError fill_scalar(AtenTensorHandle self, double value) {
   return guarded([&] { fill(shim::cuda_call(), *self, fill_value(value)); });
 }
 
+/// Masks among indices are picked out first.
+constexpr Needs kOfIndices{.images = {&kIndexImage, &kPickImage}};
+constexpr Needs kOfScatters{.images = {&kIndexImage}};
+constexpr Needs kOfMasks{.images = {&kPickImage}};
+
 }  // namespace
 
-std::span<const shim::TableEntry> indexing_functions() {
-  using shim::entry;
+std::span<const Operator> indexing_functions() {
   static const std::array kTable{
-      entry("aoti_torch_cuda_index_Tensor", &index_tensor),
-      entry("aoti_torch_cuda_index_put", &index_put_new),
-      entry("aoti_torch_index_put_out", &index_put_out),
-      entry("aoti_torch_scatter_out", &scatter_out),
-      entry("aoti_torch_cuda_scatter_src_out", &scatter_out),
-      entry("aoti_torch_cuda_scatter_value_out", &scatter_value_out),
-      entry("aoti_torch_scatter_reduce_out", &scatter_reduce_out),
-      entry("aoti_torch_cuda_scatter_reduce_two_out", &scatter_reduce_out),
-      entry("aoti_torch_cuda_index_reduce", &index_reduce_new),
-      entry("aoti_torch_cuda_masked_select", &masked_select_new),
-      entry("aoti_torch_cuda_masked_scatter", &masked_scatter_new),
+      entry("aoti_torch_cuda_index_Tensor", &index_tensor, kOfIndices),
+      entry("aoti_torch_cuda_index_put", &index_put_new, kOfIndices),
+      entry("aoti_torch_index_put_out", &index_put_out, kOfIndices),
+      entry("aoti_torch_scatter_out", &scatter_out, kOfScatters),
+      entry("aoti_torch_cuda_scatter_src_out", &scatter_out, kOfScatters),
+      entry("aoti_torch_cuda_scatter_value_out", &scatter_value_out, kOfScatters),
+      entry("aoti_torch_scatter_reduce_out", &scatter_reduce_out, kOfScatters),
+      entry("aoti_torch_cuda_scatter_reduce_two_out", &scatter_reduce_out, kOfScatters),
+      entry("aoti_torch_cuda_index_reduce", &index_reduce_new, kOfScatters),
+      entry("aoti_torch_cuda_masked_select", &masked_select_new, kOfMasks),
+      entry("aoti_torch_cuda_masked_scatter", &masked_scatter_new, kOfMasks),
       entry("aoti_torch_cuda_cat", &cat),
       entry("aoti_torch_cuda_fill__Scalar", &fill_scalar),
   };

@@ -257,28 +257,33 @@ AOTITorchError bucketize(AtenTensorHandle self, AtenTensorHandle boundaries, std
   });
 }
 
+constexpr Needs kOfScans{.images = {&kScanImage}};
+constexpr Needs kOfSorts{.images = {&kSortImage}};
+constexpr Needs kOfPicks{.images = {&kPickImage}};
+constexpr Needs kOfRepeats{.images = {&kPickImage, &kScanImage}};
+constexpr Needs kOfSearches{.images = {&kSearchImage}};
+
 }  // namespace
 
-std::span<const shim::TableEntry> order_functions() {
-  using shim::entry;
+std::span<const Operator> order_functions() {
   static const std::array kTable{
-      entry("aoti_torch_cuda_cumsum", &sum_scan<ScanKind::Sum>),
-      entry("aoti_torch_cuda_cumprod", &sum_scan<ScanKind::Product>),
-      entry("aoti_torch_cuda_logcumsumexp", &logcumsumexp),
-      entry("aoti_torch_cuda_cummax", &extreme_scan<ScanKind::Largest>),
-      entry("aoti_torch_cuda_cummin", &extreme_scan<ScanKind::Smallest>),
-      entry("aoti_torch_cuda_sort", &sort),
-      entry("aoti_torch_cuda_sort_stable", &sort_stable),
-      entry("aoti_torch_cuda_topk", &topk),
-      entry("aoti_torch_cuda_kthvalue", &kthvalue),
-      entry("aoti_torch_cuda_median", &median<false>),
-      entry("aoti_torch_cuda_nanmedian", &median<true>),
-      entry("aoti_torch_cuda_nonzero", &nonzero_places),
-      entry("aoti_torch_cuda_nonzero_static", &nonzero_static),
-      entry("aoti_torch_cuda_repeat_interleave_Tensor", &repeat_interleave),
-      entry("aoti_torch_cuda_searchsorted_Tensor", &searchsorted_tensor),
-      entry("aoti_torch_cuda_searchsorted_Scalar", &searchsorted_scalar),
-      entry("aoti_torch_cuda_bucketize_Tensor", &bucketize),
+      entry("aoti_torch_cuda_cumsum", &sum_scan<ScanKind::Sum>, kOfScans),
+      entry("aoti_torch_cuda_cumprod", &sum_scan<ScanKind::Product>, kOfScans),
+      entry("aoti_torch_cuda_logcumsumexp", &logcumsumexp, kOfScans),
+      entry("aoti_torch_cuda_cummax", &extreme_scan<ScanKind::Largest>, kOfScans),
+      entry("aoti_torch_cuda_cummin", &extreme_scan<ScanKind::Smallest>, kOfScans),
+      entry("aoti_torch_cuda_sort", &sort, kOfSorts),
+      entry("aoti_torch_cuda_sort_stable", &sort_stable, kOfSorts),
+      entry("aoti_torch_cuda_topk", &topk, kOfSorts),
+      entry("aoti_torch_cuda_kthvalue", &kthvalue, kOfSorts),
+      entry("aoti_torch_cuda_median", &median<false>, kOfSorts),
+      entry("aoti_torch_cuda_nanmedian", &median<true>, kOfSorts),
+      entry("aoti_torch_cuda_nonzero", &nonzero_places, kOfPicks),
+      entry("aoti_torch_cuda_nonzero_static", &nonzero_static, kOfPicks),
+      entry("aoti_torch_cuda_repeat_interleave_Tensor", &repeat_interleave, kOfRepeats),
+      entry("aoti_torch_cuda_searchsorted_Tensor", &searchsorted_tensor, kOfSearches),
+      entry("aoti_torch_cuda_searchsorted_Scalar", &searchsorted_scalar, kOfSearches),
+      entry("aoti_torch_cuda_bucketize_Tensor", &bucketize, kOfSearches),
   };
   return kTable;
 }

@@ -1,5 +1,6 @@
 #include "cpu/padding.hpp"
 #include "cpu/pooling.hpp"
+#include "cuda_ops/images.hpp"
 #include "cuda_ops/library.hpp"
 #include "cuda_ops/operator.hpp"
 #include "cuda_ops/pool.hpp"
@@ -123,22 +124,24 @@ AOTITorchError embedding_bag_new(AtenTensorHandle weight, AtenTensorHandle indic
   });
 }
 
+constexpr Needs kOfWindows{.images = {&kPoolImage}};
+constexpr Needs kOfBags{.images = {&kSearchImage}};
+
 }  // namespace
 
-std::span<const shim::TableEntry> pooling_functions() {
-  using shim::entry;
+std::span<const Operator> pooling_functions() {
   static const std::array kTable{
-      entry("aoti_torch_cuda_max_pool2d_with_indices", &max_pool_with_indices<2>),
-      entry("aoti_torch_cuda_max_pool3d_with_indices", &max_pool_with_indices<3>),
-      entry("aoti_torch_cuda_avg_pool2d", &avg_pool<2>),
-      entry("aoti_torch_cuda_avg_pool3d", &avg_pool<3>),
-      entry("aoti_torch_cuda__adaptive_avg_pool2d", &adaptive_avg_pool<2>),
-      entry("aoti_torch_cuda__adaptive_avg_pool3d", &adaptive_avg_pool<3>),
-      entry("aoti_torch_cuda_adaptive_max_pool2d", &adaptive_max_pool_with_indices<2>),
-      entry("aoti_torch_cuda_adaptive_max_pool3d", &adaptive_max_pool_with_indices<3>),
-      entry("aoti_torch_cuda_pad", &pad_new),
-      entry("aoti_torch_cuda__embedding_bag", &embedding_bag_new),
-      entry("aoti_torch_cuda__embedding_bag_forward_only", &embedding_bag_new),
+      entry("aoti_torch_cuda_max_pool2d_with_indices", &max_pool_with_indices<2>, kOfWindows),
+      entry("aoti_torch_cuda_max_pool3d_with_indices", &max_pool_with_indices<3>, kOfWindows),
+      entry("aoti_torch_cuda_avg_pool2d", &avg_pool<2>, kOfWindows),
+      entry("aoti_torch_cuda_avg_pool3d", &avg_pool<3>, kOfWindows),
+      entry("aoti_torch_cuda__adaptive_avg_pool2d", &adaptive_avg_pool<2>, kOfWindows),
+      entry("aoti_torch_cuda__adaptive_avg_pool3d", &adaptive_avg_pool<3>, kOfWindows),
+      entry("aoti_torch_cuda_adaptive_max_pool2d", &adaptive_max_pool_with_indices<2>, kOfWindows),
+      entry("aoti_torch_cuda_adaptive_max_pool3d", &adaptive_max_pool_with_indices<3>, kOfWindows),
+      entry("aoti_torch_cuda_pad", &pad_new, kOfWindows),
+      entry("aoti_torch_cuda__embedding_bag", &embedding_bag_new, kOfBags),
+      entry("aoti_torch_cuda__embedding_bag_forward_only", &embedding_bag_new, kOfBags),
   };
   return kTable;
 }

@@ -1,5 +1,6 @@
 #include "base/fail.hpp"
 #include "cpu/strided.hpp"
+#include "cuda_ops/images.hpp"
 #include "cuda_ops/library.hpp"
 #include "cuda_ops/operands.hpp"
 #include "cuda_ops/operator.hpp"
@@ -180,28 +181,30 @@ AOTITorchError randperm(std::int64_t n, Option dtype, Option, Option device, std
   });
 }
 
+constexpr Needs kOfDraws{.images = {&kSearchImage}};
+constexpr Needs kOfPermutations{.images = {&kSearchImage, &kSortImage}};
+
 }  // namespace
 
-std::span<const shim::TableEntry> random_functions() {
-  using shim::entry;
+std::span<const Operator> random_functions() {
   static const std::array kTable{
-      entry("aoti_torch_cuda_rand", &reals<kUniform>),
-      entry("aoti_torch_cuda_rand_generator", &reals_of_generator<kUniform>),
-      entry("aoti_torch_cuda_rand_like", &reals_like<kUniform>),
-      entry("aoti_torch_cuda_rand_like_generator", &reals_like_of_generator<kUniform>),
-      entry("aoti_torch_cuda_randn", &reals<kNormal>),
-      entry("aoti_torch_cuda_randn_generator", &reals_of_generator<kNormal>),
-      entry("aoti_torch_cuda_randn_like", &reals_like<kNormal>),
-      entry("aoti_torch_cuda_randn_like_generator", &reals_like_of_generator<kNormal>),
-      entry("aoti_torch_cuda_uniform", &functional<kernels::RandomKind::Uniform>),
-      entry("aoti_torch_cuda_normal_functional", &functional<kernels::RandomKind::Normal>),
-      entry("aoti_torch_cuda_randint", &randint),
-      entry("aoti_torch_cuda_randint_generator", &randint_of_generator),
-      entry("aoti_torch_cuda_randint_low", &randint_low),
-      entry("aoti_torch_cuda_randint_low_out", &randint_low_out),
-      entry("aoti_torch_cuda_randint_like", &randint_like),
-      entry("aoti_torch_cuda_randint_like_low_dtype", &randint_like_low),
-      entry("aoti_torch_cuda_randperm", &randperm),
+      entry("aoti_torch_cuda_rand", &reals<kUniform>, kOfDraws),
+      entry("aoti_torch_cuda_rand_generator", &reals_of_generator<kUniform>, kOfDraws),
+      entry("aoti_torch_cuda_rand_like", &reals_like<kUniform>, kOfDraws),
+      entry("aoti_torch_cuda_rand_like_generator", &reals_like_of_generator<kUniform>, kOfDraws),
+      entry("aoti_torch_cuda_randn", &reals<kNormal>, kOfDraws),
+      entry("aoti_torch_cuda_randn_generator", &reals_of_generator<kNormal>, kOfDraws),
+      entry("aoti_torch_cuda_randn_like", &reals_like<kNormal>, kOfDraws),
+      entry("aoti_torch_cuda_randn_like_generator", &reals_like_of_generator<kNormal>, kOfDraws),
+      entry("aoti_torch_cuda_uniform", &functional<kernels::RandomKind::Uniform>, kOfDraws),
+      entry("aoti_torch_cuda_normal_functional", &functional<kernels::RandomKind::Normal>, kOfDraws),
+      entry("aoti_torch_cuda_randint", &randint, kOfDraws),
+      entry("aoti_torch_cuda_randint_generator", &randint_of_generator, kOfDraws),
+      entry("aoti_torch_cuda_randint_low", &randint_low, kOfDraws),
+      entry("aoti_torch_cuda_randint_low_out", &randint_low_out, kOfDraws),
+      entry("aoti_torch_cuda_randint_like", &randint_like, kOfDraws),
+      entry("aoti_torch_cuda_randint_like_low_dtype", &randint_like_low, kOfDraws),
+      entry("aoti_torch_cuda_randperm", &randperm, kOfPermutations),
   };
   return kTable;
 }

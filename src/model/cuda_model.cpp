@@ -4,6 +4,7 @@
 #include "base/log.hpp"
 #include "cuda/device_memory.hpp"
 #include "cuda/driver.hpp"
+#include "cuda/module.hpp"
 #include "model/cuda_obstacles.hpp"
 
 #include <algorithm>
@@ -26,21 +27,6 @@ shim::CudaOperators* require_operators(const std::string& what) {
   shim::CudaOperators* const operators = shim::cuda_operators();
   if (operators == nullptr) base::fail(ErrorCode::NotFound, "{}: {}", what, shim::cuda_operators_missing());
   return operators;
-}
-
-/// Takes all functions of a module to the device now, as a first launch would: that must not happen within a
-/// run, which may be recorded.
-void load_functions(const cuda::Driver& driver, cuda::ModuleHandle module, const std::string& name) {
-  if (driver.module_get_function_count == nullptr || driver.module_enumerate_functions == nullptr ||
-      driver.func_load == nullptr) {
-    return;
-  }
-  unsigned count = 0;
-  cuda::check(driver.module_get_function_count(&count, module), "cuModuleGetFunctionCount", name);
-  std::vector<cuda::FunctionHandle> functions(count);
-  cuda::check(driver.module_enumerate_functions(functions.data(), count, module),
-              "cuModuleEnumerateFunctions", name);
-  for (cuda::FunctionHandle function : functions) cuda::check(driver.func_load(function), "cuFuncLoad", name);
 }
 
 }  // namespace
@@ -111,7 +97,7 @@ cuda::ModuleHandle CudaModel::load_module(const void* image, const std::string& 
   }
   cuda::check(result, "cuModuleLoadData", what_ + ", " + name);
   try {
-    load_functions(driver, module, name);
+    cuda::load_functions(module, name);
   } catch (...) {
     driver.module_unload(module);
     throw;

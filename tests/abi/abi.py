@@ -19,7 +19,8 @@ HEADERS = ("torch/csrc/inductor/aoti_torch/c/shim.h", "torch/csrc/inductor/aoti_
            "torch/csrc/inductor/aoti_torch/generated/c_shim_cpu.h",
            "torch/csrc/inductor/aoti_torch/generated/c_shim_aten.h",
            "torch/csrc/inductor/aoti_torch/generated/c_shim_cuda.h")
-ENTRY = re.compile(r'entry\("(aoti_torch_\w+)",\s*&([^)]+)\)')
+# The function, and behind it what one on CUDA needs.
+ENTRY = re.compile(r'entry\("(aoti_torch_\w+)",\s*&([^)]+?)(?:,\s*(?:kOf\w+|\{[^)]*))?\)')
 
 PROLOGUE = """\
 #include <torch/csrc/inductor/aoti_torch/c/shim.h>

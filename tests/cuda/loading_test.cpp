@@ -1,5 +1,6 @@
 #include "on_recorder.hpp"
 
+#include <set>
 #include <stop_token>
 #include <thread>
 
@@ -8,6 +9,7 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::Each;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
@@ -31,6 +33,32 @@ TEST_F(LoadingOnCuda, LoadsAllKernelsBeforeTheFirstRun) {
   Calls::clear();
   session.run(views_of(inputs_of("folded")));
   EXPECT_THAT(Calls::of({"cuModule", "cuFuncLoad"}), IsEmpty());
+}
+
+TEST_F(LoadingOnCuda, LoadsOfPenstocksKernelsThoseThatThePackageNeeds) {
+  const auto loaded_for = [](const char* package) {
+    Calls::clear();
+    load(package);
+    std::set<std::string> families;
+    for (const std::string& line : Calls::of({"cuFuncLoad penstock_"})) {
+      for (const char* family : {"copy", "sort", "scan", "pool", "index", "random", "pick", "softmax"}) {
+        if (line.find(family) != std::string::npos) families.insert(family);
+      }
+    }
+    return families;
+  };
+  EXPECT_THAT(loaded_for("add"), ElementsAre("copy"));
+  EXPECT_THAT(loaded_for("mlp"), ElementsAre("copy"));
+  EXPECT_THAT(loaded_for("pooling"), ElementsAre("copy", "pool"));
+  EXPECT_THAT(loaded_for("attention"), ElementsAre("copy", "softmax"));
+}
+
+TEST_F(LoadingOnCuda, LoadsWhatTheNextPackageNeedsBesides) {
+  const Model add = load("add");
+  Calls::clear();
+  const Model attention = load("attention");
+  EXPECT_THAT(Calls::of({"cuFuncLoad penstock_softmax"}), SizeIs(3));
+  EXPECT_THAT(Calls::of({"cuFuncLoad penstock_copy"}), IsEmpty());
 }
 
 TEST_F(LoadingOnCuda, FoldsConstantsOnce) {
@@ -84,7 +112,7 @@ TEST_F(LoadingOnCuda, RefusesAGpuThatIsNotThere) {
 TEST_F(LoadingOnCuda, WeightsAreOnceOnTheDeviceAndReadBack) {
   const Model model = load("folded");
   const Tensor scale = model.weight("scale");
-  EXPECT_THAT(scale.sizes(), ::testing::ElementsAre(4, 16));
+  EXPECT_THAT(scale.sizes(), ElementsAre(4, 16));
   double sum = 0;
   for (const double value : numbers(scale.view())) sum += std::abs(value);
   EXPECT_GT(sum, 0);

@@ -43,6 +43,13 @@ Result get_error_text(Result result, const char** text) {
   *text = texts.emplace(result, "emulated error " + std::to_string(result)).first->second.c_str();
   return kSuccess;
 }
+Result module_get_function_count(unsigned* count, ModuleHandle) {
+  // All are where they were compiled.
+  *count = 0;
+  return kSuccess;
+}
+Result module_enumerate_functions(FunctionHandle*, unsigned, ModuleHandle) { return kSuccess; }
+Result module_unload(ModuleHandle) { return kSuccess; }
 Result device_get_count(int* count) {
   *count = 1;
   return kSuccess;
@@ -178,6 +185,9 @@ void* find(const std::string& name) {
       {"cuStreamEndCapture", address_of(&end_capture)},
       {"cuModuleLoadData", address_of(&module_load_data)},
       {"cuModuleGetFunction", address_of(&module_get_function)},
+      {"cuModuleGetFunctionCount", address_of(&module_get_function_count)},
+      {"cuModuleEnumerateFunctions", address_of(&module_enumerate_functions)},
+      {"cuModuleUnload", address_of(&module_unload)},
       {"cuLaunchKernel", address_of(&launch_kernel)},
   };
   const auto found = kFunctions.find(name);

@@ -126,6 +126,15 @@ void GpuMachine::prepare_all() {
   reset_lane();
 }
 
+void GpuMachine::prepare_only(const std::string& name) const {
+  if (prepared_ == name) return;
+  synchronize();
+  call.operators->release();
+  const std::array<std::string_view, 1> names{name};
+  call.operators->prepare(names);
+  prepared_ = name;
+}
+
 void GpuMachine::reset_lane() {
   lane_ = call.operators->make_lane_state();
   call.lane = lane_.get();
@@ -139,7 +148,9 @@ void* GpuMachine::function(const std::string& name) const {
   std::string here = name;
   if (const auto at = here.find("_cpu_"); at != std::string::npos) here.replace(at, 5, "_cuda_");
   for (const shim::TableEntry& entry : call.operators->functions()) {
-    if (entry.name == here) return entry.address;
+    if (entry.name != here) continue;
+    prepare_only(here);
+    return entry.address;
   }
   // Views are the core's, for tensors of any device.
   return Machine::function(here);

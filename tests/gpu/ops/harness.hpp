@@ -64,6 +64,7 @@ class GpuMachine final : public contract::Machine {
   /// Errors: as cuda::driver; NotFound where there is no GPU.
   GpuMachine();
 
+  /// What this function needs is loaded then, and nothing else: one that names too little fails.
   [[nodiscard]] void* function(const std::string& name) const override;
   tensor::TensorObjectPtr place(tensor::TensorObjectPtr tensor) override;
   tensor::TensorObjectPtr fetch(tensor::TensorObjectPtr tensor) override;
@@ -75,6 +76,8 @@ class GpuMachine final : public contract::Machine {
 
   /// Loads kernels and libraries for all functions that there are.
   void prepare_all();
+  /// Those of this function only; of none where there is no such function.
+  void prepare_only(const std::string& name) const;
   /// A fresh lane, as after a change of the partition.
   void reset_lane();
   void synchronize() const;
@@ -86,6 +89,7 @@ class GpuMachine final : public contract::Machine {
 
  private:
   std::string name_;
+  mutable std::string prepared_;
   std::unique_ptr<TestPool> pool_;
   std::unique_ptr<shim::CudaLaneState> lane_;
 };
