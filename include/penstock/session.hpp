@@ -39,6 +39,9 @@ struct SessionOptions {
   HostInputs host_inputs = HostInputs::Refuse;
   CudaNumerics numerics = {};
   GraphOptions graphs = {};
+  /// CUDA: for how many execution resources (the device, partitions) it keeps memory and plans, at least 1. A
+  /// further one takes the place of the one that was used longest ago, of those whose last run is done.
+  int max_lanes = 16;
 };
 
 /// Memory of a session. Bytes of the device on CUDA, of the host on the CPU.
@@ -75,8 +78,8 @@ struct PrepareOptions {
 /// Lifetime: holds its model. Outputs may outlive it.
 class PENSTOCK_API Session {
  public:
-  /// Makes a session. Host-only. Errors: InvalidArgument for negative threads, and for fewer than a
-  /// library needs that divides its work among a fixed number; OutOfMemory.
+  /// Makes a session. Host-only. Errors: InvalidArgument for negative threads, for fewer than a
+  /// library needs that divides its work among a fixed number, and for no lanes; OutOfMemory.
   explicit Session(Model model, const SessionOptions& options = {});
   ~Session();
   Session(Session&&) noexcept;
@@ -89,8 +92,8 @@ class PENSTOCK_API Session {
   /// other streams that still reads one must be done by then. Inputs must stay as they are until the run is
   /// done. Stream-ordered; a model that needs a value on the host (sizes that depend on data, `item`) waits
   /// for the stream. Thread: one caller at a time. Errors: as `run`; InvalidArgument for a stream of another
-  /// device, a destroyed one, a model on the CPU; Unsupported for a stream that is being captured, whose
-  /// capture goes on as it was; Cuda.
+  /// device, a model on the CPU; Unsupported for a stream that is being captured, whose capture goes on as it
+  /// was; Cuda, also for a stream that was destroyed.
   std::vector<Tensor> enqueue(std::span<const TensorView> inputs, StreamView stream,
                               const RunOptions& options = {});
 

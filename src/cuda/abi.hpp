@@ -20,6 +20,7 @@ inline constexpr Result kInvalidImage = 200;
 inline constexpr Result kInvalidContext = 201;
 inline constexpr Result kNoBinaryForGpu = 209;
 inline constexpr Result kInvalidHandle = 400;
+inline constexpr Result kContextIsDestroyed = 709;
 inline constexpr Result kIllegalState = 401;
 inline constexpr Result kNotFound = 500;
 inline constexpr Result kNotReady = 600;

@@ -36,6 +36,7 @@ struct Driver {
   Result (*ctx_pop_current)(ContextHandle* context) = nullptr;
   Result (*ctx_get_device)(DeviceNumber* device) = nullptr;
   Result (*ctx_synchronize)() = nullptr;
+  Result (*ctx_get_id)(ContextHandle context, unsigned long long* id) = nullptr;
   Result (*ctx_get_stream_priority_range)(int* least, int* greatest) = nullptr;
 
   // Execution resources and green contexts
@@ -50,6 +51,7 @@ struct Driver {
   Result (*green_ctx_destroy)(GreenContextHandle context) = nullptr;
   Result (*ctx_from_green_ctx)(ContextHandle* context, GreenContextHandle green) = nullptr;
   Result (*green_ctx_get_dev_resource)(GreenContextHandle context, Resource* resource, int type) = nullptr;
+  Result (*green_ctx_get_id)(GreenContextHandle context, unsigned long long* id) = nullptr;
   Result (*green_ctx_stream_create)(StreamHandle* stream, GreenContextHandle context, unsigned flags,
                                     int priority) = nullptr;
   Result (*stream_get_green_ctx)(StreamHandle stream, GreenContextHandle* context) = nullptr;

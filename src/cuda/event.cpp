@@ -1,5 +1,5 @@
 #include "base/fail.hpp"
-#include "cuda/stream_home.hpp"
+#include "cuda/execution_resource.hpp"
 
 #include <penstock/stream.hpp>
 
@@ -42,10 +42,10 @@ Event& Event::operator=(Event&&) noexcept = default;
 
 void Event::record(StreamView stream) const {
   const cuda::StreamScope scope(cuda::handle_of(stream));
-  if (scope.home().device != impl_->options.device) {
+  if (scope.resource().device != impl_->options.device) {
     base::fail(ErrorCode::InvalidArgument,
                "{} is of cuda:{}; {} cannot be recorded on it, make one of that device",
-               cuda::stream_text(cuda::handle_of(stream)), scope.home().device, impl_->text());
+               cuda::stream_text(cuda::handle_of(stream)), scope.resource().device, impl_->text());
   }
   cuda::check_stream(cuda::driver().event_record(impl_->handle, cuda::handle_of(stream)), "cuEventRecord",
                      cuda::handle_of(stream));

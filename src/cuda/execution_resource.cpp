@@ -2,103 +2,175 @@
 
 #include "base/fail.hpp"
 #include "cuda/driver.hpp"
-#include "cuda/stream_home.hpp"
-
-#include <fmt/format.h>
 
 namespace penstock::cuda {
 namespace {
 
 constexpr int kDefaultPriority = 0;
 
-std::string handle_text(StreamHandle stream) {
-  const auto number = reinterpret_cast<std::uintptr_t>(stream);
-  if (number == kPerThreadStream) return "the per-thread default stream";
-  if (is_default_stream(stream)) return "the legacy default stream";
-  return fmt::format("stream {:#x}", number);
+std::uintptr_t number_of(StreamHandle stream) noexcept { return reinterpret_cast<std::uintptr_t>(stream); }
+
+/// Null where there is none, or the driver knows of none.
+GreenContextHandle green_of(StreamHandle stream) {
+  const Driver& table = driver();
+  GreenContextHandle green = nullptr;
+  if (table.stream_get_green_ctx != nullptr) {
+    check_stream(table.stream_get_green_ctx(stream, &green), "cuStreamGetGreenCtx", stream);
+  }
+  return green;
 }
 
-/// The device of a context: only the current one can be asked.
-DeviceNumber device_of(ContextHandle context) {
-  const ContextScope scope(context);
+/// The device of a stream of this context. Drivers before CUDA 12.8 tell only that of the current context,
+/// which this one is for a moment then.
+DeviceNumber device_of(StreamHandle stream, ContextHandle context) {
+  const Driver& table = driver();
   DeviceNumber device = 0;
-  check(driver().ctx_get_device(&device), "cuCtxGetDevice", "the context of a stream");
+  if (table.stream_get_device != nullptr) {
+    check_stream(table.stream_get_device(stream, &device), "cuStreamGetDevice", stream);
+    return device;
+  }
+  const ContextScope scope(context);
+  check_stream(table.ctx_get_device(&device), "cuCtxGetDevice", stream);
   return device;
 }
 
-void require_device(StreamHandle stream, const PrimaryContext& context) {
-  ContextHandle of_stream = nullptr;
-  const Result result = driver().stream_get_ctx(stream, &of_stream);
-  if (result == kInvalidHandle || result == kInvalidContext) {
-    base::fail(ErrorCode::InvalidArgument, "{} is not a stream of this process, or has been destroyed",
-               handle_text(stream));
+ExecutionResource resource_of_default(StreamHandle stream) {
+  ExecutionResource resource;
+  resource.context = current_context();
+  if (resource.context == nullptr) {
+    base::fail(ErrorCode::InvalidArgument,
+               "{} is the one of the current context, and this thread has none; make one current "
+               "(cudaSetDevice, cuCtxSetCurrent), or give a stream",
+               stream_text(stream));
   }
-  check(result, "cuStreamGetCtx", handle_text(stream));
-  if (of_stream == context.handle() || device_of(stream, of_stream) == context.number()) return;
-  base::fail(ErrorCode::InvalidArgument, "{} belongs to another device than cuda:{}, where the model is",
-             handle_text(stream), context.device());
+  // A green context that is current is asked for by the legacy stream: the per-thread one does not exist
+  // then.
+  resource.green = green_of(reinterpret_cast<StreamHandle>(kLegacyStream));
+  if (resource.green != nullptr && number_of(stream) == kPerThreadStream) {
+    base::fail(
+        ErrorCode::InvalidArgument,
+        "CUDA has no per-thread default stream while a green context is current; give a stream of that "
+        "context (GreenContext::create_stream), or the legacy default stream");
+  }
+  DeviceNumber device = 0;
+  check_stream(driver().ctx_get_device(&device), "cuCtxGetDevice", stream);
+  resource.device = device;
+  return resource;
 }
 
-unsigned sm_count_of(GreenContextHandle green, const PrimaryContext& context) {
-  if (green != nullptr) {
-    Resource resource;
-    check(driver().green_ctx_get_dev_resource(green, &resource, Resource::Sm), "cuGreenCtxGetDevResource",
-          "the green context of a stream");
-    return resource.sm.sm_count;
-  }
-  int count = 0;
-  check(driver().device_get_attribute(&count, kMultiprocessorCount, context.number()), "cuDeviceGetAttribute",
-        fmt::format("cuda:{}", context.device()));
-  return static_cast<unsigned>(count);
+/// `known`: a context whose device need not be asked for; null: none.
+ExecutionResource resource_of_own(StreamHandle stream, const PrimaryContext* known) {
+  ExecutionResource resource;
+  check_stream(driver().stream_get_ctx(stream, &resource.context), "cuStreamGetCtx", stream);
+  resource.green = green_of(stream);
+  const bool is_known = known != nullptr && known->handle() == resource.context;
+  resource.device = is_known ? known->device() : device_of(stream, resource.context);
+  return resource;
 }
 
 }  // namespace
 
+bool is_default(StreamHandle stream) noexcept { return number_of(stream) <= kPerThreadStream; }
+
+std::string stream_text(StreamHandle stream) {
+  if (number_of(stream) == kPerThreadStream) return "the per-thread default stream";
+  if (is_default(stream)) return "the legacy default stream";
+  return fmt::format("stream {:#x}", number_of(stream));
+}
+
+void check_stream(Result result, const char* call, StreamHandle stream) {
+  const bool is_gone = result == kInvalidHandle || result == kInvalidContext || result == kContextIsDestroyed;
+  if (!is_gone || is_default(stream)) {
+    check(result, call, stream_text(stream));
+    return;
+  }
+  throw Error(
+      ErrorCode::Cuda,
+      fmt::format("{}: {} failed: {}; the stream or its green context has been destroyed, or the handle was "
+                  "never one of a stream of this process",
+                  stream_text(stream), call, error_text(result)),
+      result);
+}
+
+ExecutionResource resource_of(StreamHandle stream) {
+  return is_default(stream) ? resource_of_default(stream) : resource_of_own(stream, nullptr);
+}
+
 ExecutionResource resource_of(StreamHandle stream, const PrimaryContext& context) {
+  if (!is_default(stream)) {
+    const ExecutionResource resource = resource_of_own(stream, &context);
+    if (resource.device == context.device()) return resource;
+    base::fail(ErrorCode::InvalidArgument, "{} belongs to another device than cuda:{}, where the model is",
+               stream_text(stream), context.device());
+  }
+  if (current_context() == nullptr) return {.device = context.device(), .context = context.handle()};
+  const ExecutionResource resource = resource_of_default(stream);
+  if (resource.device == context.device()) return resource;
+  base::fail(ErrorCode::InvalidArgument,
+             "{} is that of the current context, which is of another device than cuda:{}, where the model is",
+             stream_text(stream), context.device());
+}
+
+unsigned long long green_id_of(const ExecutionResource& resource) {
   const Driver& table = driver();
-  const bool is_default = is_default_stream(stream);
-  if (!is_default) require_device(stream, context);
-  GreenContextHandle green = nullptr;
-  if (table.stream_get_green_ctx != nullptr && (!is_default || current_context() != nullptr)) {
-    // Asked as the legacy stream: the per-thread one is refused under a green context.
-    StreamHandle const asked = is_default ? reinterpret_cast<StreamHandle>(kLegacyStream) : stream;
-    check(table.stream_get_green_ctx(asked, &green), "cuStreamGetGreenCtx", handle_text(stream));
+  unsigned long long id = 0;
+  if (resource.green == nullptr) return id;
+  if (table.green_ctx_get_id != nullptr) {
+    check(table.green_ctx_get_id(resource.green, &id), "cuGreenCtxGetId", "the green context of a stream");
+  } else {
+    check(table.ctx_get_id(resource.context, &id), "cuCtxGetId", "the green context of a stream");
   }
-  if (is_default && current_context() != nullptr && device_of(current_context()) != context.number()) {
-    base::fail(
-        ErrorCode::InvalidArgument,
-        "{} is that of the current context, which is of another device than cuda:{}, where the model is",
-        handle_text(stream), context.device());
+  return id;
+}
+
+unsigned sm_count_of(const ExecutionResource& resource) {
+  const Driver& table = driver();
+  const std::string what = fmt::format("cuda:{}", resource.device);
+  Resource sms;
+  if (resource.green != nullptr) {
+    check(table.green_ctx_get_dev_resource(resource.green, &sms, Resource::Sm), "cuGreenCtxGetDevResource",
+          what);
+    return sms.sm.sm_count;
   }
-  if (green != nullptr && reinterpret_cast<std::uintptr_t>(stream) == kPerThreadStream) {
-    base::fail(
-        ErrorCode::InvalidArgument,
-        "the per-thread default stream cannot be used while a green context is current: CUDA refuses it; "
-        "take a stream of the green context (GreenContext::create_stream)");
+  // A context can have fewer SMs than its device: under MPS, or by execution affinity. GPUs without
+  // partitions do not answer.
+  if (table.ctx_get_dev_resource != nullptr) {
+    const Result result = table.ctx_get_dev_resource(resource.context, &sms, Resource::Sm);
+    if (result == kSuccess) return sms.sm.sm_count;
+    if (result != kNotSupported && result != kInvalidResourceType) check(result, "cuCtxGetDevResource", what);
   }
-  return {.green = green, .device = context.device(), .sm_count = sm_count_of(green, context)};
+  int count = 0;
+  check(table.device_get_attribute(&count, kMultiprocessorCount, device_number(resource.device)),
+        "cuDeviceGetAttribute", what);
+  return static_cast<unsigned>(count);
 }
 
 StreamHandle create_stream_in(const ExecutionResource& resource, const PrimaryContext& context) {
   const Driver& table = driver();
+  const std::string what = fmt::format("cuda:{}", resource.device);
   StreamHandle stream = nullptr;
   if (resource.green != nullptr) {
     if (table.green_ctx_stream_create == nullptr) {
       base::fail(ErrorCode::Incompatible, "streams of green contexts need a driver of CUDA 12.5 or later");
     }
     check(table.green_ctx_stream_create(&stream, resource.green, kStreamNonBlocking, kDefaultPriority),
-          "cuGreenCtxStreamCreate", fmt::format("cuda:{}", resource.device));
+          "cuGreenCtxStreamCreate", what);
     return stream;
   }
   const ContextScope scope(context);
   check(table.stream_create_with_priority(&stream, kStreamNonBlocking, kDefaultPriority),
-        "cuStreamCreateWithPriority", fmt::format("cuda:{}", resource.device));
+        "cuStreamCreateWithPriority", what);
   return stream;
 }
 
-std::string stream_text(StreamHandle stream, const ExecutionResource& resource) {
-  return fmt::format("{} ({}{} SMs of cuda:{})", handle_text(stream), resource.green != nullptr ? "" : "all ",
-                     resource.sm_count, resource.device);
+StreamScope::StreamScope(StreamHandle stream) : resource_(resource_of(stream)) {
+  if (is_default(stream)) return;
+  if (resource_.green == nullptr) {
+    scope_.emplace(resource_.context);
+    return;
+  }
+  primary_ = primary_context(resource_.device);
+  scope_.emplace(*primary_);
 }
 
 }  // namespace penstock::cuda

@@ -1,8 +1,8 @@
 #include "cuda/green_context_impl.hpp"
 
 #include "base/fail.hpp"
+#include "cuda/execution_resource.hpp"
 #include "cuda/sm_resource_impl.hpp"
-#include "cuda/stream_home.hpp"
 #include "cuda/stream_impl.hpp"
 
 #include <utility>
@@ -103,9 +103,9 @@ Stream GreenContext::create_stream(const PartitionStreamOptions& options) const 
 }
 
 std::optional<GreenContextView> GreenContextView::of(StreamView stream) {
-  const cuda::StreamHome home = cuda::home_of(cuda::handle_of(stream));
-  if (home.green == nullptr) return std::nullopt;
-  return GreenContextView(home.green);
+  const cuda::ExecutionResource resource = cuda::resource_of(cuda::handle_of(stream));
+  if (resource.green == nullptr) return std::nullopt;
+  return GreenContextView(resource.green);
 }
 
 }  // namespace penstock

@@ -1,5 +1,5 @@
 #include "base/fail.hpp"
-#include "cuda/stream_home.hpp"
+#include "cuda/execution_resource.hpp"
 
 #include <penstock/partition.hpp>
 
@@ -101,7 +101,7 @@ std::vector<unsigned> probe_sms(StreamView stream) {
   }
   int sm_count = 0;
   check_stream(cuda::driver().device_get_attribute(&sm_count, cuda::kMultiprocessorCount,
-                                                   cuda::device_number(scope.home().device)),
+                                                   cuda::device_number(scope.resource().device)),
                "cuDeviceGetAttribute", handle);
   return Probe(handle, static_cast<unsigned>(sm_count) * kBlocksPerSm).run();
 }

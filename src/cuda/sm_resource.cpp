@@ -1,7 +1,7 @@
 #include "base/fail.hpp"
+#include "cuda/execution_resource.hpp"
 #include "cuda/sm_resource_impl.hpp"
 #include "cuda/split_request.hpp"
-#include "cuda/stream_home.hpp"
 
 #include <numeric>
 #include <utility>
@@ -161,17 +161,17 @@ SmResource SmResource::of_device(int device) {
 }
 
 SmResource SmResource::of_stream(StreamView stream) {
-  const cuda::StreamHome home = cuda::home_of(cuda::handle_of(stream));
-  const cuda::Driver& table = cuda::partition_driver(home.device);
+  const cuda::ExecutionResource resource = cuda::resource_of(cuda::handle_of(stream));
+  const cuda::Driver& table = cuda::partition_driver(resource.device);
   Resource sms;
-  if (home.green != nullptr) {
-    cuda::check_partition(table.green_ctx_get_dev_resource(home.green, &sms, Resource::Sm),
-                          "cuGreenCtxGetDevResource", home.device);
+  if (resource.green != nullptr) {
+    cuda::check_partition(table.green_ctx_get_dev_resource(resource.green, &sms, Resource::Sm),
+                          "cuGreenCtxGetDevResource", resource.device);
   } else {
-    cuda::check_partition(table.ctx_get_dev_resource(home.context, &sms, Resource::Sm), "cuCtxGetDevResource",
-                          home.device);
+    cuda::check_partition(table.ctx_get_dev_resource(resource.context, &sms, Resource::Sm),
+                          "cuCtxGetDevResource", resource.device);
   }
-  return make(home.device, true, {sms});
+  return make(resource.device, true, {sms});
 }
 
 int SmResource::device() const noexcept { return impl_->device; }

@@ -1,7 +1,7 @@
 #include <penstock/stream.hpp>
 
 #include "base/fail.hpp"
-#include "cuda/stream_home.hpp"
+#include "cuda/execution_resource.hpp"
 #include "cuda/stream_impl.hpp"
 
 #include <utility>
@@ -28,11 +28,11 @@ StreamView StreamView::from_handle(void* handle) noexcept {
 
 bool StreamView::is_default() const noexcept { return cuda::is_default(handle_of(*this)); }
 
-Device StreamView::device() const { return {DeviceType::Cuda, cuda::home_of(handle_of(*this)).device}; }
+Device StreamView::device() const { return {DeviceType::Cuda, cuda::resource_of(handle_of(*this)).device}; }
 
-unsigned StreamView::sm_count() const { return cuda::sm_count_of(cuda::home_of(handle_of(*this))); }
+unsigned StreamView::sm_count() const { return cuda::sm_count_of(cuda::resource_of(handle_of(*this))); }
 
-bool StreamView::in_green_context() const { return cuda::home_of(handle_of(*this)).green != nullptr; }
+bool StreamView::in_green_context() const { return cuda::resource_of(handle_of(*this)).green != nullptr; }
 
 bool StreamView::is_capturing() const {
   const StreamScope scope(handle_of(*this));

@@ -45,7 +45,7 @@ Audit AuditRecorder::report(const LaneRun& run, const cuda::PrimaryContext& cont
   Audit audit{
       .device = {DeviceType::Cuda, context.device()},
       .stream = run.stream(),
-      .sm_count = expected.sm_count,
+      .sm_count = run.lane().sm_count,
       .in_green_context = expected.green != nullptr,
       .entries = {},
       .not_seen = {
@@ -53,14 +53,14 @@ Audit AuditRecorder::report(const LaneRun& run, const cuda::PrimaryContext& cont
           "what other threads and libraries of this process put on the device",
           "on which SMs the driver ran the kernels: the stream's partition is what it was asked for"}};
   for (const Entry& entry : entries_) {
-    const cuda::ExecutionResource resource =
-        entry.stream == run.stream() ? expected : cuda::resource_of(entry.stream, context);
+    const bool is_there = entry.stream == run.stream();
+    const cuda::ExecutionResource resource = is_there ? expected : cuda::resource_of(entry.stream, context);
     audit.entries.push_back({.kind = kind_of(entry.kind),
                              .name = entry.name,
                              .stream = entry.stream,
-                             .sm_count = resource.sm_count,
+                             .sm_count = is_there ? audit.sm_count : cuda::sm_count_of(resource),
                              .in_green_context = resource.green != nullptr,
-                             .in_place = entry.stream == run.stream() && resource == expected});
+                             .in_place = is_there});
   }
   return audit;
 }

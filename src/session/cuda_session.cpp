@@ -30,6 +30,11 @@ void* device_address(void* data, int device) {
   return reinterpret_cast<void*>(pointer);
 }
 
+std::size_t checked_bound(int max_lanes) {
+  if (max_lanes >= 1) return static_cast<std::size_t>(max_lanes);
+  base::fail(ErrorCode::InvalidArgument, "a session of at most {} lanes; it needs at least 1", max_lanes);
+}
+
 TensorView on_device(const TensorView& view, void* data, Device device) {
   return TensorView(data, view.dtype(), view.sizes(), view.strides(), view.storage_bytes(), device);
 }
@@ -37,7 +42,7 @@ TensorView on_device(const TensorView& view, void* data, Device device) {
 }  // namespace
 
 CudaSession::CudaSession(std::shared_ptr<model::CudaModel> model, const SessionOptions& options)
-    : lanes_(std::move(model)),
+    : lanes_(std::move(model), checked_bound(options.max_lanes)),
       graphs_(options.graphs),
       numerics_(options.numerics),
       host_inputs_(options.host_inputs) {}

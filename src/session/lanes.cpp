@@ -26,6 +26,15 @@ unsigned long long id_of(cuda::StreamHandle stream) {
   return id;
 }
 
+/// True where the handle is not that of the stream with this id any more: it is gone with its green context,
+/// and may have come again as a stream of others.
+bool has_gone(const cuda::Driver& driver, cuda::StreamHandle stream, unsigned long long id) noexcept {
+  if (driver.stream_get_id == nullptr) return false;
+  unsigned long long now = 0;
+  const cuda::Result result = driver.stream_get_id(stream, &now);
+  return result == cuda::kContextIsDestroyed || (result == cuda::kSuccess && now != id);
+}
+
 cuda::ContextHandle context_of(const cuda::ExecutionResource& resource, const model::CudaModel& model) {
   if (resource.green == nullptr) return model.context()->handle();
   cuda::ContextHandle context = nullptr;
@@ -38,28 +47,39 @@ cuda::ContextHandle context_of(const cuda::ExecutionResource& resource, const mo
 
 Lane::Lane(const cuda::ExecutionResource& of, const model::CudaModel& model)
     : resource(of),
+      green_id(cuda::green_id_of(of)),
+      sm_count(cuda::sm_count_of(of)),
       context(context_of(of, model)),
-      pool(cuda::device_memory(model.context())),
+      primary(model.context()),
+      pool(cuda::device_memory(primary)),
       operators(model.operators().make_lane_state()),
-      graphs(pool) {}
+      graphs(pool),
+      done(create_event()) {}
 
-Lanes::Lanes(std::shared_ptr<model::CudaModel> model) : model_(std::move(model)) {}
+Lane::~Lane() {
+  cuda::release(*primary, "cuEventDestroy", "a session", [this](const cuda::Driver& driver) {
+    cuda::Result worst = cuda::kSuccess;
+    const auto note = [&](cuda::Result result) { worst = result != cuda::kSuccess ? result : worst; };
+    note(driver.event_destroy(done));
+    if (caller_done != nullptr) note(driver.event_destroy(caller_done));
+    if (own != nullptr && !has_gone(driver, own, own_id)) note(driver.stream_destroy(own));
+    graphs.clear();
+    if (seen != nullptr) seen->drop();
+    operators.reset();
+    return worst;
+  });
+}
+
+Lanes::Lanes(std::shared_ptr<model::CudaModel> model, std::size_t most)
+    : model_(std::move(model)), most_(most) {}
 
 Lanes::~Lanes() {
   // Memory goes back to the driver: work that uses it has to be done. The driver waits for that itself.
-  cuda::release(*model_->context(), "cuEventDestroy", "a session", [&](const cuda::Driver& driver) {
+  cuda::release(*model_->context(), "cuEventSynchronize", "a session", [&](const cuda::Driver& driver) {
     cuda::Result worst = cuda::kSuccess;
-    const auto note = [&](cuda::Result result) { worst = result != cuda::kSuccess ? result : worst; };
     for (const auto& lane : lanes_) {
-      if (lane->done != nullptr) {
-        note(driver.event_synchronize(lane->done));
-        note(driver.event_destroy(lane->done));
-      }
-      if (lane->caller_done != nullptr) note(driver.event_destroy(lane->caller_done));
-      if (lane->own != nullptr) note(driver.stream_destroy(lane->own));
-      lane->graphs.clear();
-      if (lane->seen != nullptr) lane->seen->drop();
-      lane->operators.reset();
+      const cuda::Result result = driver.event_synchronize(lane->done);
+      if (result != cuda::kSuccess) worst = result;
     }
     return worst;
   });
@@ -78,6 +98,7 @@ std::uint64_t Lanes::peak_bytes() const noexcept {
 }
 
 void Lanes::add_graphs(GraphStatistics& statistics) const noexcept {
+  statistics.dropped += dropped_graphs_;
   for (const auto& lane : lanes_) {
     statistics.held += lane->graphs.held();
     statistics.held_bytes += lane->graphs.held_bytes();
@@ -93,23 +114,60 @@ void Lanes::release_unused() noexcept {
 }
 
 Lane& Lanes::lane_of(const cuda::ExecutionResource& resource) {
-  const auto found =
-      std::ranges::find_if(lanes_, [&](const auto& lane) { return lane->resource == resource; });
-  if (found != lanes_.end()) return **found;
-  const cuda::ContextScope scope(*model_->context());
-  lanes_.push_back(std::make_unique<Lane>(resource, *model_));
-  Lane& made = *lanes_.back();
-  try {
-    made.done = create_event();
-  } catch (...) {
-    lanes_.pop_back();
-    throw;
+  const unsigned long long id = cuda::green_id_of(resource);
+  const auto found = std::ranges::find_if(lanes_, [&](const auto& lane) {
+    return lane->resource.green == resource.green && lane->green_id == id;
+  });
+  if (found != lanes_.end()) {
+    (*found)->last_use = ++uses_;
+    return **found;
   }
+  const cuda::ContextScope scope(*model_->context());
+  make_room(resource);
+  Lane& made = *lanes_.emplace_back(std::make_unique<Lane>(resource, *model_));
+  made.last_use = ++uses_;
   return made;
 }
 
+/// Drops lanes that are of no more use, and beyond the bound those that were used longest ago. One whose last
+/// run is not done stays until the next time: waiting for it could be waiting for the caller.
+void Lanes::make_room(const cuda::ExecutionResource& resource) {
+  const cuda::Driver& driver = cuda::driver();
+  const auto is_done = [&](const auto& lane) { return driver.event_query(lane->done) == cuda::kSuccess; };
+  const auto note_dropped = [&](Lane& lane) {
+    lane.graphs.clear();
+    dropped_graphs_ += lane.graphs.dropped();
+  };
+  // The handle of a context that is gone has come again, or the stream that was in it tells.
+  std::erase_if(lanes_, [&](const auto& lane) {
+    const bool is_gone =
+        (resource.green != nullptr && lane->resource.green == resource.green) ||
+        (lane->own != nullptr && driver.stream_query(lane->own) == cuda::kContextIsDestroyed);
+    if (!is_gone || !is_done(lane)) return false;
+    note_dropped(*lane);
+    return true;
+  });
+  while (lanes_.size() >= most_) {
+    const auto oldest = [&](const auto& left, const auto& right) { return left->last_use < right->last_use; };
+    std::ranges::sort(lanes_, oldest);
+    const auto victim = std::ranges::find_if(lanes_, is_done);
+    if (victim == lanes_.end()) return;
+    note_dropped(**victim);
+    lanes_.erase(victim);
+  }
+}
+
 cuda::StreamHandle Lanes::own_stream(Lane& lane) const {
-  if (lane.own == nullptr) lane.own = cuda::create_stream_in(lane.resource, *model_->context());
+  if (lane.own == nullptr) {
+    cuda::StreamHandle const made = cuda::create_stream_in(lane.resource, *model_->context());
+    try {
+      lane.own_id = id_of(made);
+    } catch (...) {
+      cuda::driver().stream_destroy(made);
+      throw;
+    }
+    lane.own = made;
+  }
   return lane.own;
 }
 
@@ -117,7 +175,7 @@ LaneRun::LaneRun(Lanes& lanes, cuda::StreamHandle stream)
     : lanes_(lanes),
       callers_(stream),
       callers_context_(cuda::current_context()),
-      is_default_(cuda::is_default_stream(stream)) {
+      is_default_(cuda::is_default(stream)) {
   refuse_capture(stream);
   mode_.emplace(cuda::kCaptureThreadLocal);
   const cuda::PrimaryContext& primary = *lanes.model_->context();
@@ -126,7 +184,7 @@ LaneRun::LaneRun(Lanes& lanes, cuda::StreamHandle stream)
   call_ = lanes.model_->load_call();
   call_.pool = &lane_->pool;
   call_.lane = lane_->operators.get();
-  call_.sm_count = lane_->resource.sm_count;
+  call_.sm_count = lane_->sm_count;
   call_.stream = stream;
   if (is_default_) take_own_stream();
   wait_for_last(id_of(call_.stream));

@@ -18,11 +18,19 @@
 namespace penstock::session {
 
 /// The mutable device state of a session for one execution resource. docs/streams.md says what is waited for.
+/// Made with the device's context current; destroyed when its last run is done.
 struct Lane {
   Lane(const cuda::ExecutionResource& of, const model::CudaModel& model);
+  ~Lane();
+  Lane(const Lane&) = delete;
+  Lane& operator=(const Lane&) = delete;
 
   cuda::ExecutionResource resource;
+  unsigned long long green_id = 0;  ///< Tells its green context from a later one with the same handle.
+  unsigned sm_count = 0;
+  std::uint64_t last_use = 0;   ///< By `Lanes::uses_`.
   cuda::ContextHandle context;  ///< Of the resource: a green context's own.
+  std::shared_ptr<const cuda::PrimaryContext> primary;
   tensor::MemoryPool pool;
   std::unique_ptr<shim::CudaLaneState> operators;
   GraphCache graphs;
@@ -31,13 +39,14 @@ struct Lane {
   cuda::StreamHandle last = nullptr;        ///< Of the last run. Only compared: it may be gone.
   unsigned long long last_id = 0;           ///< Tells it from a later one at the same address.
   cuda::StreamHandle own = nullptr;         ///< For callers on the default stream; made when first needed.
+  unsigned long long own_id = 0;            ///< Tells it from one of others, where its green context is gone.
   cuda::EventHandle caller_done = nullptr;  ///< Of those: what they had put on it before.
 };
 
 /// All lanes of a session. Thread: one caller at a time.
 class Lanes {
  public:
-  explicit Lanes(std::shared_ptr<model::CudaModel> model);
+  Lanes(std::shared_ptr<model::CudaModel> model, std::size_t most);
   ~Lanes();
   Lanes(const Lanes&) = delete;
   Lanes& operator=(const Lanes&) = delete;
@@ -56,9 +65,13 @@ class Lanes {
  private:
   friend class LaneRun;
   [[nodiscard]] Lane& lane_of(const cuda::ExecutionResource& resource);
+  void make_room(const cuda::ExecutionResource& resource);
   [[nodiscard]] cuda::StreamHandle own_stream(Lane& lane) const;
 
   std::shared_ptr<model::CudaModel> model_;
+  std::size_t most_;
+  std::uint64_t uses_ = 0;
+  std::uint64_t dropped_graphs_ = 0;  ///< With their lanes.
   std::vector<std::unique_ptr<Lane>> lanes_;
 };
 

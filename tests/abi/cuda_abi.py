@@ -31,6 +31,7 @@ CONSTANTS = {
     "kInvalidContext": "CUDA_ERROR_INVALID_CONTEXT",
     "kNoBinaryForGpu": "CUDA_ERROR_NO_BINARY_FOR_GPU",
     "kInvalidHandle": "CUDA_ERROR_INVALID_HANDLE",
+    "kContextIsDestroyed": "CUDA_ERROR_CONTEXT_IS_DESTROYED",
     "kIllegalState": "CUDA_ERROR_ILLEGAL_STATE",
     "kNotFound": "CUDA_ERROR_NOT_FOUND",
     "kNotReady": "CUDA_ERROR_NOT_READY",

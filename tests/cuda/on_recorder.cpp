@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <sstream>
 
 namespace penstock::recording {
@@ -25,6 +26,12 @@ namespace {
 // Before the first test asks for the driver, which is opened once.
 const bool recorder_is_used = ::setenv("PENSTOCK_LIBCUDA", PENSTOCK_RECORDING_DRIVER, 1) == 0 &&
                               ::setenv("PENSTOCK_CUBLASLT", PENSTOCK_RECORDING_CUBLASLT, 1) == 0;
+
+/// Of the driver that is played: the newest, or what a run of the tests is to be about.
+int driver_version() {
+  const char* const wanted = ::getenv("PENSTOCK_RECORDING_VERSION");
+  return wanted != nullptr ? std::atoi(wanted) : recording::Machine().driver_version;
+}
 
 }  // namespace
 
@@ -48,7 +55,7 @@ Primary::~Primary() { cuDevicePrimaryCtxRelease_v2(device_); }
 
 OnRecorder::OnRecorder() {
   EXPECT_TRUE(recorder_is_used);
-  penstock_recording_reset({});
+  penstock_recording_reset({.driver_version = driver_version()});
   // A fresh machine is not initialized, and the library does that once a process.
   EXPECT_EQ(cuInit(0), cuda::kSuccess);
 }

@@ -192,7 +192,7 @@ TEST_F(StreamPolicy, RefusesADestroyedStream) {
     gone = stream;
   }
   const Error error = error_of([&] { session.enqueue(views, gone); });
-  EXPECT_EQ(error.code(), ErrorCode::InvalidArgument);
+  EXPECT_EQ(error.code(), ErrorCode::Cuda);
   EXPECT_THAT(error.what(), HasSubstr("destroyed"));
 }
 

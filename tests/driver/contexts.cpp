@@ -90,6 +90,15 @@ PENSTOCK_DRIVER_API cuCtxSynchronize() {
   });
 }
 
+PENSTOCK_DRIVER_API cuCtxGetId(ContextHandle handle, unsigned long long* id) {
+  return call("cuCtxGetId", [&](State& state) -> Result {
+    const Context& context = handle == nullptr ? state.current() : state.context_of(handle);
+    constexpr unsigned kPrimaryContexts = 100;
+    *id = context.green ? kPrimaryContexts + context.id : static_cast<unsigned>(context.device) + 1;
+    return kSuccess;
+  });
+}
+
 PENSTOCK_DRIVER_API cuCtxGetStreamPriorityRange(int* least, int* greatest) {
   return call("cuCtxGetStreamPriorityRange", [&](State& state) -> Result {
     state.current();

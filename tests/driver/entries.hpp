@@ -25,6 +25,7 @@
   X(ctx_pop_current, cuCtxPopCurrent, cuCtxPopCurrent_v2) \
   X(ctx_get_device, cuCtxGetDevice, cuCtxGetDevice) \
   X(ctx_synchronize, cuCtxSynchronize, cuCtxSynchronize) \
+  X(ctx_get_id, cuCtxGetId, cuCtxGetId) \
   X(ctx_get_stream_priority_range, cuCtxGetStreamPriorityRange, cuCtxGetStreamPriorityRange) \
   X(ctx_get_dev_resource, cuCtxGetDevResource, cuCtxGetDevResource) \
   X(device_get_dev_resource, cuDeviceGetDevResource, cuDeviceGetDevResource) \
@@ -34,6 +35,7 @@
   X(green_ctx_destroy, cuGreenCtxDestroy, cuGreenCtxDestroy) \
   X(ctx_from_green_ctx, cuCtxFromGreenCtx, cuCtxFromGreenCtx) \
   X(green_ctx_get_dev_resource, cuGreenCtxGetDevResource, cuGreenCtxGetDevResource) \
+  X(green_ctx_get_id, cuGreenCtxGetId, cuGreenCtxGetId) \
   X(green_ctx_stream_create, cuGreenCtxStreamCreate, cuGreenCtxStreamCreate) \
   X(stream_get_green_ctx, cuStreamGetGreenCtx, cuStreamGetGreenCtx) \
   X(stream_create_with_priority, cuStreamCreateWithPriority, cuStreamCreateWithPriority) \

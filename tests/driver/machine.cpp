@@ -59,6 +59,7 @@ void State::reset(const Machine& wanted) {
   memory.clear();
   for (auto& [handle, stream] : streams) ended.push_back(std::move(stream));
   streams.clear();
+  detached.clear();
   ended.clear();
   events.clear();
   functions.clear();
@@ -68,6 +69,7 @@ void State::reset(const Machine& wanted) {
   user_objects.clear();
   kernel_actions.clear();
   greens.clear();
+  last_green.reset();
   green_contexts.clear();
   primaries.clear();
   descriptions.clear();
@@ -145,6 +147,7 @@ Stream& State::new_stream(Context& context, Stream::Kind kind, unsigned flags, i
   made->flags = flags;
   made->priority = priority;
   Stream& stream = *made;
+  detached.erase(&stream);
   streams.emplace(&stream, std::move(made));
   return stream;
 }
@@ -163,6 +166,7 @@ Stream& State::stream_of(StreamHandle handle) {
     if (stream == nullptr) stream = &new_stream(context, Stream::Kind::PerThread, 0, 0);
     return *stream;
   }
+  if (detached.contains(handle)) throw Failure{kContextIsDestroyed};
   Stream& stream = find(streams, static_cast<void*>(handle));
   require_sound(stream.context->device);
   return stream;

@@ -178,7 +178,9 @@ class State {
   std::map<int, std::unique_ptr<Context>> primaries;
   std::map<void*, std::unique_ptr<Green>> greens;
   std::map<void*, std::unique_ptr<Context>> green_contexts;
+  std::unique_ptr<Green> last_green;  ///< Destroyed last.
   std::map<void*, std::unique_ptr<Stream>> streams;
+  std::set<void*> detached;  ///< Streams that outlived their green contexts.
   std::vector<std::unique_ptr<Stream>> ended;
   std::map<void*, std::unique_ptr<Event>> events;
   std::map<void*, std::unique_ptr<Module>> modules;

@@ -141,7 +141,10 @@ PENSTOCK_DRIVER_API cuGreenCtxCreate(GreenContextHandle* green, ResourceDescHand
     context->device = device;
     context->green = true;
     context->sms = wanted->sms;
-    auto made = std::make_unique<Green>(Green{context.get()});
+    // A handle comes again as soon as it can, which the driver's may at any time.
+    std::unique_ptr<Green> made = std::move(state.last_green);
+    if (made == nullptr) made = std::make_unique<Green>();
+    made->context = context.get();
     *green = reinterpret_cast<GreenContextHandle>(made.get());
     ++state.primary(device).retained;
     state.log("cuGreenCtxCreate " + state.name_of(*context));
@@ -158,8 +161,14 @@ PENSTOCK_DRIVER_API cuGreenCtxDestroy(GreenContextHandle green) {
     Context* const context = state.green_of(green).context;
     state.log("cuGreenCtxDestroy " + state.name_of(*context));
     --state.primary(context->device).retained;
-    std::erase_if(state.streams, [&](const auto& each) { return each.second->context == context; });
-    state.greens.erase(green);
+    std::erase_if(state.streams, [&](const auto& each) {
+      if (each.second->context != context) return false;
+      state.detached.insert(each.first);
+      return true;
+    });
+    const auto found = state.greens.find(green);
+    state.last_green = std::move(found->second);
+    state.greens.erase(found);
     state.green_contexts.erase(context);
     return kSuccess;
   };
@@ -169,6 +178,13 @@ PENSTOCK_DRIVER_API cuGreenCtxDestroy(GreenContextHandle green) {
 PENSTOCK_DRIVER_API cuCtxFromGreenCtx(ContextHandle* context, GreenContextHandle green) {
   return call("cuCtxFromGreenCtx", [&](State& state) -> Result {
     *context = reinterpret_cast<ContextHandle>(state.green_of(green).context);
+    return kSuccess;
+  });
+}
+
+PENSTOCK_DRIVER_API cuGreenCtxGetId(GreenContextHandle green, unsigned long long* id) {
+  return call("cuGreenCtxGetId", [&](State& state) -> Result {
+    *id = state.green_of(green).context->id;
     return kSuccess;
   });
 }

@@ -23,6 +23,7 @@ PENSTOCK_DRIVER_API cuStreamCreateWithPriority(StreamHandle* stream, unsigned fl
 
 PENSTOCK_DRIVER_API cuStreamDestroy_v2(StreamHandle handle) {
   const auto body = [&](State& state) -> Result {
+    if (state.detached.contains(handle)) return kContextIsDestroyed;
     const auto found = state.streams.find(handle);
     if (found == state.streams.end() || found->second->kind != Stream::Kind::Created) return kInvalidHandle;
     state.log("cuStreamDestroy " + state.name_of(*found->second));

@@ -191,6 +191,33 @@ TEST_F(OnGpu, ThePerThreadDefaultStreamIsRefusedWhileAGreenContextIsCurrent) {
   EXPECT_THAT(error.what(), HasSubstr("per-thread default stream"));
 }
 
+TEST_F(OnGpu, PartitionsThatComeAndGoAreToldApartAndLeaveNothing) {
+  const std::vector<SmResource> sms = SmResource::of_device().split("32,16,rest");
+  Session own(model, {.max_lanes = 4});
+  std::uint64_t held = 0;
+  for (std::size_t i = 0; i < 40; ++i) {
+    const GreenContext partition = GreenContext::create(sms[i % 2]);
+    const Stream stream = partition.create_stream();
+    EXPECT_EQ(own.audit(views, stream).sm_count, partition.sm_count());
+    const std::vector<Tensor> outputs = own.enqueue(views, stream);
+    stream.view().synchronize();
+    expect_recorded("add", outputs);
+    if (i == 0) held = own.memory().held_bytes;
+    EXPECT_LE(own.memory().held_bytes, 4 * held) << i;
+  }
+}
+
+TEST_F(OnGpu, TheDefaultStreamOfAPartitionIsThatOfTheNextOneWhenItIsGone) {
+  const std::vector<SmResource> sms = SmResource::of_device().split("16,16,rest");
+  Session own(model);
+  for (std::size_t i = 0; i < 6; ++i) {
+    const GreenContext partition = GreenContext::create(sms[i % 2]);
+    const Current current(partition.context_handle());
+    expect_recorded("add", own.run(views));
+    EXPECT_EQ(current_context(), partition.context_handle());
+  }
+}
+
 TEST_F(OnGpu, KeepsToAGreenContextThatSomeoneElseMade) {
   const InPrimary context;
   cuda::Resource all;
