@@ -22,6 +22,12 @@ void adaptive_max_pool(const shim::CudaCall& call, const tensor::TensorObject& o
                        const tensor::TensorObject& indices, const tensor::TensorObject& input,
                        std::size_t spatial);
 
+/// As cpu::max_unpool, but any one of several elements for one place stays, and one whose place is none goes
+/// nowhere.
+void max_unpool(const shim::CudaCall& call, const tensor::TensorObject& out,
+                const tensor::TensorObject& input, const tensor::TensorObject& indices,
+                const cpu::Unpool& unpool);
+
 /// As cpu::pad.
 struct PadAmounts {
   std::span<const std::int64_t> amounts;

@@ -231,10 +231,12 @@ std::string GpuMachine::reason_against(const nlohmann::json& one) const {
   static constexpr std::array kOfValues{"is out of bounds for dimension", "sorter index out of range",
                                         "source < number of ones in mask"};
   const std::string error = one.value("error", "");
+  if (one.contains("error") && one.value("names_no_place", false)) {
+    return "the host does not wait to look at values on a device";
+  }
   for (const char* text : kOfValues) {
     if (error.find(text) != std::string::npos) return "the host does not wait to look at values on a device";
   }
-  if (one.value("op", "").starts_with("max_unpool")) return "it is not among the operators on CUDA";
   // Here they are in order then, too.
   if (!one.value("sorted", true)) return "the order is nobody's wish";
   return {};
