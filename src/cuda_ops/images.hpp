@@ -5,6 +5,7 @@
 namespace penstock::cuda_ops {
 
 // One a file of src/cuda_ops/kernels; the build makes the definitions.
+extern const KernelImage kArithmeticImage;
 extern const KernelImage kAttentionImage;
 extern const KernelImage kCopyImage;
 extern const KernelImage kConvolutionImage;

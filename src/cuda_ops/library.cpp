@@ -21,7 +21,7 @@ class Library final : public shim::CudaOperators {
   Library() {
     const std::array families{linear_algebra_functions(), convolution_functions(), attention_functions(),
                               recurrent_functions(),      order_functions(),       indexing_functions(),
-                              pooling_functions(),        random_functions()};
+                              pooling_functions(),        random_functions(),      elementwise_functions()};
     for (const auto family : families) {
       for (const Operator& each : family) {
         functions_.push_back(each.entry);

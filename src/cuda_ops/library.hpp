@@ -13,6 +13,7 @@ std::span<const Operator> linear_algebra_functions();
 std::span<const Operator> convolution_functions();
 std::span<const Operator> attention_functions();
 std::span<const Operator> recurrent_functions();
+std::span<const Operator> elementwise_functions();
 std::span<const Operator> order_functions();
 std::span<const Operator> indexing_functions();
 std::span<const Operator> pooling_functions();

@@ -66,6 +66,23 @@ struct Transpose {
 inline constexpr int kTransposeTile = 32;
 inline constexpr int kTransposeThreads = 256;
 
+// Arithmetic.
+
+enum class Arithmetic : int { Sum, Product, Magnitude, Angle, Polar };
+
+/// Sum: a + factor * b. Polar: of the magnitudes a and the angles b. The others are of a alone. Tensors: out,
+/// a, b.
+struct Calculation {
+  void* out;
+  const void* a;
+  const void* b;
+  Element out_dtype;
+  Element dtype;
+  Arithmetic kind;
+  FillValue factor;
+  Walk<3> walk;
+};
+
 // Sorting.
 
 /// Elements that one block sorts.
