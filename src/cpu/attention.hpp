@@ -1,11 +1,11 @@
 #pragma once
 
+#include "cpu/dims.hpp"
 #include "cpu/op_state.hpp"
 #include "tensor/tensor_object.hpp"
 
 #include <cstdint>
 #include <optional>
-#include <vector>
 
 namespace penstock::cpu {
 
@@ -22,8 +22,8 @@ struct Attention {
 /// Size and strides of one result.
 struct AttentionLayout {
   DType dtype;
-  std::vector<std::int64_t> sizes;
-  std::vector<std::int64_t> strides;
+  Dims sizes;
+  Dims strides;
 };
 
 struct AttentionOutput {
