@@ -9,12 +9,14 @@
 
 namespace penstock::cpu {
 
-/// Tensors [batch, heads, length, depth] of an attention, and how they are put together.
+/// Tensors [batch, heads, length, depth] of an attention, and how they are put together. Key and value may
+/// have fewer heads, which then as many neighboring heads of the query share.
 struct Attention {
   const tensor::TensorObject& query;
   const tensor::TensorObject& key;
   const tensor::TensorObject& value;
-  const tensor::TensorObject* mask = nullptr;  ///< Added to the scores; null: none.
+  /// Added to the scores, of the query's dtype or float32; null: none.
+  const tensor::TensorObject* mask = nullptr;
   bool causal = false;                         ///< A query sees no key after its own place.
   std::optional<double> scale = std::nullopt;  ///< None: 1 / sqrt(depth).
 };
