@@ -4,10 +4,10 @@
 #include "cpu/promotion.hpp"
 #include "tensor/layout.hpp"
 
-#include <array>
 #include <cmath>
 #include <numbers>
 #include <string_view>
+#include <vector>
 
 namespace penstock::cpu {
 namespace {
@@ -92,9 +92,8 @@ ResultLayout elementwise_layout(const TensorObject& a, const TensorObject& b) {
   const bool are_alike =
       std::ranges::equal(a.sizes(), b.sizes()) && std::ranges::equal(a.strides(), b.strides());
   if (are_alike) return like_layout(a);
-  const Dims a_strides = broadcast_strides(a, layout.sizes);
-  const Dims b_strides = broadcast_strides(b, layout.sizes);
-  layout.strides = elementwise_strides(layout.sizes, std::array<DimsView, 2>{a_strides, b_strides});
+  layout.strides = elementwise_strides(
+      layout.sizes, {broadcast_strides(a, layout.sizes), broadcast_strides(b, layout.sizes)});
   return layout;
 }
 

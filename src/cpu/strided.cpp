@@ -80,6 +80,11 @@ Dims elementwise_strides(DimsView sizes, std::span<const DimsView> operand_strid
   return strides;
 }
 
+Dims elementwise_strides(DimsView sizes, std::initializer_list<Dims> operand_strides) {
+  const DimList<DimsView> views(operand_strides.begin(), operand_strides.end());
+  return elementwise_strides(sizes, std::span<const DimsView>(views));
+}
+
 bool suggests_channels_last(std::span<const std::int64_t> sizes,
                             std::span<const std::int64_t> strides) noexcept {
   if (strides[1] == 0) return false;

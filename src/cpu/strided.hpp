@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <initializer_list>
 #include <span>
 #include <string_view>
 #include <utility>
@@ -32,6 +33,7 @@ Dims like_strides(DimsView sizes, DimsView strides);
 /// Strides that PyTorch's elementwise operators give a new result of `sizes`: the dimensions in the
 /// order of the operands' strides, 0 where an operand is broadcast, without gaps.
 Dims elementwise_strides(DimsView sizes, std::span<const DimsView> operand_strides);
+Dims elementwise_strides(DimsView sizes, std::initializer_list<Dims> operand_strides);
 
 /// Strides with the channels innermost, for 3 to 5 dimensions.
 void fill_channels_last_strides(std::span<const std::int64_t> sizes,

@@ -33,15 +33,16 @@ void count() {
 
 }  // namespace
 
-// All other forms of new come to this one, or to aligned_alloc.
-void* operator new(std::size_t bytes) {
+// All other forms of new come to this one, or to aligned_alloc. Not inlined: the compiler would take what is
+// given to free for memory of new.
+[[gnu::noinline]] void* operator new(std::size_t bytes) {
   count();
   if (void* const block = std::malloc(bytes)) return block;
   throw std::bad_alloc();
 }
 
-void operator delete(void* block) noexcept { std::free(block); }
-void operator delete(void* block, std::size_t) noexcept { std::free(block); }
+[[gnu::noinline]] void operator delete(void* block) noexcept { std::free(block); }
+[[gnu::noinline]] void operator delete(void* block, std::size_t) noexcept { std::free(block); }
 
 extern "C" void* aligned_alloc(std::size_t alignment, std::size_t bytes) {
   count();
