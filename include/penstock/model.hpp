@@ -145,11 +145,10 @@ class PENSTOCK_API Model {
   /// other sizes, memory of another device; with UpdateScope::Full a parameter that is missing); Unsupported
   /// for a library that does not name its weights; OutOfMemory; Internal (the library's own words). After an
   /// error the model is as it was.
-  void update_weights(
-      std::span<const NamedWeight> weights,
-      const UpdateOptions& options = {});  /// False once a kernel of anyone in the process has faulted on the
-                                           /// device: CUDA then answers the same error to
-  /// every call on it until the process ends, also in other partitions. True on the CPU. Host-only.
+  void update_weights(std::span<const NamedWeight> weights, const UpdateOptions& options = {});
+
+  /// False once a kernel of anyone in the process has faulted on the device: CUDA then answers the same error
+  /// to every call on it until the process ends, also in other partitions. True on the CPU. Host-only.
   /// Errors: none.
   [[nodiscard]] bool healthy() const noexcept;
 

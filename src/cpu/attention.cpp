@@ -13,6 +13,7 @@
 #include <array>
 #include <cmath>
 #include <string_view>
+#include <utility>
 
 namespace penstock::cpu {
 namespace {
@@ -34,10 +35,13 @@ bool is_narrow(DType dtype) { return dtype == DType::BFloat16 || dtype == DType:
 /// The dtype that sums have.
 DType wide_type(DType dtype) { return is_narrow(dtype) ? DType::Float32 : dtype; }
 
+void check_place(std::string_view name, const TensorObject& tensor) {
+  if (tensor.storage != nullptr && tensor.storage->device.type == DeviceType::Cpu) return;
+  base::fail(ErrorCode::InvalidArgument, "{}: {} is not in host memory", kName, name);
+}
+
 void check_tensor(std::string_view name, const TensorObject& tensor, const Attention& attention) {
-  if (tensor.storage == nullptr || tensor.storage->device.type != DeviceType::Cpu) {
-    base::fail(ErrorCode::InvalidArgument, "{}: {} is not in host memory", kName, name);
-  }
+  check_place(name, tensor);
   if (tensor.dtype != attention.query.dtype) {
     base::fail(ErrorCode::InvalidArgument, "{}: {} is {} where query is {}", kName, name,
                dtype_name(tensor.dtype), dtype_name(attention.query.dtype));
@@ -46,7 +50,12 @@ void check_tensor(std::string_view name, const TensorObject& tensor, const Atten
 
 void check_mask(const Attention& attention) {
   const TensorObject& mask = *attention.mask;
-  check_tensor("attn_mask", mask, attention);
+  // PyTorch takes float32 with every query.
+  if (mask.dtype == DType::Float32) {
+    check_place("attn_mask", mask);
+  } else {
+    check_tensor("attn_mask", mask, attention);
+  }
   const std::array<std::int64_t, 4> full{attention.query.size[0], attention.query.size[1],
                                          attention.query.size[2], attention.key.size[2]};
   bool fits = mask.rank <= 4;
@@ -71,10 +80,11 @@ void check(const Attention& attention) {
     base::fail(ErrorCode::Unsupported, "{} of {} tensors", kName, dtype_name(query.dtype));
   }
   bool fits = query.rank == 4 && key.rank == 4 && value.rank == 4;
-  for (const std::size_t dim : {0, 1, 3}) {
-    fits = fits && query.size[dim] == key.size[dim] && key.size[dim] == value.size[dim];
-  }
-  if (!fits || key.size[2] != value.size[2]) {
+  for (const std::size_t dim : {0, 3}) fits = fits && query.size[dim] == key.size[dim];
+  for (const std::size_t dim : {0, 1, 2, 3}) fits = fits && key.size[dim] == value.size[dim];
+  const bool shares =
+      fits && (query.size[1] == key.size[1] || (key.size[1] != 0 && query.size[1] % key.size[1] == 0));
+  if (!shares) {
     base::fail(ErrorCode::InvalidArgument, "{}: query of sizes {}, key of sizes {}, value of sizes {}", kName,
                sizes_text(query.sizes()), sizes_text(key.sizes()), sizes_text(value.sizes()));
   }
@@ -94,6 +104,16 @@ Matrix head_of(const TensorObject& tensor, std::int64_t batch, std::int64_t head
   const std::int64_t offset = batch * tensor.stride[0] + head * tensor.stride[1];
   return {tensor.data + offset * static_cast<std::int64_t>(element_bytes(tensor.dtype)), tensor.size[2],
           tensor.size[3], tensor.stride[2], tensor.stride[3]};
+}
+
+/// Writes `matrix`, of float32, without gaps to `to`, in float64.
+void copy_doubled(const Matrix& matrix, double* to) {
+  const auto* const from = reinterpret_cast<const float*>(matrix.data);
+  for (std::int64_t row = 0; row < matrix.rows; ++row) {
+    for (std::int64_t i = 0; i < matrix.columns; ++i) {
+      *to++ = static_cast<double>(from[row * matrix.row_stride + i * matrix.column_stride]);
+    }
+  }
 }
 
 /// Writes `matrix` without gaps to `to`, 16-bit elements as float32.
@@ -122,7 +142,9 @@ void copy_wide(const Matrix& matrix, DType dtype, std::byte* to) {
 struct Plan {
   DType dtype;
   DType wide;
+  DType mask_dtype;
   std::int64_t batch, heads, length, keys, depth;
+  std::int64_t sharing;  ///< Heads of the query that have one head of key and value.
   std::int64_t lanes;
   std::int64_t blocks;  ///< Of queries, for each head.
   bool copies_query, copies_keys, copies_mask, copies_out;
@@ -150,6 +172,7 @@ Plan make_plan(const Attention& attention, const TensorObject& out) {
   plan.length = query.size[2];
   plan.depth = query.size[3];
   plan.keys = attention.key.size[2];
+  plan.sharing = plan.heads / attention.key.size[1];
   const bool is_double = plan.wide == DType::Float64;
   plan.kernel = is_double ? kernels.float64 : kernels.float32;
   plan.lanes = is_double ? kernels.float64_lanes : kernels.float32_lanes;
@@ -176,8 +199,9 @@ Plan make_plan(const Attention& attention, const TensorObject& out) {
       const auto from = static_cast<std::size_t>(mask.rank - 1 - i);
       plan.mask_strides[static_cast<std::size_t>(3 - i)] = mask.size[from] == 1 ? 0 : mask.stride[from];
     }
-    plan.copies_mask = narrow;
-    if (narrow) plan.mask_bytes = padded(most * plan.keys, plan.wide);
+    plan.mask_dtype = mask.dtype;
+    plan.copies_mask = mask.dtype != plan.wide;
+    if (plan.copies_mask) plan.mask_bytes = padded(most * plan.keys, plan.wide);
   }
   return plan;
 }
@@ -200,7 +224,7 @@ class Worker {
   void run(const TaskRange& range) {
     for (std::int64_t task = range.begin; task < range.end; ++task) {
       const std::int64_t head = task / plan_.blocks;
-      if (head != head_ || task == range.begin) enter(head);
+      if (head != head_) enter(head);
       const std::int64_t vectors = (plan_.length + plan_.lanes - 1) / plan_.lanes;
       // Blocks of about equal size: a last one with few queries would not be worth its vectors.
       const std::int64_t part = task % plan_.blocks;
@@ -215,8 +239,15 @@ class Worker {
     head_ = head;
     batch_ = head / plan_.heads;
     head_of_batch_ = head % plan_.heads;
-    const Matrix key = head_of(attention_.key, batch_, head_of_batch_);
-    const Matrix value = head_of(attention_.value, batch_, head_of_batch_);
+    if (const std::int64_t shared = head / plan_.sharing; shared != std::exchange(shared_, shared))
+      enter_shared();
+  }
+
+  /// Goes on to the head of key and value that the query's heads from here on share.
+  void enter_shared() {
+    const std::int64_t head = head_of_batch_ / plan_.sharing;
+    const Matrix key = head_of(attention_.key, batch_, head);
+    const Matrix value = head_of(attention_.value, batch_, head);
     block_.key = {key.data, key.row_stride};
     block_.value = {value.data, value.row_stride};
     if (!plan_.copies_keys) return;
@@ -275,13 +306,18 @@ class Worker {
     const auto& strides = plan_.mask_strides;
     const std::int64_t offset = batch_ * strides[0] + head_of_batch_ * strides[1] + first * strides[2];
     const std::byte* data =
-        attention_.mask->data + offset * static_cast<std::int64_t>(element_bytes(plan_.dtype));
+        attention_.mask->data + offset * static_cast<std::int64_t>(element_bytes(plan_.mask_dtype));
     block_.mask = data;
     block_.mask_query_stride = strides[2];
     block_.mask_key_stride = strides[3];
     if (!plan_.copies_mask) return;
     const std::int64_t rows = strides[2] == 0 ? 1 : count;
-    copy_wide({data, rows, plan_.keys, strides[2], strides[3]}, plan_.dtype, mask_);
+    const Matrix mask{data, rows, plan_.keys, strides[2], strides[3]};
+    if (plan_.wide == DType::Float64) {
+      copy_doubled(mask, reinterpret_cast<double*>(mask_));
+    } else {
+      copy_wide(mask, plan_.mask_dtype, mask_);
+    }
     block_.mask = mask_;
     block_.mask_query_stride = rows == 1 ? 0 : plan_.keys;
     block_.mask_key_stride = 1;
@@ -294,6 +330,7 @@ class Worker {
   std::byte *scratch_, *key_, *value_, *query_, *result_, *narrowed_, *mask_;
   AttentionBlock block_{};
   std::int64_t head_ = -1;
+  std::int64_t shared_ = -1;
   std::int64_t batch_ = 0;
   std::int64_t head_of_batch_ = 0;
 };

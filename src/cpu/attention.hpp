@@ -1,20 +1,22 @@
 #pragma once
 
+#include "cpu/dims.hpp"
 #include "cpu/op_state.hpp"
 #include "tensor/tensor_object.hpp"
 
 #include <cstdint>
 #include <optional>
-#include <vector>
 
 namespace penstock::cpu {
 
-/// Tensors [batch, heads, length, depth] of an attention, and how they are put together.
+/// Tensors [batch, heads, length, depth] of an attention, and how they are put together. Key and value may
+/// have fewer heads, which then as many neighboring heads of the query share.
 struct Attention {
   const tensor::TensorObject& query;
   const tensor::TensorObject& key;
   const tensor::TensorObject& value;
-  const tensor::TensorObject* mask = nullptr;  ///< Added to the scores; null: none.
+  /// Added to the scores, of the query's dtype or float32; null: none.
+  const tensor::TensorObject* mask = nullptr;
   bool causal = false;                         ///< A query sees no key after its own place.
   std::optional<double> scale = std::nullopt;  ///< None: 1 / sqrt(depth).
 };
@@ -22,8 +24,8 @@ struct Attention {
 /// Size and strides of one result.
 struct AttentionLayout {
   DType dtype;
-  std::vector<std::int64_t> sizes;
-  std::vector<std::int64_t> strides;
+  Dims sizes;
+  Dims strides;
 };
 
 struct AttentionOutput {

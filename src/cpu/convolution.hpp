@@ -1,11 +1,11 @@
 #pragma once
 
+#include "cpu/dims.hpp"
 #include "cpu/op_state.hpp"
 #include "tensor/tensor_object.hpp"
 
 #include <cstdint>
 #include <span>
-#include <vector>
 
 namespace penstock::cpu {
 
@@ -21,8 +21,8 @@ struct ConvolutionGeometry {
 
 /// What the result of a convolution looks like, so that the caller can make it.
 struct ConvolutionOutput {
-  std::vector<std::int64_t> sizes;
-  std::vector<std::int64_t> strides;
+  Dims sizes;
+  Dims strides;
 };
 
 /// Sizes and strides of the result: [n, c_out, spatial...], in the memory format PyTorch gives it

@@ -1,6 +1,8 @@
 #pragma once
 
 #include "cpu/index_shape.hpp"
+#include "cpu/temporary.hpp"
+#include "tensor/allocator.hpp"
 #include "tensor/tensor_object.hpp"
 
 namespace penstock::cpu {
@@ -10,12 +12,13 @@ struct IndexPlan {
   IndexShape shape;
   /// For each place of the broadcast index tensors, in row-major order, the elements from the start of
   /// self to what it names.
-  Dims offsets;
+  Temporary<std::int64_t> offsets;
+  tensor::Allocator* pool = nullptr;  ///< For temporaries of those who follow the plan.
 };
 
-/// Errors: InvalidArgument in PyTorch's words for an index that is out of bounds or of another dtype, and
-/// for sizes that do not go together.
-IndexPlan plan_index(const tensor::TensorObject& self, IndexTensors indices);
+/// `pool`: as for Temporary. Errors: InvalidArgument in PyTorch's words for an index that is out of bounds or
+/// of another dtype, and for sizes that do not go together.
+IndexPlan plan_index(tensor::Allocator* pool, const tensor::TensorObject& self, IndexTensors indices);
 
 /// out = self[indices]; `out` has the sizes of plan.shape.result. Source: torch.Tensor.__getitem__.
 void index(const tensor::TensorObject& out, const tensor::TensorObject& self, const IndexPlan& plan);

@@ -3,6 +3,7 @@
 #include "tensor/layout.hpp"
 
 #include <algorithm>
+#include <array>
 #include <string>
 
 namespace penstock::cpu {
@@ -10,7 +11,7 @@ namespace {
 
 using tensor::TensorObject;
 
-Dims common_sizes(const std::vector<IndexColumn>& columns) {
+Dims common_sizes(std::span<const IndexColumn> columns) {
   Dims sizes;
   for (const IndexColumn& column : columns) {
     try {
@@ -28,13 +29,13 @@ Dims common_sizes(const std::vector<IndexColumn>& columns) {
 }
 
 /// The order of dimensions in the result: those of self, with the index tensors' in one place.
-void order_dims(IndexShape& shape, const TensorObject& self, const std::vector<IndexColumn>& columns) {
+void order_dims(IndexShape& shape, const TensorObject& self, std::span<const IndexColumn> columns) {
   const std::size_t begin = columns.front().dim;
   const bool are_neighbors = columns.back().dim - begin + 1 == columns.size();
   shape.first = are_neighbors ? begin : 0;
   shape.count = shape.index_sizes.size();
   const auto add_indexed = [&] {
-    shape.result.sizes.insert(shape.result.sizes.end(), shape.index_sizes.begin(), shape.index_sizes.end());
+    shape.result.sizes.append(shape.index_sizes.begin(), shape.index_sizes.end());
     shape.self_strides.resize(shape.self_strides.size() + shape.index_sizes.size(), 0);
   };
   std::size_t next = 0;
@@ -49,14 +50,16 @@ void order_dims(IndexShape& shape, const TensorObject& self, const std::vector<I
   }
 }
 
-Dims result_strides(const IndexShape& shape, const std::vector<IndexColumn>& columns) {
-  std::vector<Dims> operands{shape.self_strides};
-  for (const IndexColumn& column : columns) {
-    Dims& strides = operands.emplace_back(shape.result.sizes.size());
+Dims result_strides(const IndexShape& shape, std::span<IndexColumn> columns) {
+  std::array<DimsView, tensor::kRoomForDims + 1> operands{shape.self_strides};
+  for (std::size_t i = 0; i < columns.size(); ++i) {
+    IndexColumn& column = columns[i];
+    column.result_strides = Dims(shape.result.sizes.size());
     std::ranges::copy(broadcast_index(column.sizes, column.strides, shape.index_sizes),
-                      strides.begin() + static_cast<std::ptrdiff_t>(shape.first));
+                      column.result_strides.begin() + static_cast<std::ptrdiff_t>(shape.first));
+    operands[i + 1] = column.result_strides;
   }
-  return elementwise_strides(shape.result.sizes, operands);
+  return elementwise_strides(shape.result.sizes, std::span(operands).first(columns.size() + 1));
 }
 
 }  // namespace
@@ -80,7 +83,7 @@ void check_mask_sizes(const TensorObject& self, const TensorObject& mask, std::s
   }
 }
 
-IndexShape index_shape(const TensorObject& self, const std::vector<IndexColumn>& columns) {
+IndexShape index_shape(const TensorObject& self, std::span<IndexColumn> columns) {
   IndexShape shape;
   if (columns.empty()) {
     shape.result = like_layout(self);

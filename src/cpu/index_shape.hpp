@@ -5,7 +5,6 @@
 #include "tensor/tensor_object.hpp"
 
 #include <span>
-#include <vector>
 
 // What index tensors make of the shape of a tensor, wherever its elements are.
 namespace penstock::cpu {
@@ -19,6 +18,7 @@ struct IndexColumn {
   std::size_t dim = 0;
   Dims sizes;
   Dims strides;
+  Dims result_strides;  ///< Over all of the result's dimensions; set by index_shape.
 };
 
 struct IndexShape {
@@ -32,7 +32,7 @@ struct IndexShape {
 };
 
 /// Errors: InvalidArgument in PyTorch's words for sizes that do not go together.
-IndexShape index_shape(const tensor::TensorObject& self, const std::vector<IndexColumn>& columns);
+IndexShape index_shape(const tensor::TensorObject& self, std::span<IndexColumn> columns);
 
 /// `strides` of something of `sizes`, broadcast to `to`; known to fit.
 Dims broadcast_index(const Dims& sizes, DimsView strides, const Dims& to);
@@ -49,6 +49,10 @@ void for_each_index(const tensor::TensorObject& self, IndexTensors indices, AddP
     base::fail(ErrorCode::InvalidArgument, "too many indices for tensor of dimension {} (got {})", self.rank,
                indices.size());
   }
+  const auto refuse_more = [&] {
+    base::fail(ErrorCode::InvalidArgument, "too many indices for tensor of dimension {}", self.rank);
+  };
+  const auto rank = static_cast<std::size_t>(self.rank);
   std::size_t dim = 0;
   for (const tensor::TensorObject* const index : indices) {
     if (index == nullptr || index->storage == nullptr) {
@@ -63,15 +67,17 @@ void for_each_index(const tensor::TensorObject& self, IndexTensors indices, AddP
         dim += static_cast<std::size_t>(index->rank);
         break;
       case DType::Int32:
-      case DType::Int64: add_places(*index, dim++); break;
+      case DType::Int64:
+        // Masks may have had all dimensions.
+        if (dim >= rank) refuse_more();
+        add_places(*index, dim++);
+        break;
       default:
         base::fail(ErrorCode::InvalidArgument,
                    "tensors used as indices must be long, int, byte or bool tensors");
     }
   }
-  if (dim > static_cast<std::size_t>(self.rank)) {
-    base::fail(ErrorCode::InvalidArgument, "too many indices for tensor of dimension {}", self.rank);
-  }
+  if (dim > rank) refuse_more();
 }
 
 /// Errors: InvalidArgument in PyTorch's words for values that index_put cannot put there.

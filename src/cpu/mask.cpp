@@ -2,6 +2,7 @@
 
 #include "base/checked.hpp"
 #include "cpu/element.hpp"
+#include "cpu/temporary.hpp"
 #include "tensor/layout.hpp"
 
 #include <cstring>
@@ -24,11 +25,10 @@ void check_mask(std::string_view name, const TensorObject& mask) {
 }
 
 /// The elements of a tensor one after the other in row-major order.
-Dims element_places(const TensorObject& tensor) {
-  Dims places;
-  places.reserve(static_cast<std::size_t>(tensor.numel));
-  for_each_element<1>(tensor.sizes(), {tensor.strides()},
-                      [&](const auto& place) { places.push_back(place[0]); });
+Temporary<std::int64_t> element_places(tensor::Allocator* pool, const TensorObject& tensor) {
+  Temporary<std::int64_t> places(pool, tensor.numel);
+  std::int64_t* next = places.data();
+  for_each_element<1>(tensor.sizes(), {tensor.strides()}, [&](const auto& place) { *next++ = place[0]; });
   return places;
 }
 
@@ -110,7 +110,8 @@ void masked_select(const TensorObject& out, const TensorObject& self, const Tens
   });
 }
 
-void masked_scatter(const TensorObject& out, const TensorObject& mask, const TensorObject& source) {
+void masked_scatter(tensor::Allocator* pool, const TensorObject& out, const TensorObject& mask,
+                    const TensorObject& source) {
   check_mask("masked_scatter", mask);
   check_host("masked_scatter", source);
   if (source.dtype != out.dtype) {
@@ -119,7 +120,7 @@ void masked_scatter(const TensorObject& out, const TensorObject& mask, const Ten
                dtype_name(out.dtype), dtype_name(source.dtype));
   }
   const Dims mask_strides = broadcast_strides(mask, out.sizes());
-  const Dims places = element_places(source);
+  const Temporary<std::int64_t> places = element_places(pool, source);
   const auto element = static_cast<std::int64_t>(element_bytes(out.dtype));
   std::size_t taken = 0;
   for_each_element<2>(out.sizes(), {out.strides(), mask_strides}, [&](const auto& place) {

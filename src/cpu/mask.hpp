@@ -1,6 +1,7 @@
 #pragma once
 
 #include "cpu/strided.hpp"
+#include "tensor/allocator.hpp"
 #include "tensor/tensor_object.hpp"
 
 #include <cstdint>
@@ -28,9 +29,10 @@ void masked_select(const tensor::TensorObject& out, const tensor::TensorObject& 
                    const tensor::TensorObject& mask);
 
 /// Sets the elements of `out` at which the mask (broadcast) is true to source's, one after the other.
-/// Errors: InvalidArgument where source has too few. Source: torch.Tensor.masked_scatter_.
-void masked_scatter(const tensor::TensorObject& out, const tensor::TensorObject& mask,
-                    const tensor::TensorObject& source);
+/// `pool`: as for Temporary. Errors: InvalidArgument where source has too few.
+/// Source: torch.Tensor.masked_scatter_.
+void masked_scatter(tensor::Allocator* pool, const tensor::TensorObject& out,
+                    const tensor::TensorObject& mask, const tensor::TensorObject& source);
 
 /// Elements of `repeats`, which are counts, give `count` results. Errors: InvalidArgument for one below 0.
 std::int64_t count_repeats(const tensor::TensorObject& repeats);

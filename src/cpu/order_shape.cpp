@@ -11,7 +11,7 @@ namespace penstock::cpu {
 
 using tensor::TensorObject;
 
-std::vector<std::int64_t> topk_sizes(const TensorObject& self, const TopK& options) {
+Dims topk_sizes(const TensorObject& self, const TopK& options) {
   const std::size_t dim = wrap_dim(options.dim, self.rank);
   if (options.k < 0 || options.k > lane_of(self, dim).size) {
     base::fail(ErrorCode::InvalidArgument, "selected index k out of range");

@@ -1,11 +1,11 @@
 #pragma once
 
+#include "cpu/dims.hpp"
 #include "tensor/tensor_object.hpp"
 
 #include <cstdint>
 #include <span>
 #include <string_view>
-#include <vector>
 
 namespace penstock::cpu {
 
@@ -16,8 +16,8 @@ enum class PadMode { Constant, Reflect, Replicate, Circular };
 PadMode pad_mode(std::string_view name);
 
 struct PadLayout {
-  std::vector<std::int64_t> sizes;
-  std::vector<std::int64_t> strides;
+  Dims sizes;
+  Dims strides;
 };
 
 /// What torch.nn.functional.pad gives: `pad` has pairs before and after, for the last dimension first;

@@ -56,7 +56,7 @@ PadLayout pad_layout(const TensorObject& input, std::span<const std::int64_t> pa
     base::fail(ErrorCode::InvalidArgument, "pad: Padding size {} is not supported for {}D input tensor.",
                pad.size(), rank);
   }
-  PadLayout layout{{input.sizes().begin(), input.sizes().end()}, std::vector<std::int64_t>(rank)};
+  PadLayout layout{{input.sizes().begin(), input.sizes().end()}, Dims(rank)};
   for (std::size_t i = 0; i < padded; ++i) {
     const std::size_t dim = rank - 1 - i;
     check_amount(input, dim, {pad[2 * i], pad[2 * i + 1]}, mode);

@@ -1,15 +1,13 @@
 #include "cpu/parallel.hpp"
 
 #include "system/dynamic_library.hpp"
+#include "system/team.hpp"
 
 #include <algorithm>
 #include <atomic>
 
 namespace penstock::cpu {
 namespace {
-
-// GNU OpenMP's ABI (source: GCC's libgomp.h and libgomp.map).
-using ParallelFunction = void(void (*)(void*), void*, unsigned, unsigned);
 
 struct Team {
   std::int64_t tasks;
@@ -35,11 +33,12 @@ struct Team {
 void for_each_range(std::int64_t tasks, int workers, void (*work)(void* data, const TaskRange& range),
                     void* data) {
   if (tasks <= 0) return;
-  static auto* const parallel = reinterpret_cast<ParallelFunction*>(system::libgomp().find("GOMP_parallel"));
+  static auto* const parallel =
+      reinterpret_cast<system::ParallelFunction*>(system::libgomp().find("GOMP_parallel"));
   const int count = parallel == nullptr ? 1 : static_cast<int>(std::clamp<std::int64_t>(workers, 1, tasks));
   Team team{tasks, count, work, data};
   if (count == 1) return Team::run(&team);
-  parallel(&Team::run, &team, static_cast<unsigned>(count), 0);
+  system::run_team(parallel, &Team::run, &team, static_cast<unsigned>(count), 0);
 }
 
 }  // namespace penstock::cpu

@@ -1,12 +1,12 @@
 #pragma once
 
+#include "cpu/dims.hpp"
 #include "cpu/op_state.hpp"
 #include "tensor/tensor_object.hpp"
 
 #include <cstdint>
 #include <optional>
 #include <span>
-#include <vector>
 
 namespace penstock::cpu {
 
@@ -28,8 +28,8 @@ struct AverageOptions {
 
 /// Sizes and strides of a pool's results.
 struct PoolLayout {
-  std::vector<std::int64_t> sizes;
-  std::vector<std::int64_t> strides;
+  Dims sizes;
+  Dims strides;
 };
 
 /// Results of the pools below for `input`, [channels, spatial...] or [batch, channels, spatial...].

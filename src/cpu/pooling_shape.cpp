@@ -59,7 +59,7 @@ PoolLayout plain_layout(const TensorObject& input, std::span<const std::int64_t>
   const auto sizes = input.sizes();
   PoolLayout layout;
   layout.sizes.assign(sizes.begin(), sizes.end() - static_cast<std::ptrdiff_t>(spatial.size()));
-  layout.sizes.insert(layout.sizes.end(), spatial.begin(), spatial.end());
+  layout.sizes.append(spatial.begin(), spatial.end());
   layout.strides.resize(layout.sizes.size());
   tensor::fill_contiguous_strides(layout.sizes, layout.strides);
   return layout;

@@ -3,10 +3,11 @@
 #include "cpu/combine.hpp"
 #include "cpu/copy.hpp"
 #include "cpu/strided.hpp"
+#include "cpu/temporary.hpp"
 #include "tensor/layout.hpp"
 
+#include <algorithm>
 #include <cmath>
-#include <vector>
 
 namespace penstock::cpu {
 namespace {
@@ -126,11 +127,13 @@ void reduce_into(const TensorObject& self, const Targets& targets, const TensorO
 
 /// Divides the sums at `targets` by how many elements are in them.
 template <class T>
-void divide_by_count(const TensorObject& self, const Targets& targets, bool includes_self) {
+void divide_by_count(tensor::Allocator* pool, const TensorObject& self, const Targets& targets,
+                     bool includes_self) {
   const Dims still(targets.sizes.size(), 0);
   // One count an element, found by the element's address.
   const auto extent = tensor::checked_extent(self.sizes(), self.strides()).value_or(0);
-  std::vector<std::int64_t> counts(static_cast<std::size_t>(extent), includes_self ? 1 : 0);
+  const Temporary<std::int64_t> counts(pool, extent);
+  std::ranges::fill(counts, includes_self ? 1 : 0);
   for_each_target(self, targets, still,
                   [&](std::int64_t to, std::int64_t) { ++counts[static_cast<std::size_t>(to)]; });
   for_each_element<1>(self.sizes(), {self.strides()}, [&](const auto& place) {
@@ -141,23 +144,21 @@ void divide_by_count(const TensorObject& self, const Targets& targets, bool incl
 }
 
 template <class T>
-void reduce(const TensorObject& self, const Targets& targets, const TensorObject& source,
-            ReduceOptions options) {
+void reduce(tensor::Allocator* pool, const TensorObject& self, const Targets& targets,
+            const TensorObject& source, ReduceOptions options) {
   if constexpr (kIsNarrowFloat<T>) {
     // Sums of many small elements would not grow in 16 bits.
-    std::vector<float> wide(static_cast<std::size_t>(self.numel));
-    const tensor::StorageReference storage(
-        tensor::borrow_storage(wide.data(), wide.size() * sizeof(float), {}));
+    const Temporary<float> wide(pool, self.numel);
     const ResultLayout layout = contiguous_layout(Dims(self.sizes().begin(), self.sizes().end()));
     const TensorObjectPtr sums(
-        tensor::make_tensor(storage.get(), {DType::Float32, layout.sizes, layout.strides, 0}));
+        tensor::make_tensor(wide.storage(), {DType::Float32, layout.sizes, layout.strides, 0}));
     copy(*sums, self);
     reduce_into<float, T>(*sums, targets, source, options);
     copy(self, *sums);
   } else {
     reduce_into<T, T>(self, targets, source, options);
   }
-  if (options.kind == ReduceKind::Mean) divide_by_count<T>(self, targets, options.includes_self);
+  if (options.kind == ReduceKind::Mean) divide_by_count<T>(pool, self, targets, options.includes_self);
 }
 
 }  // namespace
@@ -185,16 +186,16 @@ void scatter_value(const TensorObject& self, ScatterPlaces places, double value)
   });
 }
 
-void scatter_reduce(const TensorObject& self, ScatterPlaces places, const TensorObject& source,
-                    ReduceOptions options) {
+void scatter_reduce(tensor::Allocator* pool, const TensorObject& self, ScatterPlaces places,
+                    const TensorObject& source, ReduceOptions options) {
   const Targets targets = targets_of(self, places, &source);
   if (places.index.numel == 0 || self.numel == 0) return;
   with_type("scatter_reduce", self.dtype, kNumbers + kBoolean,
-            [&]<class T>(std::type_identity<T>) { reduce<T>(self, targets, source, options); });
+            [&]<class T>(std::type_identity<T>) { reduce<T>(pool, self, targets, source, options); });
 }
 
-void index_reduce(const TensorObject& self, ScatterPlaces places, const TensorObject& source,
-                  ReduceOptions options) {
+void index_reduce(tensor::Allocator* pool, const TensorObject& self, ScatterPlaces places,
+                  const TensorObject& source, ReduceOptions options) {
   for (const TensorObject* operand : {&self, &places.index, &source}) check_host("index_reduce", *operand);
   const std::size_t dim = check_index_reduce(self, places, source);
   const Lane lane = lane_of(places.index, 0);
@@ -203,7 +204,7 @@ void index_reduce(const TensorObject& self, ScatterPlaces places, const TensorOb
   if (!strides.empty()) strides[dim] = lane.stride;
   const Targets targets{places.index, source.sizes(), strides, dim};
   with_type("index_reduce", self.dtype, kNumbers,
-            [&]<class T>(std::type_identity<T>) { reduce<T>(self, targets, source, options); });
+            [&]<class T>(std::type_identity<T>) { reduce<T>(pool, self, targets, source, options); });
 }
 
 }  // namespace penstock::cpu

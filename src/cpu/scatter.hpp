@@ -1,5 +1,6 @@
 #pragma once
 
+#include "tensor/allocator.hpp"
 #include "tensor/tensor_object.hpp"
 
 #include <cstdint>
@@ -40,14 +41,14 @@ struct ReduceOptions {
 };
 
 /// Combines self's elements at `places` with those of `source`. 16-bit floats are combined in float32;
-/// integers wrap around, their mean is rounded down. Errors: as for scatter.
+/// integers wrap around, their mean is rounded down. `pool`: as for Temporary. Errors: as for scatter.
 /// Source: torch.Tensor.scatter_reduce_.
-void scatter_reduce(const tensor::TensorObject& self, ScatterPlaces places,
+void scatter_reduce(tensor::Allocator* pool, const tensor::TensorObject& self, ScatterPlaces places,
                     const tensor::TensorObject& source, ReduceOptions options);
 
 /// The same with slices of `source`: slice i along `dim` goes to slice index[i] of self.
 /// Source: torch.Tensor.index_reduce_.
-void index_reduce(const tensor::TensorObject& self, ScatterPlaces places, const tensor::TensorObject& source,
-                  ReduceOptions options);
+void index_reduce(tensor::Allocator* pool, const tensor::TensorObject& self, ScatterPlaces places,
+                  const tensor::TensorObject& source, ReduceOptions options);
 
 }  // namespace penstock::cpu

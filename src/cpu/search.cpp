@@ -2,10 +2,11 @@
 
 #include "cpu/element.hpp"
 #include "cpu/strided.hpp"
+#include "cpu/temporary.hpp"
 #include "tensor/layout.hpp"
 
 #include <algorithm>
-#include <vector>
+#include <span>
 
 namespace penstock::cpu {
 namespace {
@@ -14,7 +15,7 @@ using tensor::TensorObject;
 
 /// The elements of a sequence in sorted order.
 template <class T>
-void read_sequence(std::vector<Plain<T>>& into, const std::byte* from, const Lane& lane,
+void read_sequence(std::span<Plain<T>> into, const std::byte* from, const Lane& lane,
                    const std::int64_t* sorter, std::int64_t sorter_stride) {
   for (std::int64_t i = 0; i < lane.size; ++i) {
     const std::int64_t place = sorter != nullptr ? sorter[i * sorter_stride] : i;
@@ -33,7 +34,7 @@ To read_as(const std::byte* from) {
 
 /// NaN is larger than any number: no element is at or above it.
 template <class T>
-std::int64_t find_place(const std::vector<T>& sequence, T value, bool right) {
+std::int64_t find_place(std::span<T> sequence, T value, bool right) {
   const auto place = right ? std::partition_point(sequence.begin(), sequence.end(),
                                                   [value](T element) { return !(element > value); })
                            : std::partition_point(sequence.begin(), sequence.end(),
@@ -41,14 +42,21 @@ std::int64_t find_place(const std::vector<T>& sequence, T value, bool right) {
   return place - sequence.begin();
 }
 
+struct Search {
+  const TensorObject& out;
+  const TensorObject& sequence;
+  const TensorObject& values;
+  const SearchOptions& options;
+};
+
 /// S: the type of the sequence. Where values have another, doubles are compared.
 template <class S, class Compared>
-void search(const TensorObject& out, const TensorObject& sequence, const TensorObject& values,
-            const SearchOptions& options, Compared (*read_value)(const std::byte*)) {
+void search(tensor::Allocator* pool, const Search& of, Compared (*read_value)(const std::byte*)) {
+  const auto& [out, sequence, values, options] = of;
   const auto value_bytes = static_cast<std::int64_t>(element_bytes(values.dtype));
   const Lane lane = lane_of(sequence, static_cast<std::size_t>(sequence.rank - 1));
-  std::vector<Plain<S>> read(static_cast<std::size_t>(lane.size));
-  std::vector<Compared> sorted(read.size());
+  const Temporary<Plain<S>> read(pool, lane.size);
+  const Temporary<Compared> sorted(pool, lane.size);
   const bool is_shared = sequence.rank == 1;
   const auto last = static_cast<std::size_t>(std::max(values.rank - 1, 0));
   const Lane from = lane_of(values, last);
@@ -67,15 +75,15 @@ void search(const TensorObject& out, const TensorObject& sequence, const TensorO
           if (options.sorter != nullptr) {
             sorter = reinterpret_cast<const std::int64_t*>(options.sorter->data) + place[3];
           }
-          read_sequence<S>(read, sequence.data + place[2] * static_cast<std::int64_t>(sizeof(S)), lane,
-                           sorter, sorter_stride);
-          std::ranges::transform(read, sorted.begin(),
+          read_sequence<S>(read.items(), sequence.data + place[2] * static_cast<std::int64_t>(sizeof(S)),
+                           lane, sorter, sorter_stride);
+          std::ranges::transform(read.items(), sorted.begin(),
                                  [](auto value) { return static_cast<Compared>(value); });
           is_read = true;
         }
         for (std::int64_t i = 0; i < from.size; ++i) {
           const Compared value = read_value(values.data + (place[0] + i * from.stride) * value_bytes);
-          const std::int64_t found = find_place(sorted, value, options.right);
+          const std::int64_t found = find_place(sorted.items(), value, options.right);
           const std::int64_t at = place[1] + i * to.stride;
           if (out.dtype == DType::Int32) {
             store(out.data + at * 4, static_cast<std::int32_t>(found));
@@ -88,8 +96,8 @@ void search(const TensorObject& out, const TensorObject& sequence, const TensorO
 
 }  // namespace
 
-void searchsorted(const TensorObject& out, const TensorObject& sequence, const TensorObject& values,
-                  const SearchOptions& options) {
+void searchsorted(tensor::Allocator* pool, const TensorObject& out, const TensorObject& sequence,
+                  const TensorObject& values, const SearchOptions& options) {
   for (const TensorObject* operand : {&out, &sequence, &values}) check_host("searchsorted", *operand);
   check_same_sizes("searchsorted", out, values.sizes());
   check_search(sequence, values, options.sorter);
@@ -98,11 +106,12 @@ void searchsorted(const TensorObject& out, const TensorObject& sequence, const T
   double (*read_double)(const std::byte*) = nullptr;
   with_type("searchsorted", values.dtype, kNumbers,
             [&]<class V>(std::type_identity<V>) { read_double = &read_as<double, V>; });
+  const Search of{out, sequence, values, options};
   with_type("searchsorted", sequence.dtype, kNumbers, [&]<class S>(std::type_identity<S>) {
     if (values.dtype == sequence.dtype) {
-      search<S, Plain<S>>(out, sequence, values, options, &read_as<Plain<S>, S>);
+      search<S, Plain<S>>(pool, of, &read_as<Plain<S>, S>);
     } else {
-      search<S, double>(out, sequence, values, options, read_double);
+      search<S, double>(pool, of, read_double);
     }
   });
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "tensor/allocator.hpp"
 #include "tensor/tensor_object.hpp"
 
 namespace penstock::cpu {
@@ -20,8 +21,10 @@ void check_search(const tensor::TensorObject& sequence, const tensor::TensorObje
 
 /// out = the places at which `values` would have to be put into `sequence`, which is sorted along its last
 /// dimension: one sequence for all values, or one for each of their rows. `out` is int32 or int64, of the
-/// sizes of `values`. Errors: InvalidArgument in PyTorch's words. Source: torch.searchsorted.
-void searchsorted(const tensor::TensorObject& out, const tensor::TensorObject& sequence,
-                  const tensor::TensorObject& values, const SearchOptions& options);
+/// sizes of `values`. `pool`: as for Temporary. Errors: InvalidArgument in PyTorch's words.
+/// Source: torch.searchsorted.
+void searchsorted(tensor::Allocator* pool, const tensor::TensorObject& out,
+                  const tensor::TensorObject& sequence, const tensor::TensorObject& values,
+                  const SearchOptions& options);
 
 }  // namespace penstock::cpu

@@ -4,15 +4,14 @@
 #include "tensor/layout.hpp"
 
 #include <cstring>
-#include <numeric>
 #include <type_traits>
 
 namespace penstock::cpu {
 namespace {
 
 /// Below 0 where dimension `a` has to be inside of `b`, above where outside, 0 where no operand tells.
-int compare_dims(DimsView sizes, const std::vector<Dims>& operands, std::size_t a, std::size_t b) {
-  for (const Dims& strides : operands) {
+int compare_dims(DimsView sizes, std::span<const DimsView> operands, std::size_t a, std::size_t b) {
+  for (const DimsView strides : operands) {
     if (strides[a] == 0 || strides[b] == 0) continue;
     if (strides[a] != strides[b]) return strides[a] < strides[b] ? -1 : 1;
     if (sizes[a] > sizes[b]) return 1;
@@ -22,7 +21,7 @@ int compare_dims(DimsView sizes, const std::vector<Dims>& operands, std::size_t 
 
 bool is_dense(DimsView sizes, DimsView strides) {
   if (std::ranges::find(sizes, 0) != sizes.end()) return true;
-  std::vector<std::size_t> order;
+  DimList<std::size_t> order;
   for (std::size_t dim = 0; dim < sizes.size(); ++dim) {
     if (sizes[dim] != 1) order.push_back(dim);
   }
@@ -37,13 +36,13 @@ bool is_dense(DimsView sizes, DimsView strides) {
 
 }  // namespace
 
-ResultLayout contiguous_layout(Dims sizes) {
+ResultLayout contiguous_layout(const Dims& sizes) {
   if (!tensor::checked_numel(sizes)) {
     base::fail(ErrorCode::InvalidArgument, "a result of sizes {}", tensor::sizes_text(sizes));
   }
   Dims strides(sizes.size());
   tensor::fill_contiguous_strides(sizes, strides);
-  return {std::move(sizes), std::move(strides)};
+  return {sizes, strides};
 }
 
 ResultLayout like_layout(const tensor::TensorObject& self) {
@@ -51,15 +50,15 @@ ResultLayout like_layout(const tensor::TensorObject& self) {
 }
 
 Dims like_strides(DimsView sizes, DimsView strides) {
-  Dims own(strides.begin(), strides.end());
-  return is_dense(sizes, strides) ? own : elementwise_strides(sizes, {own});
+  if (is_dense(sizes, strides)) return {strides.begin(), strides.end()};
+  return elementwise_strides(sizes, {&strides, 1});
 }
 
-Dims elementwise_strides(DimsView sizes, const std::vector<Dims>& operand_strides) {
+Dims elementwise_strides(DimsView sizes, std::span<const DimsView> operand_strides) {
   // From the innermost dimension to the outermost. The relation is no strict order where operands
   // disagree, so the way of sorting is part of the result: insertion, outer dimensions last.
-  std::vector<std::size_t> order(sizes.size());
-  std::iota(order.rbegin(), order.rend(), std::size_t{0});
+  DimList<std::size_t> order(sizes.size());
+  for (std::size_t i = 0; i < order.size(); ++i) order[i] = order.size() - 1 - i;
   for (std::size_t i = 1; i < order.size(); ++i) {
     std::size_t moved = i;
     for (std::size_t place = i; place-- > 0;) {
@@ -79,6 +78,11 @@ Dims elementwise_strides(DimsView sizes, const std::vector<Dims>& operand_stride
     if (!__builtin_mul_overflow(stride, std::max<std::int64_t>(sizes[dim], 1), &next)) stride = next;
   }
   return strides;
+}
+
+Dims elementwise_strides(DimsView sizes, std::initializer_list<Dims> operand_strides) {
+  const DimList<DimsView> views(operand_strides.begin(), operand_strides.end());
+  return elementwise_strides(sizes, std::span<const DimsView>(views));
 }
 
 bool suggests_channels_last(std::span<const std::int64_t> sizes,

@@ -1,20 +1,18 @@
 #pragma once
 
+#include "cpu/dims.hpp"
 #include "tensor/tensor_object.hpp"
 
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <initializer_list>
 #include <span>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 // What operators that move elements share: walks over strided tensors, broadcasting, result layouts.
 namespace penstock::cpu {
-
-using Dims = std::vector<std::int64_t>;
-using DimsView = std::span<const std::int64_t>;
 
 /// What the result of an operator looks like, so that the caller can make it.
 struct ResultLayout {
@@ -23,7 +21,7 @@ struct ResultLayout {
 };
 
 /// A row-major result. Errors: InvalidArgument where its size overflows.
-ResultLayout contiguous_layout(Dims sizes);
+ResultLayout contiguous_layout(const Dims& sizes);
 
 /// A result with the strides of `self` where it has neither gaps nor overlap, else dense with its
 /// dimensions in the same order: what PyTorch gives results "like" an operand.
@@ -34,7 +32,8 @@ Dims like_strides(DimsView sizes, DimsView strides);
 
 /// Strides that PyTorch's elementwise operators give a new result of `sizes`: the dimensions in the
 /// order of the operands' strides, 0 where an operand is broadcast, without gaps.
-Dims elementwise_strides(DimsView sizes, const std::vector<Dims>& operand_strides);
+Dims elementwise_strides(DimsView sizes, std::span<const DimsView> operand_strides);
+Dims elementwise_strides(DimsView sizes, std::initializer_list<Dims> operand_strides);
 
 /// Strides with the channels innermost, for 3 to 5 dimensions.
 void fill_channels_last_strides(std::span<const std::int64_t> sizes,

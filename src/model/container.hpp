@@ -57,8 +57,9 @@ class Container {
   /// Gives all weights, one a slot; on CUDA those in host memory are copied to the device, unless they are of
   /// a slot that has been told to stay on the host. To be called before the first run and before constants
   /// are folded. Errors: Unsupported where the library has no function for it; what the library says.
-  void assign(std::vector<tensor::TensorObjectPtr> weights);  /// On CUDA: which weights stay on the host is
-                                                              /// as in `other`, a version of the same model.
+  void assign(std::vector<tensor::TensorObjectPtr> weights);
+
+  /// On CUDA: which weights stay on the host is as in `other`, a version of the same model.
   void take_places_of(const Container& other) noexcept;
 
   /// Computes the weights that depend on other weights only. Blocking. Errors: what the library says.

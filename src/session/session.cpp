@@ -122,6 +122,7 @@ void Session::Impl::run_model(std::span<const TensorView> given, const model::La
   session::Staging* const staged = latitude.none() ? nullptr : staging.get();
   shim::CallContext context;
   if (staged != nullptr) context.margin = staged->margin();
+  pool.begin_run();
   context.pool = &pool;
   context.cuda = call;
   context.operators = &operators;

@@ -59,4 +59,10 @@ cpu::OpContext operator_context() {
   return {*context->operators, context->threads};
 }
 
+tensor::Allocator* operator_memory() {
+  refuse_while_probing();
+  const CallContext* context = current_context();
+  return context != nullptr ? context->pool : nullptr;
+}
+
 }  // namespace penstock::shim

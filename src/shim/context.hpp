@@ -95,6 +95,10 @@ std::int32_t guarded(Work&& work) noexcept {
 /// probing, as refuse_while_probing.
 cpu::OpContext operator_context();
 
+/// Where operators of the current run make what they need while they work; null: plain host memory.
+/// Errors: while probing, as refuse_while_probing.
+tensor::Allocator* operator_memory();
+
 /// Throws where the current call may only run input checks.
 void refuse_while_probing();
 

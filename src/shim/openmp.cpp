@@ -1,6 +1,7 @@
 #include "shim/context.hpp"
 #include "shim/table.hpp"
 #include "system/dynamic_library.hpp"
+#include "system/team.hpp"
 
 #include <algorithm>
 #include <array>
@@ -9,9 +10,6 @@
 
 namespace penstock::shim {
 namespace {
-
-// GNU OpenMP's ABI (source: GCC's libgomp.h and libgomp.map): how compiled parallel regions start.
-using ParallelFunction = void(void (*)(void*), void*, unsigned, unsigned);
 
 /// Threads that a region of the current call may have. Without a call there is no known bound: one.
 int team_limit() noexcept {
@@ -37,13 +35,16 @@ struct ExactRegion {
 /// Generated code indexes arrays by thread whose length is the thread count of the machine that
 /// compiled it: a smaller team is right, a larger one writes past their end.
 void parallel(void (*region)(void*), void* data, unsigned threads, unsigned flags) {
-  static auto* const real = reinterpret_cast<ParallelFunction*>(system::libgomp().find("GOMP_parallel"));
+  static auto* const real =
+      reinterpret_cast<system::ParallelFunction*>(system::libgomp().find("GOMP_parallel"));
   const auto limit = static_cast<unsigned>(team_limit());
   const unsigned team = threads == 0 ? limit : std::min(threads, limit);
   CallContext* context = current_context();
-  if (context == nullptr || !context->exact_threads) return real(region, data, team, flags);
+  if (context == nullptr || !context->exact_threads) {
+    return system::run_team(real, region, data, team, flags);
+  }
   ExactRegion exact{.region = region, .data = data, .threads = context->threads};
-  real(&ExactRegion::run, &exact, team, flags);
+  system::run_team(real, &ExactRegion::run, &exact, team, flags);
   if (!exact.complete && !context->failure) {
     context->failure =
         Failure{.code = ErrorCode::Unsupported,

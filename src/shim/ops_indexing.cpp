@@ -15,7 +15,6 @@
 #include <algorithm>
 #include <array>
 #include <string_view>
-#include <vector>
 
 // Reading and writing elements at places that tensors name, and joining tensors.
 namespace penstock::shim {
@@ -24,7 +23,7 @@ namespace {
 using tensor::TensorObject;
 using tensor::TensorObjectPtr;
 
-using IndexList = std::vector<const TensorObject*>;
+using IndexList = cpu::DimList<const TensorObject*>;
 
 /// Indices as generated operators have them: a pointer to a handle each, null for none.
 IndexList index_list(const AtenTensorHandle** indices, std::int64_t count) {
@@ -58,8 +57,7 @@ void start_from(const TensorObject& out, const TensorObject& self) {
 AOTITorchError index(AtenTensorHandle self, const AtenTensorHandle** indices, std::int64_t count,
                      AtenTensorHandle* ret) {
   return guarded([&] {
-    refuse_while_probing();
-    const cpu::IndexPlan plan = cpu::plan_index(*self, index_list(indices, count));
+    const cpu::IndexPlan plan = cpu::plan_index(operator_memory(), *self, index_list(indices, count));
     TensorObjectPtr made = make_result(self->dtype, plan.shape.result.sizes, plan.shape.result.strides);
     cpu::index(*made, *self, plan);
     *ret = made.release();
@@ -70,7 +68,8 @@ AOTITorchError index_put(AtenTensorHandle self, const AtenTensorHandle** indices
                          AtenTensorHandle values, std::int32_t accumulate, AtenTensorHandle* ret) {
   return guarded([&] {
     TensorObjectPtr made = clone(*self);
-    cpu::index_put(*made, cpu::plan_index(*made, index_list(indices, count)), *values, accumulate != 0);
+    const IndexList list = index_list(indices, count);
+    cpu::index_put(*made, cpu::plan_index(operator_memory(), *made, list), *values, accumulate != 0);
     *ret = made.release();
   });
 }
@@ -84,7 +83,7 @@ AOTITorchError index_put_out(AtenTensorHandle out, AtenTensorHandle self, const 
     start_from(*out, *self);
     const auto given = checked_list(indices, count);
     const IndexList list(given.begin(), given.end());
-    cpu::index_put(*out, cpu::plan_index(*out, list), *values, accumulate);
+    cpu::index_put(*out, cpu::plan_index(operator_memory(), *out, list), *values, accumulate);
   });
 }
 
@@ -114,7 +113,7 @@ AOTITorchError scatter_reduce_out(AtenTensorHandle out, AtenTensorHandle self, s
   return guarded([&] {
     const cpu::ReduceOptions options{cpu::reduce_kind(reduce), include_self != 0};
     start_from(*out, *self);
-    cpu::scatter_reduce(*out, {dim, *index}, *source, options);
+    cpu::scatter_reduce(operator_memory(), *out, {dim, *index}, *source, options);
   });
 }
 
@@ -129,7 +128,7 @@ AOTITorchError index_reduce(AtenTensorHandle self, std::int64_t dim, AtenTensorH
     const cpu::ReduceOptions options{cpu::reduce_kind(reduce), include_self != 0};
     TensorObjectPtr made = make_result(self->dtype, self->sizes());
     cpu::copy(*made, *self);
-    cpu::index_reduce(*made, {dim, *index}, *source, options);
+    cpu::index_reduce(operator_memory(), *made, {dim, *index}, *source, options);
     *ret = made.release();
   });
 }
@@ -139,7 +138,7 @@ AOTITorchError masked_scatter(AtenTensorHandle self, AtenTensorHandle mask, Aten
   return guarded([&] {
     TensorObjectPtr made = make_result(self->dtype, cpu::broadcast_sizes(self->sizes(), mask->sizes()));
     cpu::copy(*made, *self);
-    cpu::masked_scatter(*made, *mask, *source);
+    cpu::masked_scatter(operator_memory(), *made, *mask, *source);
     *ret = made.release();
   });
 }

@@ -89,7 +89,7 @@ AOTITorchError sort(AtenTensorHandle self, std::int64_t dim, std::int32_t descen
                     AtenTensorHandle* values, AtenTensorHandle* indices) {
   return guarded([&] {
     MadePair made(self->dtype, cpu::like_layout(*self));
-    cpu::sort(made.found(), *self, {.dim = dim, .descending = descending != 0});
+    cpu::sort(operator_memory(), made.found(), *self, {.dim = dim, .descending = descending != 0});
     made.release(values, indices);
   });
 }
@@ -105,7 +105,7 @@ AOTITorchError topk(AtenTensorHandle self, std::int64_t k, std::int64_t dim, std
   return guarded([&] {
     const cpu::TopK options{.k = k, .dim = dim, .largest = largest != 0, .sorted = sorted != 0};
     MadePair made(self->dtype, cpu::topk_sizes(*self, options));
-    cpu::topk(made.found(), *self, options);
+    cpu::topk(operator_memory(), made.found(), *self, options);
     made.release(values, indices);
   });
 }
@@ -116,7 +116,7 @@ AOTITorchError kthvalue(AtenTensorHandle self, std::int64_t k, std::int64_t dim,
     const std::size_t along = cpu::wrap_dim(dim, self->rank);
     cpu::Dims sizes = cpu::without_dim(*self, along);
     MadePair made(self->dtype, sizes);
-    cpu::kthvalue(made.found(), *self, k, dim);
+    cpu::kthvalue(operator_memory(), made.found(), *self, k, dim);
     if (keepdim == 0 && !sizes.empty()) {
       sizes.erase(sizes.begin() + static_cast<std::ptrdiff_t>(along));
       made.values = reshaped(*made.values, sizes);
@@ -126,13 +126,13 @@ AOTITorchError kthvalue(AtenTensorHandle self, std::int64_t k, std::int64_t dim,
   });
 }
 
-using Reduction = void (*)(const TensorObject& out, const TensorObject& self);
+using Reduction = void (*)(tensor::Allocator* pool, const TensorObject& out, const TensorObject& self);
 
 template <Reduction kReduction>
 AOTITorchError to_scalar(AtenTensorHandle self, AtenTensorHandle* ret) {
   return guarded([&] {
     TensorObjectPtr made = make_result(self->dtype, {});
-    kReduction(*made, *self);
+    kReduction(operator_memory(), *made, *self);
     *ret = made.release();
   });
 }
@@ -187,7 +187,7 @@ struct Search {
 
   [[nodiscard]] AtenTensorHandle run(const TensorObject& sequence, const TensorObject& values) const {
     TensorObjectPtr made = make_result(int32 ? DType::Int32 : DType::Int64, values.sizes());
-    cpu::searchsorted(*made, sequence, values, {.right = right, .sorter = sorter});
+    cpu::searchsorted(operator_memory(), *made, sequence, values, {.right = right, .sorter = sorter});
     return made.release();
   }
 };

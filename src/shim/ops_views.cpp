@@ -286,8 +286,8 @@ AOTITorchError view_as_complex(AtenTensorHandle self, AtenTensorHandle* ret) {
     }
     view.dtype = self->dtype == DType::Float32 ? DType::Complex64 : DType::Complex128;
     join_elements(view, 2);
-    view.sizes.pop_back();
-    view.strides.pop_back();
+    view.sizes.resize(view.sizes.size() - 1);
+    view.strides.resize(view.strides.size() - 1);
     *ret = view.make();
   });
 }

@@ -107,9 +107,11 @@ tensor::Storage* WeightCopies::storage(void* data, std::uint64_t bytes) const {
     base::fail(ErrorCode::Internal, "the library makes a weight of {} bytes of memory that is not known",
                bytes);
   }
-  if (bytes > copied_bytes || !base::fits(copied_from, copied_bytes, stand_in.size())) {
+  // The stand-in of appended weights is longer than these are.
+  const std::uint64_t most = weights != nullptr ? weights->bytes : stand_in.size();
+  if (bytes > copied_bytes || !base::fits(copied_from, copied_bytes, most)) {
     base::fail(ErrorCode::Corrupt, "a weight of {} bytes at byte {} of {} bytes of weights", bytes,
-               copied_from, stand_in.size());
+               copied_from, most);
   }
   if (weights == nullptr) return tensor::borrow_storage(nullptr, bytes, Device{});
   const auto* const real = static_cast<const std::byte*>(weights->data) + copied_from;

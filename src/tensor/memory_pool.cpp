@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <bit>
 #include <cstdlib>
 #include <mutex>
@@ -16,6 +17,7 @@ namespace {
 constexpr std::size_t kAlignment = 64;
 constexpr std::size_t kClassesPerDoubling = 4;
 constexpr std::size_t kClassCount = 60 * kClassesPerDoubling;
+constexpr std::uint64_t kAnyRun = UINT64_MAX;
 
 /// Sizes are rounded up to a quarter of their power of two, so that models with sizes that vary a
 /// little use memory again.
@@ -57,6 +59,9 @@ struct MemoryPool::Shared {
   std::shared_ptr<MemorySource> source;
   mutable std::mutex mutex;
   std::array<Block*, kClassCount> unused{};
+  /// The run that last used a block of the class.
+  std::array<std::uint64_t, kClassCount> last_run{};
+  std::atomic<std::uint64_t> run{0};
   std::uint64_t used_bytes = 0;
   std::uint64_t unused_bytes = 0;
   std::uint64_t most_used_bytes = 0;
@@ -68,9 +73,11 @@ struct MemoryPool::Shared {
     delete block;
   }
 
-  /// With the mutex held: frees unused blocks, largest first, until no more than `limit` bytes are left.
-  void trim(std::uint64_t limit) noexcept {
+  /// With the mutex held: frees unused blocks that no run after `until` has used, largest first, until no
+  /// more than `limit` bytes are left.
+  void trim(std::uint64_t limit, std::uint64_t until) noexcept {
     for (std::size_t index = kClassCount; index-- > 0 && unused_bytes > limit;) {
+      if (last_run[index] > until) continue;
       while (unused[index] != nullptr && unused_bytes > limit) {
         Block* block = unused[index];
         unused[index] = block->next;
@@ -78,6 +85,14 @@ struct MemoryPool::Shared {
         destroy(block);
       }
     }
+  }
+
+  /// With the mutex held: frees what recent runs did not use where more is held than ever was in use at once.
+  /// What these used stays: a run that is like them needs all of it, if one after the other.
+  void trim_old() noexcept {
+    const std::uint64_t current = run.load(std::memory_order_relaxed);
+    if (current < 2) return;
+    trim(std::max(most_used_bytes, used_bytes) - used_bytes, current - 2);
   }
 
   static void take_back(Storage& storage) noexcept {
@@ -93,8 +108,7 @@ struct MemoryPool::Shared {
         block.next = shared->unused[block.class_index];
         shared->unused[block.class_index] = &block;
         shared->unused_bytes += block.capacity;
-        if (!shared->source->waits_to_give())
-          shared->trim(std::max(shared->most_used_bytes, shared->used_bytes) - shared->used_bytes);
+        if (!shared->source->waits_to_give()) shared->trim_old();
       } else {
         shared->destroy(&block);
         last = shared->used_blocks == 0;
@@ -112,7 +126,7 @@ MemoryPool::~MemoryPool() {
   bool last = false;
   {
     const std::lock_guard lock(shared_->mutex);
-    shared_->trim(0);
+    shared_->trim(0, kAnyRun);
     shared_->owned = false;
     last = shared_->used_blocks == 0;
   }
@@ -125,6 +139,7 @@ Storage* MemoryPool::allocate(std::size_t bytes) {
   const SizeClass wanted = size_class(bytes);
   {
     const std::lock_guard lock(shared_->mutex);
+    shared_->last_run[wanted.index] = shared_->run.load(std::memory_order_relaxed);
     if (Shared::Block* block = shared_->unused[wanted.index]; block != nullptr) {
       shared_->unused[wanted.index] = block->next;
       shared_->unused_bytes -= block->capacity;
@@ -164,9 +179,13 @@ Storage* MemoryPool::allocate(std::size_t bytes) {
   return block.release();
 }
 
+void MemoryPool::begin_run() noexcept {
+  shared_->run.store(shared_->run.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+}
+
 void MemoryPool::release_unused() noexcept {
   const std::lock_guard lock(shared_->mutex);
-  shared_->trim(0);
+  shared_->trim(0, kAnyRun);
   shared_->most_used_bytes = shared_->used_bytes;
 }
 

@@ -15,17 +15,18 @@ class MemorySource {
   virtual ~MemorySource() = default;
   /// `bytes` bytes, aligned to 64 and more; null where there are none.
   virtual void* take(std::size_t bytes) noexcept = 0;
-  virtual void give(void* data) noexcept = 0;  /// True where giving back waits for work: then pools give back
-                                               /// only what they are told to, and what is
+  virtual void give(void* data) noexcept = 0;
+  /// True where giving back waits for work: then pools give back only what they are told to, and what is
   /// missing elsewhere.
   [[nodiscard]] virtual bool waits_to_give() const noexcept { return false; }
   /// Whose memory it is.
   [[nodiscard]] virtual Device device() const noexcept = 0;
 };
 
-/// Memory that is used again: what a run releases, the next one gets back without a system call.
-/// Holds no more unused bytes than were ever in use at once, unless giving them back would wait. Thread:
-/// thread-safe; storages may be released from any thread, and after the pool's owner is gone.
+/// Memory that is used again: what a run releases, the next one gets back without a system call. Of what
+/// neither this run nor the one before used, holds no more unused bytes than were ever in use at once, unless
+/// giving them back would wait. Thread: thread-safe; storages may be released from any thread, and after the
+/// pool's owner is gone.
 class MemoryPool final : public Allocator {
  public:
   /// Of host memory.
@@ -39,6 +40,9 @@ class MemoryPool final : public Allocator {
   /// At least `bytes` bytes, 64-byte aligned, with one reference held by the caller.
   /// Errors: OutOfMemory says how many bytes.
   Storage* allocate(std::size_t bytes) override;
+
+  /// Tells that another run begins. Thread: one caller at a time.
+  void begin_run() noexcept;
 
   /// Gives back what is not in use.
   void release_unused() noexcept;

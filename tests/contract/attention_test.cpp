@@ -27,10 +27,12 @@ void run_case(ShimRun& run, const Recording& recording, const nlohmann::json& on
   const TensorObjectPtr query = make_input(tensors.at("query"), dtype);
   const TensorObjectPtr key = make_input(tensors.at("key"), dtype);
   const TensorObjectPtr value = make_input(tensors.at("value"), dtype);
+  const DType mask_dtype =
+      dtype_from_name(one.value("mask_dtype", one.at("dtype").get<std::string>())).value();
   TensorObjectPtr mask;
-  if (tensors.contains("mask")) mask = make_input(tensors.at("mask"), dtype);
+  if (tensors.contains("mask")) mask = make_input(tensors.at("mask"), mask_dtype);
   if (const auto& below = one.at("hidden_below"); !below.is_null()) {
-    dtype == DType::Float64 ? hide<double>(*mask, below) : hide<float>(*mask, below);
+    mask_dtype == DType::Float64 ? hide<double>(*mask, below) : hide<float>(*mask, below);
   }
   AtenTensorHandle mask_handle = mask.get();
   double scale = one.at("scale").is_null() ? 0 : one.at("scale").get<double>();
@@ -46,15 +48,21 @@ void run_case(ShimRun& run, const Recording& recording, const nlohmann::json& on
   if (!testing::Test::HasFailure()) expect_results(recording, one, results.handles);
 }
 
-void run_all(int threads) {
-  const Recording recording = read_recording("attention");
+void run_all(const std::string& name, int threads) {
+  const Recording recording = read_recording(name);
   ASSERT_FALSE(recording.cases.empty());
   ShimRun run(threads);
   for (const auto& one : recording.cases) run_case(run, recording, one);
 }
 
-TEST(AttentionContract, AnswersAsLibtorch) { run_all(1); }
-TEST(AttentionContract, AnswersAsLibtorchWithThreads) { run_all(3); }
+TEST(AttentionContract, AnswersAsLibtorch) { run_all("attention", 1); }
+TEST(AttentionContract, AnswersAsLibtorchWithThreads) { run_all("attention", 3); }
+
+// Masks of float32 with every dtype, and heads that share one of key and value.
+TEST(AttentionContract, AnswersAsLibtorchWhatOnlyTheCpuTakes) {
+  run_all("attention_cpu", 1);
+  run_all("attention_cpu", 3);
+}
 
 }  // namespace
 }  // namespace penstock::contract

@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <functional>
 #include <string>
 
 namespace penstock::contract {
@@ -38,6 +39,11 @@ class Machine {
 
   /// False where, of several elements that `scatter` writes to one place, any may be the one that stays.
   [[nodiscard]] virtual bool keeps_last_written() const { return true; }
+
+  /// Runs one case of a recording; what lies between the other two is the call of its operator.
+  virtual void run_case(const nlohmann::json& /*one*/, const std::function<void()>& run) { run(); }
+  virtual void begin_call() {}
+  virtual void end_call() {}
 
   /// By what a tolerance made for another CPU is multiplied here.
   [[nodiscard]] virtual double slack() const { return 1; }

@@ -21,7 +21,10 @@ AOTITorchError call(const std::string& name, Arguments... arguments) {
   void* const address = machine().function(name);
   EXPECT_NE(address, nullptr) << name;
   if (address == nullptr) return 1;
-  return reinterpret_cast<AOTITorchError (*)(Arguments...)>(address)(arguments...);
+  machine().begin_call();
+  const AOTITorchError code = reinterpret_cast<AOTITorchError (*)(Arguments...)>(address)(arguments...);
+  machine().end_call();
+  return code;
 }
 
 inline Int number(const OperatorCase& one, const char* name) { return one.json().at(name).get<Int>(); }
@@ -34,7 +37,8 @@ inline void run_recording(const std::string& name, const std::map<std::string, C
   const OperatorRecording recording(name);
   ASSERT_FALSE(recording.cases().empty());
   for (const auto& one : recording.cases()) {
-    OperatorCase(recording, one).check(calls.at(one.at("op").get<std::string>()));
+    machine().run_case(
+        one, [&] { OperatorCase(recording, one).check(calls.at(one.at("op").get<std::string>())); });
   }
 }
 

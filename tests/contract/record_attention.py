@@ -20,17 +20,22 @@ LAYOUTS = {"plain": contiguous, "heads": heads_inside, "gaps": gaps}
 
 
 def record(to: Recording, dtype: str, sizes: list, keys: int, layout: str = "plain", mask: list | None = None,
-           hidden_below: float | None = None, causal: bool = False, scale: float | None = None) -> None:
+           hidden_below: float | None = None, causal: bool = False, scale: float | None = None,
+           mask_dtype: str | None = None, heads: int | None = None) -> None:
+    """`heads` of key and value, where they have fewer than the query."""
     case = {"dtype": dtype, "causal": causal, "scale": scale, "hidden_below": hidden_below, "tensors": {}}
+    if mask_dtype is not None:
+        case["mask_dtype"] = mask_dtype
     made = {"mask": None}
-    specs = {"query": sizes, "key": [*sizes[:2], keys, sizes[3]], "value": [*sizes[:2], keys, sizes[3]]}
+    specs = {"query": sizes}
+    specs["key"] = specs["value"] = [sizes[0], heads or sizes[1], keys, sizes[3]]
     if mask is not None:
         specs["mask"] = mask
     for name, dims in specs.items():
         strides = contiguous(dims) if name == "mask" else LAYOUTS[layout](dims)
         seed = len(to.cases) * 4 + len(made)
         case["tensors"][name] = {"sizes": dims, "strides": strides, "seed": seed}
-        made[name] = tensor(dims, strides, getattr(torch, dtype), seed)
+        made[name] = tensor(dims, strides, getattr(torch, (name == "mask" and mask_dtype) or dtype), seed)
     if hidden_below is not None:
         made["mask"][made["mask"] < hidden_below] = -float("inf")
     answers = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
@@ -38,7 +43,23 @@ def record(to: Recording, dtype: str, sizes: list, keys: int, layout: str = "pla
     to.add_results(case, answers)
 
 
+def record_cpu_only() -> None:
+    """What PyTorch takes on the CPU, and on a GPU does not."""
+    to = Recording("attention_cpu")
+    for dtype in ("float64", "bfloat16", "float16"):
+        record(to, dtype, [2, 2, 5, 16], 9, mask=[5, 9], mask_dtype="float32")
+        record(to, dtype, [2, 2, 5, 16], 9, mask=[2, 1, 1, 9], mask_dtype="float32", hidden_below=0)
+        # For float64, libtorch misreads such a mask of one key, and of as many as fill its vectors.
+        if dtype != "float64":
+            record(to, dtype, [1, 2, 37, 8], 29, mask=[1, 2, 37, 1], mask_dtype="float32", causal=True)
+    for dtype in ("float32", "float64", "bfloat16", "float16"):
+        record(to, dtype, [2, 6, 5, 8], 9, heads=2)
+        record(to, dtype, [1, 4, 37, 21], 29, "heads", heads=1, causal=True, mask=[1, 4, 37, 29])
+    to.write()
+
+
 def main() -> None:
+    record_cpu_only()
     to = Recording("attention")
     for dtype in ("float32", "float64", "bfloat16", "float16"):
         for layout in LAYOUTS:

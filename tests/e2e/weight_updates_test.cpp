@@ -1,5 +1,6 @@
 #include "support.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstring>
@@ -124,6 +125,18 @@ TEST(UpdateWeights, TakesAnyStrides) {
   const TensorView view(transposed.view().data(), DType::Float32, sizes, strides, 0);
   model.update_weights(std::array{NamedWeight{.name = "2.weight", .view = view}});
   EXPECT_EQ(numbers(model.weight("2.weight").view()), numbers(view));
+}
+
+TEST(UpdateWeights, CopiesWhatHasNoOwner) {
+  Model model = load_model("mlp");
+  model.update_weights(constant_answer(3));
+  Session session(model);
+  {
+    Tensor bias = filled({10}, 8);
+    model.update_weights(std::array{NamedWeight{.name = "2.bias", .view = bias.view()}});
+    std::ranges::fill(std::span(bias.data_as<float>(), 10), -1.0F);
+  }
+  EXPECT_EQ(answer(session), 8);
 }
 
 TEST(UpdateWeights, FoldsConstantsAnew) {

@@ -137,6 +137,20 @@ TEST(Weights, ThatAreGivenReplaceThoseOfThePackage) {
   for (std::size_t i = 0; i < out.size(); ++i) EXPECT_EQ(out[i], row[i % row.size()]);
 }
 
+TEST(Weights, ThatAreGivenAreCopiedWhereTheyHaveNoOwner) {
+  Tensor zeros = Tensor::empty(DType::Float32, {10, 32});
+  std::memset(zeros.view().data(), 0, zeros.view().storage_bytes());
+  Tensor bias = ramp({10});
+  const std::vector<double> row = numbers(bias.view());
+  LoadOptions options;
+  options.weights = {{.name = "2.weight", .view = zeros.view()}, {.name = "2.bias", .view = bias.view()}};
+  Session session(Model::load(open_package("mlp"), options));
+  for (const Tensor* given : {&zeros, &bias})
+    std::memset(given->view().data(), 0x40, given->view().storage_bytes());
+  const std::vector<double> out = numbers(session.run(views_of(recorded("mlp", "inputs")))[0].view());
+  for (std::size_t i = 0; i < out.size(); ++i) EXPECT_EQ(out[i], row[i % row.size()]);
+}
+
 /// Mappings of `mlp.pt2` that may be written to.
 int private_mappings() {
   std::ifstream maps("/proc/self/maps");

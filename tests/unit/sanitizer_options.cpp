@@ -3,6 +3,7 @@
 
 extern "C" const char* __asan_default_options();
 extern "C" const char* __tsan_default_options();
+extern "C" const char* __tsan_default_suppressions();
 
 extern "C" __attribute__((visibility("default"))) const char* __asan_default_options() {
   return "allocator_may_return_null=1";
@@ -10,4 +11,9 @@ extern "C" __attribute__((visibility("default"))) const char* __asan_default_opt
 
 extern "C" __attribute__((visibility("default"))) const char* __tsan_default_options() {
   return "allocator_may_return_null=1";
+}
+
+// oneDNN is not ours and not compiled for the sanitizer, which does not see how its caches are guarded.
+extern "C" __attribute__((visibility("default"))) const char* __tsan_default_suppressions() {
+  return "race:libdnnl.so.3\n";
 }

@@ -21,7 +21,6 @@ namespace {
 
 using tensor::TensorObject;
 using tensor::TensorObjectPtr;
-using Dims = std::vector<std::int64_t>;
 
 TensorObjectPtr make(const Dims& sizes, Dims strides = {}, DType dtype = DType::Float32) {
   if (strides.empty()) {
@@ -82,6 +81,30 @@ TEST(Attention, TakesElementsThatDoNotFollowOneAnother) {
   }
 }
 
+TEST(Attention, TakesAMaskOfFloatsForDoubles) {
+  for (const std::int64_t queries : {1, 70}) {
+    TensorObjectPtr query = make({1, 2, queries, 4}, {}, DType::Float64);
+    TensorObjectPtr key = make({1, 2, 29, 4}, {}, DType::Float64);
+    for (const TensorObject* tensor : {query.get(), key.get()}) {
+      for (std::int64_t i = 0; i < tensor->numel; ++i) {
+        reinterpret_cast<double*>(tensor->data)[i] = static_cast<double>(i * 37 % 64) / 32 - 1;
+      }
+    }
+    const TensorObjectPtr floats = filled({2, queries, 29}, {29 * queries, 1, queries}, 3);
+    const TensorObjectPtr doubles = make({2, queries, 29}, {29 * queries, 1, queries}, DType::Float64);
+    for (std::int64_t i = 0; i < floats->numel; ++i) {
+      reinterpret_cast<double*>(doubles->data)[i] = reinterpret_cast<const float*>(floats->data)[i];
+    }
+    const Answer actual = run({*query, *key, *key, floats.get()});
+    const Answer expected = run({*query, *key, *key, doubles.get()});
+    for (std::int64_t i = 0; i < query->numel; ++i) {
+      EXPECT_EQ(reinterpret_cast<const double*>(actual.out->data)[i],
+                reinterpret_cast<const double*>(expected.out->data)[i])
+          << i;
+    }
+  }
+}
+
 TEST(Attention, GivesZerosWhereThereIsNothingToSee) {
   const TensorObjectPtr query = filled({1, 2, 3, 4}, {}, 1);
   const TensorObjectPtr none = make({1, 2, 0, 4});
@@ -130,6 +153,12 @@ TEST(Attention, RefusesWhatDoesNotGoTogether) {
   EXPECT_EQ(code_of({*query, *key, *query}), ErrorCode::InvalidArgument);
   EXPECT_EQ(code_of({*query, *twice, *twice}), ErrorCode::InvalidArgument);
   EXPECT_EQ(code_of({*query, *key, *key, mask.get()}), ErrorCode::InvalidArgument);
+  const TensorObjectPtr two_heads = make({2, 2, 6, 4});
+  const TensorObjectPtr no_heads = make({2, 0, 6, 4});
+  const TensorObjectPtr halves = make({5, 6}, {}, DType::Float16);
+  EXPECT_EQ(code_of({*query, *two_heads, *two_heads}), ErrorCode::InvalidArgument);
+  EXPECT_EQ(code_of({*query, *no_heads, *no_heads}), ErrorCode::InvalidArgument);
+  EXPECT_EQ(code_of({*query, *key, *key, halves.get()}), ErrorCode::InvalidArgument);
   EXPECT_EQ(code_of({*whole, *whole, *whole}), ErrorCode::Unsupported);
 }
 

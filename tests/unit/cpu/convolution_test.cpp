@@ -18,7 +18,6 @@ namespace {
 
 using tensor::TensorObject;
 using tensor::TensorObjectPtr;
-using Dims = std::vector<std::int64_t>;
 
 TensorObjectPtr make(const Dims& sizes, Dims strides = {}, DType dtype = DType::Float32) {
   if (strides.empty()) {

@@ -15,7 +15,7 @@ using testing::Numbers;
 using testing::over;
 
 IndexPlan plan(const tensor::TensorObject& self, std::initializer_list<const tensor::TensorObject*> indices) {
-  return plan_index(self, {indices.begin(), indices.size()});
+  return plan_index(nullptr, self, {indices.begin(), indices.size()});
 }
 
 TEST(IndexPut, KeepsTheLastOfRepeatedPlaces) {
@@ -47,6 +47,16 @@ TEST(Index, TakesAnyByteOfAMaskButZeroForTrue) {
   EXPECT_EQ(chosen, (std::vector<float>{1, 3}));
 }
 
+TEST(Index, RefusesPlacesBehindAMaskOfAllDimensions) {
+  std::vector<float> self(6);
+  std::vector<Boolean> mask(6, Boolean{1});
+  std::vector<std::int64_t> places(1);
+  const auto from = over(self, {2, 3});
+  expect_refused(ErrorCode::InvalidArgument, "too many indices for tensor of dimension 2", [&] {
+    plan(*from, {over(mask, {2, 3}).get(), over(places, {1}).get()});
+  });
+}
+
 TEST(Index, RefusesPlacesAtTheEndsOfTheirType) {
   std::vector<float> self(6);
   const auto from = over(self, {6});
@@ -69,7 +79,7 @@ TEST(Scatter, RefusesPlacesAtTheEndsOfTheirType) {
     expect_refused(ErrorCode::InvalidArgument, part, [&] { scatter(*to, {0, *index}, *to); });
     expect_refused(ErrorCode::InvalidArgument, part, [&] { scatter_value(*to, {0, *index}, 1); });
     expect_refused(ErrorCode::InvalidArgument, part, [&] {
-      scatter_reduce(*to, {0, *index}, *to, {.kind = ReduceKind::Mean});
+      scatter_reduce(nullptr, *to, {0, *index}, *to, {.kind = ReduceKind::Mean});
     });
   }
 }
@@ -78,7 +88,7 @@ TEST(ScatterReduce, SumsNarrowFloatsInFloats) {
   std::vector<BFloat16> self(2);
   std::vector<BFloat16> ones(1000, BFloat16(1.0F));
   std::vector<std::int64_t> places(1000, 1);
-  scatter_reduce(*over(self, {2}), {0, *over(places, {1000})}, *over(ones, {1000}), {});
+  scatter_reduce(nullptr, *over(self, {2}), {0, *over(places, {1000})}, *over(ones, {1000}), {});
   EXPECT_EQ(static_cast<float>(self[0]), 0.0F);
   EXPECT_EQ(static_cast<float>(self[1]), 1000.0F);
 }
@@ -87,7 +97,7 @@ TEST(ScatterReduce, RoundsMeansOfIntegersDown) {
   std::vector<std::int32_t> self{7, 9};
   std::vector<std::int32_t> source{-3, -4};
   std::vector<std::int64_t> places{0, 0};
-  scatter_reduce(*over(self, {2}), {0, *over(places, {2})}, *over(source, {2}),
+  scatter_reduce(nullptr, *over(self, {2}), {0, *over(places, {2})}, *over(source, {2}),
                  {.kind = ReduceKind::Mean, .includes_self = false});
   EXPECT_EQ(self, (std::vector<std::int32_t>{-4, 9}));
 }

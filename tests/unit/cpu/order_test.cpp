@@ -16,22 +16,29 @@ using testing::over;
 
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
-TEST(Sort, KeepsTheOrderOfEqualElementsAmongMany) {
-  std::vector<std::int32_t> values(1000);
+void check_order_of_equals(std::int64_t count, bool descending) {
+  std::vector<std::int32_t> values(static_cast<std::size_t>(count));
   for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<std::int32_t>(i * 7 % 5);
-  for (const bool descending : {false, true}) {
-    std::vector<std::int32_t> sorted(values.size());
-    std::vector<std::int64_t> places(values.size());
-    const auto to = over(sorted, {1000});
-    const auto indices = over(places, {1000});
-    sort({*to, *indices}, *over(values, {1000}), {.dim = 0, .descending = descending});
-    for (std::size_t i = 1; i < values.size(); ++i) {
-      if (sorted[i - 1] == sorted[i]) {
-        ASSERT_LT(places[i - 1], places[i]);
-      } else {
-        ASSERT_EQ(sorted[i - 1] > sorted[i], descending);
-      }
+  std::vector<std::int32_t> sorted(values.size());
+  std::vector<std::int64_t> places(values.size());
+  const auto to = over(sorted, {count});
+  const auto indices = over(places, {count});
+  sort(nullptr, {*to, *indices}, *over(values, {count}), {.dim = 0, .descending = descending});
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    ASSERT_EQ(sorted[i], values[static_cast<std::size_t>(places[i])]) << count;
+    if (i == 0) continue;
+    if (sorted[i - 1] == sorted[i]) {
+      ASSERT_LT(places[i - 1], places[i]) << count;
+    } else {
+      ASSERT_EQ(sorted[i - 1] > sorted[i], descending) << count;
     }
+  }
+}
+
+TEST(Sort, KeepsTheOrderOfEqualElementsAmongMany) {
+  // Around the lengths of the runs that are merged.
+  for (const std::int64_t count : {1, 2, 15, 16, 17, 32, 33, 511, 1000}) {
+    for (const bool descending : {false, true}) check_order_of_equals(count, descending);
   }
 }
 
@@ -42,10 +49,10 @@ TEST(Sort, PutsNanAboveInfinityWithItsBits) {
   std::vector<std::int64_t> places(4);
   const auto to = over(sorted, {4});
   const auto indices = over(places, {4});
-  sort({*to, *indices}, *over(values, {4}), {.dim = 0});
+  sort(nullptr, {*to, *indices}, *over(values, {4}), {.dim = 0});
   EXPECT_EQ(places, (Numbers{3, 0, 2, 1}));
   EXPECT_EQ(std::bit_cast<std::uint32_t>(sorted[3]), 0xFFC12345U);
-  sort({*to, *indices}, *over(values, {4}), {.dim = 0, .descending = true});
+  sort(nullptr, {*to, *indices}, *over(values, {4}), {.dim = 0, .descending = true});
   EXPECT_EQ(places, (Numbers{1, 2, 0, 3}));
 }
 
@@ -56,9 +63,11 @@ TEST(Sort, RefusesResultsOfOtherSizesOrDtypes) {
   const auto indices = over(places, {4});
   const auto short_indices = over(places, {3});
   expect_refused(ErrorCode::InvalidArgument, "sort", [&] {
-    sort({*self, *short_indices}, *self, {.dim = 0});
+    sort(nullptr, {*self, *short_indices}, *self, {.dim = 0});
   });
-  expect_refused(ErrorCode::InvalidArgument, "sort", [&] { sort({*indices, *indices}, *self, {.dim = 0}); });
+  expect_refused(ErrorCode::InvalidArgument, "sort", [&] {
+    sort(nullptr, {*indices, *indices}, *self, {.dim = 0});
+  });
 }
 
 TEST(TopK, TakesAsManyOfManyAsAskedFor) {
@@ -70,7 +79,7 @@ TEST(TopK, TakesAsManyOfManyAsAskedFor) {
     std::vector<std::int64_t> places(static_cast<std::size_t>(k));
     const auto to = over(top, {k});
     const auto indices = over(places, {k});
-    topk({*to, *indices}, *over(values, {5000}), {.k = k});
+    topk(nullptr, {*to, *indices}, *over(values, {5000}), {.k = k});
     EXPECT_EQ(places[0], 17);
     for (std::size_t i = 2; i < top.size(); ++i) ASSERT_GE(top[i - 1], top[i]);
     for (std::size_t i = 1; i < top.size(); ++i) {
@@ -132,7 +141,7 @@ TEST(SearchSorted, FindsNoPlaceForNanButTheEnd) {
   std::vector<float> values{kNan, 2, 0};
   std::vector<std::int64_t> places(3);
   for (const bool right : {false, true}) {
-    searchsorted(*over(places, {3}), *over(edges, {3}), *over(values, {3}), {.right = right});
+    searchsorted(nullptr, *over(places, {3}), *over(edges, {3}), *over(values, {3}), {.right = right});
     EXPECT_EQ(places, (Numbers{3, right ? 2 : 1, 0}));
   }
 }

@@ -10,7 +10,6 @@ namespace penstock::cpu {
 namespace {
 
 using tensor::TensorObjectPtr;
-using Dims = std::vector<std::int64_t>;
 
 TensorObjectPtr make(const Dims& sizes, const Dims& strides, DType dtype) {
   const auto count = static_cast<std::size_t>(tensor::checked_extent(sizes, strides).value());
@@ -35,7 +34,7 @@ TEST(Pooling, GivesTheSameWithThreads) {
       .spatial = 2, .kernel = kernel, .stride = stride, .padding = padding, .dilation = {}};
   const PoolLayout layout = max_pool_layout(*input, window);
   std::vector<std::vector<float>> values;
-  std::vector<Dims> indices;
+  std::vector<std::vector<std::int64_t>> indices;
   for (const int threads : {1, 4}) {
     OpState state;
     OpContext context{state, threads};

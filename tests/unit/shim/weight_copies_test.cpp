@@ -78,6 +78,16 @@ TEST_F(WeightCopiesOf, ThatReachPastTheWeightsAreCorrupt) {
   EXPECT_THROW(static_cast<void>(copies_.storage(to_.bytes.data(), 65)), Error);
 }
 
+TEST_F(WeightCopiesOf, ThatReachPastTheWeightsInALongerStandInAreCorrupt) {
+  const tensor::StorageReference shorter(tensor::borrow_storage(real_.bytes.data(), 248, Device{}));
+  copies_.weights = shorter.get();
+  const ContextScope scope(context_);
+  library_copy()(to_.bytes.data(), stand_in_.bytes.data() + 192, 64);
+  EXPECT_THROW(static_cast<void>(copies_.storage(to_.bytes.data(), 64)), Error);
+  library_copy()(to_.bytes.data(), stand_in_.bytes.data() + 192, 56);
+  EXPECT_EQ(tensor::StorageReference(copies_.storage(to_.bytes.data(), 56))->bytes, 56U);
+}
+
 TEST_F(WeightCopiesOf, WithoutWeightsGiveNoMemory) {
   copies_.weights = nullptr;
   const ContextScope scope(context_);

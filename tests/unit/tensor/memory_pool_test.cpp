@@ -68,13 +68,32 @@ TEST(MemoryPool, TakesMemoryBackWithTheLastReferenceOnly) {
 
 TEST(MemoryPool, HoldsNoMoreThanWasEverInUseAtOnce) {
   MemoryPool pool;
-  // One after the other, each of another class: at most one is in use.
+  // One after the other, each of another class, with a run between that uses none: at most one is in use.
   std::uint64_t most = 0;
   for (std::size_t bytes = 1 << 20; bytes >= 256; bytes /= 2) {
+    for (int run = 0; run < 2; ++run) pool.begin_run();
     Storage* storage = pool.allocate(bytes);
     most = std::max<std::uint64_t>(most, bytes);
     storage->drop();
     EXPECT_LE(pool.held_bytes(), most);
+  }
+}
+
+TEST(MemoryPool, KeepsWhatTheLastRunUsedOneAfterTheOther) {
+  MemoryPool pool;
+  std::vector<void*> before;
+  for (int run = 0; run < 4; ++run) {
+    pool.begin_run();
+    std::vector<void*> addresses;
+    for (const std::size_t bytes : {std::size_t{1} << 20, std::size_t{1} << 19, std::size_t{3000}}) {
+      Storage* storage = pool.allocate(bytes);
+      addresses.push_back(storage->data);
+      storage->drop();
+    }
+    if (run > 0) {
+      EXPECT_EQ(addresses, before);
+    }
+    before = addresses;
   }
 }
 
