@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <fstream>
 #include <functional>
 #include <memory>
 #include <new>
@@ -67,6 +69,14 @@ TEST(OperatorLibrary, GoesWithTheLastThatUsesIt) {
   EXPECT_EQ(testing::growth_of(load_and_run, 5), "");
 }
 
+bool is_mapped(const std::filesystem::path& library) {
+  std::ifstream maps("/proc/self/maps");
+  for (std::string line; std::getline(maps, line);) {
+    if (line.find(library.filename()) != std::string::npos) return true;
+  }
+  return false;
+}
+
 TEST(OperatorLibrary, StaysForTheMemoryThatItGave) {
   std::vector<Tensor> outputs;
   {
@@ -78,7 +88,11 @@ TEST(OperatorLibrary, StaysForTheMemoryThatItGave) {
   std::vector<double> expected = testing::numbers(testing::inputs_of("object_tensor")[0].view());
   for (double& value : expected) value = std::max(value, 0.0);
   EXPECT_EQ(testing::numbers(outputs[0].view()), expected);
+  EXPECT_TRUE(is_mapped(PENSTOCK_TEST_OWN_MEMORY));
   outputs.clear();
+  if (!testing::kSanitized) {
+    EXPECT_FALSE(is_mapped(PENSTOCK_TEST_OWN_MEMORY));
+  }
 }
 
 TEST(OperatorLibrary, IsRefusedWhereItIsNone) {
