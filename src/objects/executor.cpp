@@ -108,7 +108,7 @@ void Executor::find_called() {
       if (argument.source == PreparedArgument::Source::Object) called_.push_back(argument.object);
   }
   std::ranges::sort(called_);
-  called_.erase(std::ranges::unique(called_).begin(), called_.end());
+  called_.erase(std::unique(called_.begin(), called_.end()), called_.end());
 }
 
 std::string_view Executor::kept_from_graphs() const noexcept {

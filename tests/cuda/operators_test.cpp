@@ -184,6 +184,43 @@ TEST_F(CudaOperators, LeaveTheSessionUsableWhereTheyFail) {
   EXPECT_THAT(session.enqueue(views_of(given), stream), SizeIs(3));
 }
 
+TEST_F(CudaOperators, AreGivenTheModelsDeviceWhateverItWasExportedWith) {
+  const Device second{DeviceType::Cuda, 1};
+  LoadOptions options;
+  options.device = second;
+  bool called = false;
+  options.registry.add(
+      {.schema =
+           "fixtures::every_kind(Tensor x, Tensor[] list, Tensor? maybe, Tensor?[] maybes, int number, "
+           "SymInt rows, int[] numbers, SymInt[] sizes, int? no_number, float real, float[] reals, float? "
+           "maybe_real, bool flag, bool[] flags, str text, str[] texts, Scalar whole, Scalar part, "
+           "ScalarType dtype, MemoryFormat format, Layout layout, Device device, "
+           "__torch__.torch.classes.fixtures.Foo foo, *, int scale=3, float offset=0.5, bool negate=False, "
+           "Tensor? bias=None, str mode=\"plain\") -> (Tensor, Tensor[])",
+       .run = [&](OperatorCall& call) {
+         called = true;
+         EXPECT_EQ(call.device(21), second);
+         EXPECT_EQ(call.device(), second);
+         EXPECT_EQ(call.stream().device(), second);
+         EXPECT_EQ(call.tensor(3, 1).device(), second);
+         const TensorView x = call.tensor(0);
+         EXPECT_EQ(call.make_result(0, DType::Float32, x.sizes()).device(), second);
+         call.make_result(1, DType::Float32, x.sizes(), 0);
+         call.make_result(1, DType::Float32, x.sizes().subspan(1), 1);
+       }});
+  options.registry.add(ClassDefinition{
+      .name = "fixtures.Foo",
+      .create = [](const Value&, const ObjectOrigin&) { return std::make_shared<VersionedObject<int>>(0); }});
+  std::vector<Tensor> given;
+  for (const Tensor& input : recorded("kinds", "inputs", kCudaObjects))
+    given.push_back(copy_to_device(input.view(), second));
+  Session session(Model::load(open_package("kinds", kCudaObjects), options));
+  const Stream stream = Stream::create({.device = 1});
+  const std::vector<Tensor> outputs = session.enqueue(views_of(given), stream);
+  EXPECT_TRUE(called);
+  for (const Tensor& output : outputs) EXPECT_EQ(output.view().device(), second);
+}
+
 /// On `objects`: an object that two operators of each form and a method take, with a product in between.
 class CudaObjects : public OnRecorder {
  protected:
