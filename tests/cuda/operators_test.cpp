@@ -185,6 +185,7 @@ TEST_F(CudaOperators, LeaveTheSessionUsableWhereTheyFail) {
 }
 
 TEST_F(CudaOperators, AreGivenTheModelsDeviceWhateverItWasExportedWith) {
+  penstock_recording_reset({.devices = 2});
   const Device second{DeviceType::Cuda, 1};
   LoadOptions options;
   options.device = second;
