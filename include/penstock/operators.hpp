@@ -123,7 +123,8 @@ class PENSTOCK_API OperatorCall {
 };
 
 /// Whether a CUDA graph may hold what an operator does. Only one that gives the same work to the same stream
-/// at every call, whatever the values, may say so. CPU models have no graphs.
+/// at every call, whatever the values, may say so. A capture calls it, twice and with nothing executed, and
+/// replays do not; an object that has changed since makes for another capture. CPU models have no graphs.
 enum class Capture { Never, Allowed };
 
 /// An operator that packages call: what `TORCH_LIBRARY` has for PyTorch.

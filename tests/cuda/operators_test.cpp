@@ -40,24 +40,29 @@ void fill_result(OperatorCall& call, std::size_t result, DType dtype = DType::Fl
 class CudaOperators : public OnRecorder {
  protected:
   /// With functions that tell `seen` of each call, and then do `defaults_`.
-  Model load_operators() {
+  Model load_operators(Capture capture = Capture::Never) {
     LoadOptions options;
     options.device = kGpu;
     options.registry.add({.schema =
                               "fixtures::defaults(Tensor x, int count=2, float scale=1.5, *, bool add=True, "
                               "str mode=\"twice\", int[] steps=[1, 2], ScalarType? dtype=None) -> Tensor",
-                          .run = [this](OperatorCall& call) {
-                            seen(call);
-                            defaults_(call);
-                          }});
+                          .run =
+                              [this](OperatorCall& call) {
+                                seen(call);
+                                defaults_(call);
+                              },
+                          .capture = capture});
     options.registry.add({.schema = "fixtures::add_one(Tensor(a!) x) -> ()",
-                          .run = [this](OperatorCall& call) { seen(call); }});
-    options.registry.add(
-        {.schema = "fixtures::counted(Tensor x) -> (Tensor, int)", .run = [this](OperatorCall& call) {
-           seen(call);
-           fill_result(call, 0);
-           call.give_integer(1, 2);
-         }});
+                          .run = [this](OperatorCall& call) { seen(call); },
+                          .capture = capture});
+    options.registry.add({.schema = "fixtures::counted(Tensor x) -> (Tensor, int)",
+                          .run =
+                              [this](OperatorCall& call) {
+                                seen(call);
+                                fill_result(call, 0);
+                                call.give_integer(1, 2);
+                              },
+                          .capture = capture});
     return Model::load(open_package("operators", kCudaObjects), options);
   }
 
@@ -184,6 +189,27 @@ TEST_F(CudaOperators, LeaveTheSessionUsableWhereTheyFail) {
   EXPECT_THAT(session.enqueue(views_of(given), stream), SizeIs(3));
 }
 
+TEST_F(CudaOperators, AreCapturedWhereTheirRegistrationSaysSo) {
+  const std::vector<Tensor> given = inputs();
+  Session session(load_operators(Capture::Allowed));
+  const Stream stream = Stream::create();
+  for (int i = 0; i < 3; ++i) session.enqueue(views_of(given), stream);
+  EXPECT_TRUE(session.last_run().replayed) << session.last_run().reason;
+  names_.clear();
+  session.enqueue(views_of(given), stream);
+  EXPECT_THAT(names_, IsEmpty());
+}
+
+TEST_F(CudaOperators, KeepARunFromBeingCapturedByTheirNames) {
+  const std::vector<Tensor> given = inputs();
+  Session session(load_operators());
+  const Stream stream = Stream::create();
+  for (int i = 0; i < 3; ++i) session.enqueue(views_of(given), stream);
+  EXPECT_FALSE(session.last_run().replayed);
+  EXPECT_EQ(session.last_run().reason,
+            "operator fixtures::defaults is not registered as one that may be captured");
+}
+
 TEST_F(CudaOperators, AreGivenTheModelsDeviceWhateverItWasExportedWith) {
   penstock_recording_reset({.devices = 2});
   const Device second{DeviceType::Cuda, 1};
@@ -225,7 +251,7 @@ TEST_F(CudaOperators, AreGivenTheModelsDeviceWhateverItWasExportedWith) {
 /// On `objects`: an object that two operators of each form and a method take, with a product in between.
 class CudaObjects : public OnRecorder {
  protected:
-  Model load_objects() {
+  Model load_objects(Capture capture = Capture::Never) {
     const auto give = [this](OperatorCall& call, std::size_t input) {
       seen_.push_back(call.state<FooState>(0).x);
       for (std::size_t result = 0; result < results_of(call); ++result) {
@@ -241,17 +267,19 @@ class CudaObjects : public OnRecorder {
                                   : std::string(schema) == "takes_foo_list" ? "Tensor[]"
                                                                             : "(Tensor, Tensor)";
       options.registry.add({.schema = std::string("fixtures::") + schema + arguments + results,
-                            .run = [give](OperatorCall& call) { give(call, 1); }});
+                            .run = [give](OperatorCall& call) { give(call, 1); },
+                            .capture = capture});
     }
-    options.registry.add(
-        ClassDefinition{.name = "fixtures.Foo",
-                        .create =
-                            [this](const Value& state, const ObjectOrigin& origin) {
-                              origin_ = origin.device;
-                              return std::make_shared<Foo>(FooState{state.items()[0].integer()});
-                            },
-                        .methods = {{.schema = "add_tensor(Tensor z) -> Tensor",
-                                     .run = [give](OperatorCall& call) { give(call, 1); }}}});
+    options.registry.add(ClassDefinition{.name = "fixtures.Foo",
+                                         .create =
+                                             [this](const Value& state, const ObjectOrigin& origin) {
+                                               origin_ = origin.device;
+                                               return std::make_shared<Foo>(
+                                                   FooState{state.items()[0].integer()});
+                                             },
+                                         .methods = {{.schema = "add_tensor(Tensor z) -> Tensor",
+                                                      .run = [give](OperatorCall& call) { give(call, 1); },
+                                                      .capture = capture}}});
     return Model::load(open_package("objects", kCudaObjects), options);
   }
 
@@ -279,6 +307,27 @@ TEST_F(CudaObjects, AreMadeForTheDeviceAndSeenByRunsAsTheyAreThen) {
   seen_.clear();
   session.enqueue(views_of(inputs), stream);
   EXPECT_EQ(seen_, (std::vector<std::int64_t>{5, 5, 5, 5}));
+}
+
+TEST_F(CudaObjects, AreCapturedAnewAfterAChange) {
+  std::vector<Tensor> inputs;
+  for (const Tensor& input : recorded("objects", "inputs", kCudaObjects))
+    inputs.push_back(copy_to_device(input.view(), kGpu));
+  const Model model = load_objects(Capture::Allowed);
+  Session session(model);
+  const Stream stream = Stream::create();
+  for (int i = 0; i < 3; ++i) session.enqueue(views_of(inputs), stream);
+  ASSERT_TRUE(session.last_run().replayed) << session.last_run().reason;
+  object_cast<Foo>(model.custom_objects().at("_torchbind_obj0"))->change([](FooState& state) {
+    state.x = 5;
+  });
+  seen_.clear();
+  session.enqueue(views_of(inputs), stream);
+  EXPECT_FALSE(session.last_run().replayed);
+  session.enqueue(views_of(inputs), stream);
+  EXPECT_TRUE(session.last_run().replayed) << session.last_run().reason;
+  EXPECT_THAT(seen_, Each(5));
+  EXPECT_FALSE(seen_.empty());
 }
 
 }  // namespace
