@@ -11,11 +11,9 @@ namespace penstock {
 
 /// How far an audit of a run sees.
 enum class AuditLevel {
-  /// What the package itself launches, copies and fills, and each call of a library (cuBLASLt, cuDNN) with
-  /// the
-  /// stream that it was given. Seen where Penstock makes the calls. Not seen: which kernels a library
-  /// launches,
-  /// and what the rest of the process does.
+  /// What the package itself launches, copies and fills, and each call of a library (cuBLASLt, cuDNN) and of
+  /// a registered operator with the stream that it was given. Seen where Penstock makes the calls. Not seen:
+  /// which kernels a library launches, what an operator does, and what the rest of the process does.
   Model,
 };
 
@@ -25,10 +23,11 @@ struct AuditEntry {
     Kernel,  ///< Of the package, or one of Penstock's own operators.
     Copy,
     Fill,
-    Library,  ///< A call of cuBLASLt or cuDNN, which launches kernels of its own.
+    Library,   ///< A call of cuBLASLt or cuDNN, which launches kernels of its own.
+    Operator,  ///< A registered operator or method, which was given the stream.
   };
   Kind kind = Kind::Kernel;
-  std::string name;               ///< Of the kernel, or of the function that was called.
+  std::string name;               ///< Of the kernel, the function or the operator.
   void* stream = nullptr;         ///< The `CUstream` that it went to.
   unsigned sm_count = 0;          ///< SMs that the stream's work may run on.
   bool in_green_context = false;  ///< These are those of a partition.
@@ -51,7 +50,7 @@ struct PENSTOCK_API Audit {
   [[nodiscard]] bool stayed() const noexcept;
 };
 
-/// "kernel", "copy", "fill", "library call". Host-only. Thread: thread-safe. Errors: none.
+/// "kernel", "copy", "fill", "library call", "operator". Host-only. Thread: thread-safe. Errors: none.
 PENSTOCK_API std::string to_string(AuditEntry::Kind kind);
 
 }  // namespace penstock

@@ -5,6 +5,7 @@
 #include <penstock/dtype.hpp>
 #include <penstock/error.hpp>
 #include <penstock/export.hpp>
+#include <penstock/stream.hpp>
 #include <penstock/tensor.hpp>
 #include <penstock/value.hpp>
 
@@ -33,13 +34,19 @@ class PENSTOCK_API OperatorCall {
   /// Where the model runs, and so where results have to be. Host-only. Errors: none.
   [[nodiscard]] Device device() const noexcept;
 
+  /// CUDA: the stream of the run. What the operator puts on the device has to go there: its arguments are
+  /// ready, and its results have to be, in the order of this stream, which keeps it in the run's partition.
+  /// The device's context is current. Host-only. Lifetime: the call.
+  /// Errors: InvalidArgument for a model on the CPU, which has none.
+  [[nodiscard]] StreamView stream() const;
+
   /// Items of a list argument; 1 for what is no list, 0 for None. Host-only.
   [[nodiscard]] std::size_t count(std::size_t argument) const;
 
   /// False for None, of which an item of a `Tensor?[]` may be one. Host-only.
   [[nodiscard]] bool has(std::size_t argument, std::size_t item = 0) const;
 
-  /// A tensor, or an item of a list of tensors. Host-only.
+  /// A tensor, or an item of a list of tensors, on the device where it lies. Host-only.
   /// Errors: also Unsupported for more than kMaxRank dimensions.
   [[nodiscard]] TensorView tensor(std::size_t argument, std::size_t item = 0) const;
 
@@ -85,12 +92,15 @@ class PENSTOCK_API OperatorCall {
   /// does not take. Host-only.
   [[nodiscard]] std::size_t result_count(std::size_t result) const;
 
-  /// Makes a result: a row-major tensor, not initialized, in the memory of the run. The model takes it for
-  /// granted that sizes and dtype are what was compiled. Host-only. Errors: also OutOfMemory.
+  /// Makes a result: a row-major tensor, not initialized, in the memory of the run, on CUDA that of the
+  /// device. The model takes it for granted that sizes and dtype are what was compiled. Host-only, and on
+  /// CUDA in the order of the stream. Errors: also OutOfMemory, Cuda.
   TensorView make_result(std::size_t result, DType dtype, std::span<const std::int64_t> sizes,
                          std::size_t item = 0);
 
-  /// Gives a tensor as a result: its memory is kept as long as the model uses it. Host-only.
+  /// Gives a tensor of the model's device as a result: its memory is kept as long as the model uses it. On
+  /// CUDA it is let go when the host is done with it, which may be before the stream is: whoever owns it
+  /// gives it back in the order of the stream. Host-only.
   void give_result(std::size_t result, const Tensor& tensor, std::size_t item = 0);
 
   /// Gives a tensor argument as a result: both are the same memory. Host-only.
@@ -113,7 +123,8 @@ class PENSTOCK_API OperatorCall {
 };
 
 /// Whether a CUDA graph may hold what an operator does. Only one that gives the same work to the same stream
-/// at every call, whatever the values, may say so. CPU models have no graphs.
+/// at every call, whatever the values, may say so. A capture calls it, twice and with nothing executed, and
+/// replays do not; an object that has changed since makes for another capture. CPU models have no graphs.
 enum class Capture { Never, Allowed };
 
 /// An operator that packages call: what `TORCH_LIBRARY` has for PyTorch.
@@ -143,7 +154,8 @@ struct ObjectOrigin {
 /// A class of objects that packages carry: what `torch::class_` has for PyTorch.
 struct ClassDefinition {
   std::string name;  ///< "ns.Name", or "__torch__.torch.classes.ns.Name".
-  /// Makes an object of the state that the class wrote in PyTorch. May throw; null is an error too.
+  /// Makes an object of the state that the class wrote in PyTorch, tensors in host memory wherever they were.
+  /// May throw; null is an error too.
   std::function<std::shared_ptr<CustomObject>(const Value& state, const ObjectOrigin& origin)> create;
   /// The way back, for `ObjectHandle::state`. Empty: it gives none.
   std::function<Value(const CustomObject& object)> state = {};

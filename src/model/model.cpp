@@ -148,7 +148,8 @@ std::string find_graph_obstacle(const Model::Impl& impl) {
   for (std::size_t i = 0; i < impl.rules.input_count(); ++i) {
     if (impl.rules.device_of(i) == Device{}) return fmt::format("arg{} is read in host memory", i);
   }
-  return impl.executor != nullptr ? "the model calls operators of its own" : "";
+  const std::string_view call = impl.executor != nullptr ? impl.executor->kept_from_graphs() : "";
+  return call.empty() ? "" : fmt::format("{} is not registered as one that may be captured", call);
 }
 
 void publish_first(Model::Impl& impl) {

@@ -3,6 +3,7 @@
 #include "base/fail.hpp"
 #include "objects/operator_call.hpp"
 #include "package/custom_objects.hpp"
+#include "shim/context.hpp"
 
 #include <fmt/ranges.h>
 
@@ -51,6 +52,12 @@ void refuse(const CallProblems& problems, const std::string& what) {
              what, fmt::join(parts, "; "));
 }
 
+void tell_observer(const OperatorCall::Impl& call) {
+  if (call.cuda == nullptr || call.cuda->observer == nullptr) return;
+  call.cuda->observer->launched(shim::CudaObserver::Kind::Operator, call.prepared.entry->schema.name,
+                                call.cuda->stream);
+}
+
 /// A library that calls by number says nothing of what it calls.
 void require_nodes(const ExecutorSource& source) {
   constexpr std::string_view kCall = "aoti_torch_proxy_executor_call_function";
@@ -66,7 +73,8 @@ void require_nodes(const ExecutorSource& source) {
 }  // namespace
 
 std::shared_ptr<const Executor> Executor::make(const ExecutorSource& source) {
-  const auto files = package::read_object_files(source.archive, source.files);
+  const auto nodes = package::read_extern_nodes(source.archive, source.files.nodes);
+  const auto files = package::read_object_files(source.archive, source.files, nodes);
   require_nodes(source);
   if (files.empty() && source.files.nodes.empty()) return nullptr;
   const auto executor = std::make_shared<Executor>();
@@ -86,11 +94,27 @@ std::shared_ptr<const Executor> Executor::make(const ExecutorSource& source) {
         {.name = file.name, .class_name = std::move(state.class_name), .state = std::move(state.state)});
   }
   const CallSource calls{*executor->registry_, by_name, source.device};
-  for (const package::ExternNode& node : package::read_extern_nodes(source.archive, source.files.nodes))
+  for (const package::ExternNode& node : nodes)
     executor->calls_.push_back(prepare_call(node, calls, problems));
   refuse(problems, source.what);
   for (ObjectInfo& object : described) executor->create_object(std::move(object));
+  executor->find_called();
   return executor;
+}
+
+void Executor::find_called() {
+  for (const PreparedCall& call : calls_) {
+    for (const PreparedArgument& argument : call.arguments)
+      if (argument.source == PreparedArgument::Source::Object) called_.push_back(argument.object);
+  }
+  std::ranges::sort(called_);
+  called_.erase(std::unique(called_.begin(), called_.end()), called_.end());
+}
+
+std::string_view Executor::kept_from_graphs() const noexcept {
+  const auto found = std::ranges::find_if(
+      calls_, [](const PreparedCall& call) { return call.entry->capture == Capture::Never; });
+  return found == calls_.end() ? std::string_view() : found->what;
 }
 
 void Executor::create_object(ObjectInfo described) {
@@ -119,12 +143,19 @@ ExecutorSession::ExecutorSession(std::shared_ptr<const Executor> executor)
     : executor_(std::move(executor)), slots_(executor_->objects_.size()) {}
 
 void ExecutorSession::begin_run() {
-  for (std::size_t i = 0; i < slots_.size(); ++i) {
-    const ObjectHandle& object = executor_->objects_[i];
-    if (object.get()->version() == slots_[i].taken.version) continue;
-    translated(fmt::format("object \"{}\" of class {}", object.name(), object.class_name()),
-               [&] { slots_[i].taken = object.get()->snapshot(); });
+  std::uint64_t sum = 0;
+  for (const std::size_t number : executor_->called_) {
+    const ObjectHandle& object = executor_->objects_[number];
+    ObjectSnapshot& taken = slots_[number].taken;
+    if (object.get()->version() != taken.version) {
+      translated(
+          fmt::format("{}: object \"{}\" of class {}", executor_->what_, object.name(), object.class_name()),
+          [&] { taken = object.get()->snapshot(); });
+    }
+    // None of them ever shrinks, so the sum is the same only where all are.
+    sum += taken.version;
   }
+  version_ = sum;
 }
 
 void ExecutorSession::call(const shim::ProxyCall& call) {
@@ -139,8 +170,10 @@ void ExecutorSession::call(const shim::ProxyCall& call) {
                "{}: the model hands over {} tensors and {} integers, the package describes {} and {}",
                prepared.what, call.tensors.size(), call.integers.size(), prepared.tensors, prepared.integers);
   }
-  OperatorCall::Impl impl{prepared, *this, call, {}};
+  const shim::CallContext* const context = shim::current_context();
+  OperatorCall::Impl impl{prepared, *this, call, context == nullptr ? nullptr : context->cuda, {}};
   OperatorCall given(impl);
+  tell_observer(impl);
   translated(prepared.what, [&] {
     prepared.entry->run(given);
     impl.require_results();

@@ -8,10 +8,13 @@
 #include <penstock/custom_objects.hpp>
 #include <penstock/operators.hpp>
 
+#include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace penstock::objects {
@@ -39,16 +42,21 @@ class Executor {
 
   [[nodiscard]] ObjectMap objects() const;
 
+  /// The first call that no CUDA graph may hold, for messages: "operator ns::op"; empty where all may be.
+  [[nodiscard]] std::string_view kept_from_graphs() const noexcept;
+
  private:
   friend class ExecutorSession;
 
   void create_object(ObjectInfo described);
+  void find_called();
 
   std::string what_;
   Device device_;
   std::shared_ptr<const Registry::Impl> registry_;
   std::vector<PreparedCall> calls_;
   std::vector<ObjectHandle> objects_;
+  std::vector<std::size_t> called_;  ///< Objects that calls take, by number, each once.
 };
 
 /// What one session has of an executor: the state of each object that the run uses, and what classes keep
@@ -57,8 +65,13 @@ class ExecutorSession final : public AOTIProxyExecutorOpaque {
  public:
   explicit ExecutorSession(std::shared_ptr<const Executor> executor);
 
-  /// Takes up what has changed. To be called at the start of each run. Errors: what a class throws.
+  /// Takes up what has changed in the objects that the model calls. To be called at the start of each run.
+  /// Errors: what a class throws, with package, object and class.
   void begin_run();
+
+  /// Tells what a run has taken up from what an earlier run of this session had: equal where no object that
+  /// the model calls has changed in between, and only then. It grows. Errors: none.
+  [[nodiscard]] std::uint64_t version() const noexcept { return version_; }
 
   /// Errors: Internal for counts that are not those of the package; what the operator throws, with its name.
   void call(const shim::ProxyCall& call) override;
@@ -76,6 +89,7 @@ class ExecutorSession final : public AOTIProxyExecutorOpaque {
  private:
   std::shared_ptr<const Executor> executor_;
   std::vector<Slot> slots_;
+  std::uint64_t version_ = 0;
 };
 
 /// A session of an executor, at the start of a run; null for null. Errors: as begin_run; OutOfMemory.

@@ -1,7 +1,6 @@
 #include "objects/operator_call.hpp"
 
 #include "base/fail.hpp"
-#include "shim/cuda_call.hpp"
 #include "shim/results.hpp"
 #include "tensor/storage.hpp"
 #include "tensor/view_access.hpp"
@@ -93,6 +92,13 @@ void OperatorCall::Impl::require_results() const {
 
 const std::string& OperatorCall::name() const noexcept { return impl_.prepared.entry->schema.name; }
 Device OperatorCall::device() const noexcept { return impl_.session.device(); }
+
+StreamView OperatorCall::stream() const {
+  if (impl_.cuda == nullptr)
+    base::fail(ErrorCode::InvalidArgument, "it asks for a stream, and the model is on the CPU");
+  return StreamView::from_handle(impl_.cuda->stream);
+}
+
 std::size_t OperatorCall::count(std::size_t argument) const { return impl_.argument(argument).count; }
 
 bool OperatorCall::has(std::size_t argument, std::size_t item) const {
@@ -180,8 +186,14 @@ void OperatorCall::give_result(std::size_t result, const Tensor& tensor, std::si
                tensor.defined() ? "on " + to_string(tensor.view().device()) : "none", to_string(device()));
   }
   const TensorView& view = tensor.view();
-  const tensor::StorageReference storage(tensor::hold_storage(
-      view.data(), view.storage_bytes(), view.device(), std::make_shared<const Tensor>(tensor)));
+  // The library that the operator is from may be where the memory's owner has its code.
+  struct Kept {
+    std::shared_ptr<const void> library;
+    Tensor tensor;
+  };
+  const auto kept = std::make_shared<const Kept>(Kept{impl_.prepared.entry->library, tensor});
+  const tensor::StorageReference storage(
+      tensor::hold_storage(view.data(), view.storage_bytes(), view.device(), kept));
   const tensor::TensorObjectPtr made(tensor::make_tensor(
       storage.get(), {.dtype = view.dtype(), .sizes = view.sizes(), .strides = view.strides()}));
   impl_.set(result, item, *made);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "objects/executor.hpp"
+#include "shim/cuda_call.hpp"
 
 #include <penstock/operators.hpp>
 
@@ -12,6 +13,7 @@ struct OperatorCall::Impl {
   const objects::PreparedCall& prepared;
   objects::ExecutorSession& session;
   const shim::ProxyCall& call;
+  const shim::CudaCall* cuda;                ///< Of the run; null on the CPU.
   std::bitset<objects::kMostResults> given;  ///< Tensors of results that there are.
 
   [[nodiscard]] const objects::PreparedArgument& argument(std::size_t index) const;

@@ -62,6 +62,7 @@ class Preparer {
                is_method ? fmt::format("{} arguments", node_.inputs.size() - 1) : "\"" + input.name + "\"");
         continue;
       }
+      if (given[position] != nullptr) refuse("is given \"{}\" twice", input.name);
       given[position] = &input;
     }
     for (std::size_t i = 0; i < parameters; ++i) add_argument(call_.entry->schema.parameters[i], given[i]);

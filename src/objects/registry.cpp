@@ -73,6 +73,10 @@ Registry::Impl read_library(const std::filesystem::path& path) {
   } catch (const std::exception& error) {
     base::fail(ErrorCode::Internal, "{}: the library could not register its operators: {}", path.string(),
                error.what());
+  } catch (...) {
+    base::fail(ErrorCode::Internal,
+               "{}: the library could not register its operators: an exception of unknown type",
+               path.string());
   }
   if (registry.impl() == nullptr) return result;
   for (const auto& [name, entry] : registry.impl()->operators) {

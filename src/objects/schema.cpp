@@ -46,6 +46,25 @@ bool is_word(char letter) {
   return std::isalnum(static_cast<unsigned char>(letter)) != 0 || letter == '_' || letter == '.';
 }
 
+/// Whether a default of this kind may stand for the type, or for an item of a list of it.
+bool fits(BaseType type, ValueKind kind) {
+  switch (type) {
+    case BaseType::Integer:
+    case BaseType::MemoryFormat:
+    case BaseType::Layout: return kind == ValueKind::Integer;
+    case BaseType::Number: return kind == ValueKind::Number;
+    case BaseType::Scalar:
+      return kind == ValueKind::Integer || kind == ValueKind::Number || kind == ValueKind::Bool;
+    case BaseType::Bool: return kind == ValueKind::Bool;
+    case BaseType::Text:
+    case BaseType::Device: return kind == ValueKind::Text;
+    case BaseType::DType: return kind == ValueKind::DType;
+    case BaseType::Tensor:
+    case BaseType::Object: return false;
+  }
+  return false;
+}
+
 class SchemaParser {
  public:
   explicit SchemaParser(std::string_view text) : text_(text) {}
@@ -190,6 +209,17 @@ class SchemaParser {
   }
 
   Value take_constant(const SchemaType& type) {
+    skip_spaces();
+    const std::size_t begin = at_;
+    Value constant = read_constant(type);
+    if (constant.is_none() || fits(type.base, constant.kind())) return constant;
+    at_ = begin;
+    SchemaType one = type;
+    one.list = one.optional = one.optional_items = false;
+    refuse("a default of type " + to_string(one));
+  }
+
+  Value read_constant(const SchemaType& type) {
     if (accept("\"")) return take_text('"');
     if (accept("'")) return take_text('\'');
     const bool negative = accept("-");
@@ -222,7 +252,8 @@ class SchemaParser {
       if (read.ec != std::errc()) return std::nullopt;
       if (negative) integer = -integer;
       if (type.base == BaseType::Number) return Value(static_cast<double>(integer));
-      if (type.base == BaseType::DType) return Value(static_cast<DType>(integer));
+      if (type.base == BaseType::DType && element_bytes(static_cast<DType>(integer)) != 0)
+        return Value(static_cast<DType>(integer));
       return Value(integer);
     }
     double number = 0;

@@ -15,7 +15,7 @@ PickleMachine::PickleMachine(std::span<const std::byte> bytes, std::string_view 
 
 Pickle PickleMachine::read() {
   while (step(take<std::uint8_t>())) {
-    if (++steps_ > rules_.most_values) corrupt("has more than {} steps", rules_.most_values);
+    if (++steps_ > rules_.most_values) unsupported("has more than {} steps", rules_.most_values);
   }
   if (at_ != bytes_.size()) corrupt("has bytes behind its end");
   if (stack_.size() != 1) corrupt("leaves {} values instead of one", stack_.size());
@@ -24,7 +24,7 @@ Pickle PickleMachine::read() {
 }
 
 void PickleMachine::push(PickledValue value) {
-  if (stack_.size() >= rules_.most_values) corrupt("has more than {} values at once", rules_.most_values);
+  if (stack_.size() >= rules_.most_values) unsupported("has more than {} values at once", rules_.most_values);
   stack_.push_back(value);
 }
 

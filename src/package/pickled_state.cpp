@@ -17,7 +17,8 @@ namespace penstock::package {
 namespace {
 
 constexpr std::size_t kMostDepth = 64;
-constexpr std::size_t kMostValues = std::size_t{1} << 20;
+// A vocabulary takes four steps a word.
+constexpr std::size_t kMostValues = std::size_t{1} << 23;
 constexpr std::uintptr_t kAlignment = 64;
 
 constexpr PickleRules kRules{.objects = true,
@@ -126,7 +127,8 @@ class StateReader {
 
   Value tensor(std::size_t index) {
     const PickledTensor& described = pickle_->tensors[index];
-    if (described.location != "cpu")
+    // Its bytes are in the file wherever it was.
+    if (described.location != "cpu" && !described.location.starts_with("cuda"))
       unsupported("has a tensor on {}; move the object to the CPU before the export", described.location);
     const PrivateBytes& storage = find_storage(described);
     if (described.sizes.size() > kMaxRank)

@@ -27,8 +27,9 @@ PickledState read_pickled_state(const SharedBytes& pickle, const StorageReader& 
 
 /// Reads the archive that TorchBind makes of one object: `data.pkl`, and the tensors' bytes in `data/KEY`.
 /// Texts and tensors are used in place where `outer` has them as they are; what is written to a tensor stays
-/// in memory. Errors: Corrupt; Unsupported (what the pickle reader does not know, tensors that are not in
-/// host memory, an object within the state); Incompatible (byte order). Messages name `what`.
+/// in memory. Errors: Corrupt; Unsupported (what the pickle reader does not know, tensors that were
+/// neither on the CPU nor on a GPU, an object within the state); Incompatible (byte order). Messages name
+/// `what`.
 PickledState read_pickled_state(const Archive& outer, std::string_view entry, const std::string& what);
 
 }  // namespace penstock::package

@@ -12,6 +12,7 @@ std::string to_string(AuditEntry::Kind kind) {
     case AuditEntry::Kind::Copy: return "copy";
     case AuditEntry::Kind::Fill: return "fill";
     case AuditEntry::Kind::Library: return "library call";
+    case AuditEntry::Kind::Operator: return "operator";
   }
   return "unknown";
 }
@@ -24,6 +25,7 @@ AuditEntry::Kind kind_of(shim::CudaObserver::Kind kind) noexcept {
     case shim::CudaObserver::Kind::Kernel: return AuditEntry::Kind::Kernel;
     case shim::CudaObserver::Kind::Copy: return AuditEntry::Kind::Copy;
     case shim::CudaObserver::Kind::Fill: return AuditEntry::Kind::Fill;
+    case shim::CudaObserver::Kind::Operator: return AuditEntry::Kind::Operator;
     case shim::CudaObserver::Kind::Library: break;
   }
   return AuditEntry::Kind::Library;
@@ -50,6 +52,7 @@ Audit AuditRecorder::report(const LaneRun& run, const cuda::PrimaryContext& cont
       .entries = {},
       .not_seen = {
           "which kernels a library launches: only the stream that it was given",
+          "what a registered operator does: only the stream that it was given",
           "what other threads and libraries of this process put on the device",
           "on which SMs the driver ran the kernels: the stream's partition is what it was asked for"}};
   for (const Entry& entry : entries_) {

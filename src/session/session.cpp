@@ -70,6 +70,7 @@ void Session::Impl::execute(std::span<const TensorView> given) {
   drop_results();
   const model::Latitude latitude = model.impl()->rules.check(given);
   const model::VersionScope run(version);
+  if (objects != nullptr) objects->begin_run();
   run_model(given, latitude, nullptr, run.container());
   show_results();
 }
@@ -100,10 +101,16 @@ void Session::Impl::run_on_cuda(std::span<const TensorView> given, const model::
         run_model(inputs_of_call, latitude, &call, scope.container());
       };
   std::string_view obstacle = model.impl()->graph_obstacle;
+  std::uint64_t version_of_objects = 0;
+  if (objects != nullptr) {
+    // Once a run: a capture calls the model twice, and both times as the key says.
+    objects->begin_run();
+    version_of_objects = objects->version();
+  }
   if (audited) obstacle = "an audit";
   cuda->graphs().run({.run = run,
                       .inputs = given,
-                      .versions = {.weights = version.number()},
+                      .versions = {.weights = version.number(), .objects = version_of_objects},
                       .run_model = call_model,
                       .outputs = outputs,
                       .obstacle = obstacle});
@@ -128,7 +135,6 @@ void Session::Impl::run_model(std::span<const TensorView> given, const model::La
   context.operators = &operators;
   context.threads = threads;
   context.exact_threads = loaded.exact_threads;
-  if (objects != nullptr) objects->begin_run();
   context.proxy = objects.get();
   make_inputs(loaded.rules, given, staged);
   const shim::ContextScope scope(context);

@@ -59,12 +59,13 @@ class CudaOperators {
   virtual void zero(const CudaCall& call, const tensor::TensorObject& to) = 0;
 };
 
-/// Who is told of each launch, copy and library call of a run. For an audit; null where there is none.
+/// Who is told of each launch, copy, library call and registered operator of a run. For an audit; null where
+/// there is none.
 class CudaObserver {
  public:
   virtual ~CudaObserver() = default;
-  enum class Kind { Kernel, Copy, Fill, Library };
-  /// `name`: of the kernel or the library's function. Errors: none may leave it.
+  enum class Kind { Kernel, Copy, Fill, Library, Operator };
+  /// `name`: of the kernel, the library's function or the operator. Errors: none may leave it.
   virtual void launched(Kind kind, std::string_view name, cuda::StreamHandle stream) noexcept = 0;
 };
 

@@ -177,6 +177,25 @@ Result copy_async(void* to, const void* from, std::size_t bytes, int kind, cuda:
   return answered("cuMemcpyAsync", [&] { return copy_on(to, from, bytes, kind, call_of_library().stream); });
 }
 
+/// How cudaPointerAttributes begins in every version.
+struct PointerAttributes {
+  int memory_type;
+  int device;
+  void* device_address;
+  void* host_address;
+};
+
+/// Libraries ask whether they are to read weights on the host before they copy them. They never are: the
+/// address that they have need not be where the weights lie.
+Result pointer_attributes(PointerAttributes* attributes, const void* address) {
+  return answered("cudaPointerGetAttributes", [&] {
+    constexpr int kReadByTheDevice = 1;  // cudaMemoryTypeHost
+    void* const same = const_cast<void*>(address);
+    *attributes = {kReadByTheDevice, call_of_library().device, same, same};
+    return cuda::kSuccess;
+  });
+}
+
 Result event_create(cuda::EventHandle* event) {
   return answered("cuEventCreate",
                   [&] { return cuda::driver().event_create(event, cuda::kEventDisableTiming); });
@@ -273,6 +292,7 @@ std::span<const TableEntry> cuda_runtime_functions() {
       entry("cudaFree", &device_free),
       entry("cudaMemcpy", &copy),
       entry("cudaMemcpyAsync", &copy_async),
+      entry("cudaPointerGetAttributes", &pointer_attributes),
       entry("cudaEventCreate", &event_create),
       entry("cudaEventCreateWithFlags", &event_create_with_flags),
       entry("cudaEventDestroy", &event_destroy),

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
 #include <functional>
 #include <memory>
 #include <new>
@@ -66,6 +69,32 @@ TEST(OperatorLibrary, GoesWithTheLastThatUsesIt) {
   EXPECT_EQ(testing::growth_of(load_and_run, 5), "");
 }
 
+bool is_mapped(const std::filesystem::path& library) {
+  std::ifstream maps("/proc/self/maps");
+  for (std::string line; std::getline(maps, line);) {
+    if (line.find(library.filename()) != std::string::npos) return true;
+  }
+  return false;
+}
+
+TEST(OperatorLibrary, StaysForTheMemoryThatItGave) {
+  std::vector<Tensor> outputs;
+  {
+    LoadOptions options;
+    options.libraries = {PENSTOCK_TEST_OWN_MEMORY};
+    Session session(Model::load(open_objects("object_tensor"), options));
+    outputs = run(session, "object_tensor");
+  }
+  std::vector<double> expected = testing::numbers(testing::inputs_of("object_tensor")[0].view());
+  for (double& value : expected) value = std::max(value, 0.0);
+  EXPECT_EQ(testing::numbers(outputs[0].view()), expected);
+  EXPECT_TRUE(is_mapped(PENSTOCK_TEST_OWN_MEMORY));
+  outputs.clear();
+  if (!testing::kSanitized) {
+    EXPECT_FALSE(is_mapped(PENSTOCK_TEST_OWN_MEMORY));
+  }
+}
+
 TEST(OperatorLibrary, IsRefusedWhereItIsNone) {
   const auto load_with = [](const std::filesystem::path& library, Registry registry = {}) {
     LoadOptions options = with(std::move(registry));
@@ -77,6 +106,8 @@ TEST(OperatorLibrary, IsRefusedWhereItIsNone) {
   expect_refused(ErrorCode::InvalidArgument, {"libm.so.6", "PENSTOCK_LIBRARY"}, load_with("libm.so.6"));
   expect_refused(ErrorCode::Incompatible, {"other_version", "version 9", "compile it again"},
                  load_with(PENSTOCK_TEST_OTHER_VERSION));
+  expect_refused(ErrorCode::Internal, {"throwing", "could not register its operators", "unknown type"},
+                 load_with(PENSTOCK_TEST_THROWING));
   expect_refused(ErrorCode::InvalidArgument, {"fixtures::", "registered already"},
                  load_with(PENSTOCK_TEST_OPERATORS, fixtures::all_but({})));
 }
@@ -213,6 +244,11 @@ TEST(FailingOperator, MustAskForWhatThereIs) {
                    [](OperatorCall& call) { static_cast<void>(call.object<fixtures::Holder>(0)); });
   expect_run_fails(ErrorCode::Internal, {"object \"_torchbind_obj0\" of class fixtures.Foo is no"},
                    [](OperatorCall& call) { static_cast<void>(call.state<Tensor>(0)); });
+}
+
+TEST(FailingOperator, HasNoStreamOnTheCpu) {
+  expect_run_fails(ErrorCode::Internal, {"asks for a stream, and the model is on the CPU"},
+                   [](OperatorCall& call) { static_cast<void>(call.stream()); });
 }
 
 TEST(FoldedOperators, AreCalledAnewForNewWeights) {

@@ -1,30 +1,59 @@
 #include "fixtures.hpp"
 
+#include <penstock/device_memory.hpp>
+
 #include <algorithm>
 #include <array>
 #include <cstring>
 #include <memory>
+#include <span>
 #include <stdexcept>
 #include <utility>
 
 namespace penstock::fixtures {
 namespace {
 
-/// All elements in row-major order of the sizes.
+/// All elements in row-major order of the sizes, of whatever device.
 std::vector<float> elements(const TensorView& view) {
-  const Tensor copy = Tensor::copy_of(view);
+  const Tensor copy = view.device() == Device{} ? Tensor::copy_of(view) : copy_to_host(view);
   const float* const data = copy.data_as<float>();
   return {data, data + copy.numel()};
 }
 
+/// A tensor that is to be given.
+struct Made {
+  DType dtype = DType::Float32;
+  std::span<const std::int64_t> sizes;
+};
+
 void fill(const TensorView& view, const std::vector<float>& values) {
-  std::copy(values.begin(), values.end(), view.data_as<float>());
+  if (view.dtype() == DType::Float64) {
+    std::copy(values.begin(), values.end(), view.data_as<double>());
+  } else {
+    std::copy(values.begin(), values.end(), view.data_as<float>());
+  }
+}
+
+void give(OperatorCall& call, std::size_t result, const Made& made, const std::vector<float>& values,
+          std::size_t item = 0) {
+  if (call.device() == Device{}) return fill(call.make_result(result, made.dtype, made.sizes, item), values);
+  const Tensor on_host = Tensor::empty(made.dtype, made.sizes);
+  fill(on_host.view(), values);
+  call.give_result(result, copy_to_device(on_host.view(), call.device()), item);
 }
 
 /// A result of the sizes of `like`.
 void give(OperatorCall& call, std::size_t result, const TensorView& like, const std::vector<float>& values,
           std::size_t item = 0) {
-  fill(call.make_result(result, DType::Float32, like.sizes(), item), values);
+  give(call, result, {.sizes = like.sizes()}, values, item);
+}
+
+/// On CUDA these functions compute on the host: they wait for the work that comes before them.
+std::function<void(OperatorCall&)> after_the_stream(std::function<void(OperatorCall&)> run) {
+  return [run = std::move(run)](OperatorCall& call) {
+    if (call.device() != Device{}) call.stream().synchronize();
+    run(call);
+  };
 }
 
 template <class Function>
@@ -150,7 +179,7 @@ void every_kind(OperatorCall& call) {
   const auto columns = static_cast<std::size_t>(x.sizes()[1]);
   std::vector<float> sums(columns, 0);
   for (std::size_t i = 0; i < values.size(); ++i) sums[i % columns] += values[i];
-  fill(call.make_result(1, DType::Float32, x.sizes().subspan(1), 1), sums);
+  give(call, 1, {.sizes = x.sizes().subspan(1)}, sums, 1);
 }
 
 void defaults(OperatorCall& call) {
@@ -160,13 +189,7 @@ void defaults(OperatorCall& call) {
   const double scale = call.number(2);
   const std::vector<float> values =
       mapped(elements(x), [=](float value) { return static_cast<float>((value * scale + more) * factor); });
-  const DType dtype = call.has(6) ? call.dtype(6) : DType::Float32;
-  const TensorView result = call.make_result(0, dtype, x.sizes());
-  if (dtype == DType::Float64) {
-    std::copy(values.begin(), values.end(), result.data_as<double>());
-  } else {
-    fill(result, values);
-  }
+  give(call, 0, {.dtype = call.has(6) ? call.dtype(6) : DType::Float32, .sizes = x.sizes()}, values);
 }
 
 void add_one(OperatorCall& call) {
@@ -243,7 +266,7 @@ std::vector<Tensor> Queue::items() const {
 
 std::vector<OperatorDefinition> operators() {
   const std::string foo = "__torch__.torch.classes.fixtures.Foo foo";
-  return {
+  std::vector<OperatorDefinition> all = {
       {.schema = "fixtures::takes_foo(" + foo + ", Tensor x) -> Tensor", .run = takes_foo},
       {.schema = "fixtures::takes_foo_list(" + foo + ", Tensor x) -> Tensor[]", .run = takes_foo_list},
       {.schema = "fixtures::takes_foo_pair(" + foo + ", Tensor x) -> (Tensor, Tensor)",
@@ -271,24 +294,31 @@ std::vector<OperatorDefinition> operators() {
                  "__torch__.torch.classes.tensorrt.Engine engine) -> Tensor[]",
        .run = execute_engine},
   };
+  for (OperatorDefinition& made : all) made.run = after_the_stream(std::move(made.run));
+  return all;
 }
 
 std::vector<ClassDefinition> classes() {
-  return {foo_class(),
-          {.name = "fixtures.Holder",
-           .create = [](const Value& state,
-                        const ObjectOrigin&) { return std::make_shared<Holder>(state.tensor()); },
-           .state =
-               [](const CustomObject& object) { return Value(*static_cast<const Holder&>(object).state()); }},
-          queue_class(),
-          {.name = "fixtures.Mixed",
-           .create = [](const Value& state, const ObjectOrigin&) { return std::make_shared<Mixed>(state); },
-           .state = [](const CustomObject& object) { return *static_cast<const Mixed&>(object).state(); }},
-          {.name = "tensorrt.Engine", .create = [](const Value& state, const ObjectOrigin&) {
-             std::vector<std::string> info;
-             for (const Value& item : state.items()) info.emplace_back(item.text());
-             return std::make_shared<Engine>(std::move(info));
-           }}};
+  std::vector<ClassDefinition> all = {
+      foo_class(),
+      {.name = "fixtures.Holder",
+       .create = [](const Value& state,
+                    const ObjectOrigin&) { return std::make_shared<Holder>(state.tensor()); },
+       .state =
+           [](const CustomObject& object) { return Value(*static_cast<const Holder&>(object).state()); }},
+      queue_class(),
+      {.name = "fixtures.Mixed",
+       .create = [](const Value& state, const ObjectOrigin&) { return std::make_shared<Mixed>(state); },
+       .state = [](const CustomObject& object) { return *static_cast<const Mixed&>(object).state(); }},
+      {.name = "tensorrt.Engine", .create = [](const Value& state, const ObjectOrigin&) {
+         std::vector<std::string> info;
+         for (const Value& item : state.items()) info.emplace_back(item.text());
+         return std::make_shared<Engine>(std::move(info));
+       }}};
+  for (ClassDefinition& made : all) {
+    for (MethodDefinition& method : made.methods) method.run = after_the_stream(std::move(method.run));
+  }
+  return all;
 }
 
 void add_all(Registry& registry) {

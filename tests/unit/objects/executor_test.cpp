@@ -1,10 +1,5 @@
-#include "unit/package/package_builder.hpp"
+#include "changed_package.hpp"
 
-#include <penstock/penstock.hpp>
-
-#include <gtest/gtest.h>
-
-#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -13,55 +8,16 @@ namespace penstock {
 namespace {
 
 using package::test::expect_error;
-
-constexpr std::string_view kNodes = ".wrapper.json";
-constexpr std::string_view kConfig = "custom_objs_config.json";
-constexpr std::string_view kObject = "custom_obj_0";
-
-/// The package object_tensor with the data of one file passed through `change`; without the file where it
-/// becomes empty.
-Package with_changed(std::string_view file, const std::function<std::string(std::string)>& change) {
-  const auto archive =
-      package::Archive::open(package::test::package_path("torch-2.15-objects/object_tensor.pt2"));
-  std::vector<package::test::ZipItem> items;
-  bool found = false;
-  for (const package::ArchiveEntry& entry : archive.entries()) {
-    std::string data = package::test::text_of(archive.read(entry.name));
-    if (entry.name.ends_with(file)) {
-      found = true;
-      data = change(std::move(data));
-      if (data.empty()) continue;
-    }
-    items.push_back({"top/" + entry.name, std::move(data)});
-  }
-  EXPECT_TRUE(found) << file;
-  const auto bytes = package::test::shared(package::test::build_zip(items));
-  return Package::open_memory(bytes.bytes, bytes.owner, "changed.pt2");
-}
-
-std::string nothing(const std::string&) { return {}; }
-
-/// Replaces the first `from` by `to`.
-std::function<std::string(std::string)> replaced(const std::string& from, const std::string& to) {
-  return [from, to](std::string text) {
-    const std::size_t at = text.find(from);
-    EXPECT_NE(at, std::string::npos) << from << " in " << text;
-    return text.replace(at, from.size(), to);
-  };
-}
-
-struct Held : CustomObject {};
-
-LoadOptions options() {
-  LoadOptions made;
-  made.registry.add(
-      {.schema = "fixtures::add_held(__torch__.torch.classes.fixtures.Holder holder, Tensor x) -> Tensor",
-       .run = [](OperatorCall& call) { call.give_argument(0, 1); }});
-  made.registry.add(
-      ClassDefinition{.name = "fixtures.Holder",
-                      .create = [](const Value&, const ObjectOrigin&) { return std::make_shared<Held>(); }});
-  return made;
-}
+using testing::Held;
+using testing::HeldState;
+using testing::kConfig;
+using testing::kNodes;
+using testing::kObject;
+using testing::nothing;
+using testing::options;
+using testing::replaced;
+using testing::replaced_by;
+using testing::with_changed;
 
 void expect_refused(const Package& package, ErrorCode code, std::string_view words) {
   expect_error(code, words, [&] { static_cast<void>(Model::load(package, options())); });
@@ -79,7 +35,6 @@ TEST(Executor, RefusesCallsThatNothingNames) {
 TEST(Executor, RefusesObjectsThatAreNotThere) {
   expect_refused(with_changed(kConfig, nothing), ErrorCode::Unsupported,
                  "is given the object \"_torchbind_obj0\", which the package does not have");
-  expect_refused(with_changed(kObject, nothing), ErrorCode::Corrupt, "custom_obj_0 as the file of");
 }
 
 TEST(Executor, RefusesKindsThatAreNotKnown) {
@@ -89,13 +44,10 @@ TEST(Executor, RefusesKindsThatAreNotKnown) {
                  "is given as_graph as \"x\", which its schema has as Tensor");
 }
 
-TEST(Executor, NamesPackageObjectAndFileOfACorruptObject) {
-  const Package package =
-      with_changed(kObject, [](std::string data) { return data.substr(0, data.size() / 2); });
-  expect_refused(package, ErrorCode::Corrupt,
-                 "changed.pt2: object \"_torchbind_obj0\" (data/constants/custom_obj_0)");
-  expect_error(ErrorCode::Corrupt, "object \"_torchbind_obj0\"",
-               [&] { static_cast<void>(package.custom_objects()); });
+TEST(Executor, RefusesAnArgumentThatIsGivenTwice) {
+  const std::string node = R"({"name": "x", "arg": {"as_tensor": {"name": "buf0"}}, "kind": 1})";
+  expect_refused(with_changed(kNodes, replaced(node, node + ", " + node)), ErrorCode::Unsupported,
+                 "operator fixtures::add_held is given \"x\" twice");
 }
 
 TEST(Executor, RefusesCallsThatAreNotJson) {
@@ -111,9 +63,9 @@ TEST(Executor, EndsARunWhoseCountsAreOthers) {
   other.registry.add(
       {.schema = "fixtures::add_held(__torch__.torch.classes.fixtures.Holder holder) -> Tensor",
        .run = [](OperatorCall&) { ADD_FAILURE() << "was called"; }});
-  other.registry.add(
-      ClassDefinition{.name = "fixtures.Holder",
-                      .create = [](const Value&, const ObjectOrigin&) { return std::make_shared<Held>(); }});
+  other.registry.add(ClassDefinition{
+      .name = "fixtures.Holder",
+      .create = [](const Value&, const ObjectOrigin&) { return std::make_shared<Held>(HeldState{}); }});
   Session session(Model::load(package, other));
   const Tensor x = Tensor::empty(DType::Float32, {3, 4});
   const TensorView view = x.view();
@@ -126,8 +78,7 @@ TEST(Executor, EndsARunWhoseCountsAreOthers) {
 }
 
 TEST(Executor, EndsARunThatMakesACallWhichIsNotDescribed) {
-  const Package package =
-      with_changed(kNodes, [](const std::string&) { return std::string(R"({"nodes": []})"); });
+  const Package package = with_changed(kNodes, replaced_by(R"({"nodes": []})"));
   Session session(Model::load(package, options()));
   const Tensor x = Tensor::empty(DType::Float32, {3, 4});
   const TensorView view = x.view();

@@ -85,6 +85,12 @@ TEST(Schema, SaysWhatItDoesNotUnderstand) {
   refused("ns::op(int a=) -> ()", "a default");
   refused("ns::op(int a=one) -> ()", "a default");
   refused("ns::op(int a=99999999999999999999) -> ()", "a default");
+  refused("ns::op(int a=1.5) -> ()", "a default of type int is expected at \"1.5");
+  refused("ns::op(bool a=1) -> ()", "a default of type bool");
+  refused("ns::op(str a=5) -> ()", "a default of type str");
+  refused("ns::op(float[] a=[1, True]) -> ()", "a default of type float");
+  refused("ns::op(Tensor a=1) -> ()", "a default of type Tensor");
+  refused("ns::op(ScalarType a=99) -> ()", "a default of type ScalarType");
   refused("ns::op(int[] a=1) -> ()", "a list");
   refused("ns::op(str a=\"x) -> ()", "the end of a text");
   refused("ns::op(int[][] a) -> ()", "list of lists");

@@ -18,7 +18,12 @@ std::vector<ObjectFile> read(const std::map<std::string, std::string>& more) {
   files.insert(more.begin(), more.end());
   const Archive archive = test::archive_of(files);
   const Manifest manifest = read_manifest(archive);
-  return read_object_files(archive, manifest.models.front());
+  NodeValue object;
+  object.kind = NodeValueKind::Object;
+  object.object = "a";
+  object.class_name = "ns.Thing";
+  const ExternNode call{.target = "ns::op", .inputs = {object}, .outputs = {}};
+  return read_object_files(archive, manifest.models.front(), {&call, 1});
 }
 
 TEST(ObjectFiles, AreNoneWithoutAConfiguration) { EXPECT_TRUE(read({}).empty()); }
@@ -29,7 +34,9 @@ TEST(ObjectFiles, AreFoundInEitherPlace) {
                            {"data/aotinductor/model/custom_obj_1", "y"}});
   ASSERT_EQ(files.size(), 2U);
   EXPECT_EQ(files[0].name, "a");
+  EXPECT_EQ(files[0].class_name, "ns.Thing");
   EXPECT_EQ(files[0].entry, "data/constants/custom_obj_0");
+  EXPECT_EQ(files[1].class_name, "");
   EXPECT_EQ(files[1].entry, "data/aotinductor/model/custom_obj_1");
 }
 
@@ -43,15 +50,18 @@ TEST(ObjectFiles, RefusesWhatContradictsItself) {
   refused(R"({"a": 5})", "does not name the file of \"a\"");
   refused(R"({"a": ""})", "as the file of \"a\"");
   refused(R"({"a": "../custom_obj_0"})", "names \"../custom_obj_0\" as the file of \"a\"");
-  refused(R"({"a": "custom_obj_7"})", "data/constants/custom_obj_7 as the file of \"a\", which is not there");
-  refused(R"({"a": "custom_obj_0", "b": "custom_obj_0"})", "gives \"a\" and \"b\" one file");
+  refused(R"({"a": "custom_obj_7"})",
+          "object \"a\" of class ns.Thing: its file data/constants/custom_obj_7 is not there");
+  refused(R"({"a": "custom_obj_0", "b": "custom_obj_0"})",
+          "object \"a\" of class ns.Thing and object \"b\" have one file, data/constants/custom_obj_0");
   refused(R"({"a": "custom_obj_0", "a": "custom_obj_0"})", "is there twice");
 }
 
 TEST(ObjectFiles, AnObjectThatIsNoArchiveIsNamed) {
   const Archive archive = test::archive_of({{"data/constants/custom_obj_0", "no zip"}});
-  expect_error(ErrorCode::Corrupt, "object \"a\" (data/constants/custom_obj_0)",
-               [&] { read_object(archive, {.name = "a", .entry = "data/constants/custom_obj_0"}); });
+  expect_error(ErrorCode::Corrupt, "object \"a\" (data/constants/custom_obj_0)", [&] {
+    read_object(archive, {.name = "a", .class_name = {}, .entry = "data/constants/custom_obj_0"});
+  });
 }
 
 }  // namespace

@@ -92,7 +92,7 @@ TEST(PickleReader, RefusesWhatIsNoTensor) {
 }
 
 TEST(PickleReader, BoundsWhatATextCanMakeOfItself) {
-  expect_refused("\x80\2" + std::string(5000, 'N') + ".", ErrorCode::Corrupt, "more than");
+  expect_refused("\x80\2" + std::string(5000, 'N') + ".", ErrorCode::Unsupported, "more than 2000");
   expect_refused(
       "\x80\2X\xff\xff\xff\xff"
       "abc",

@@ -45,6 +45,12 @@ std::string tensor(const std::string& elements = "K\6", const std::string& more 
          more + "tR";
 }
 
+/// The same of a tensor that was somewhere else.
+std::string tensor_on(const std::string& location) {
+  std::string text = tensor();
+  return text.replace(text.find("X\3\0\0\0cpu"s), 8, location);
+}
+
 std::string floats(int count) {
   std::string bytes;
   for (int i = 0; i < count; ++i) {
@@ -112,15 +118,20 @@ TEST(PickledState, ReadsTensorsAndTheirViews) {
   EXPECT_EQ(pair.items()[0].tensor().view().data(), pair.items()[1].tensor().view().data());
 }
 
+TEST(PickledState, GivesTensorsOfAGpuInHostMemory) {
+  const Value state = state_of(tensor_on("X\6\0\0\0cuda:1"s), {{"data/0", floats(6)}});
+  EXPECT_EQ(state.tensor().view().device(), Device{});
+  EXPECT_EQ(state.tensor().data_as<float>()[5], 5.0F);
+}
+
 TEST(PickledState, RefusesTensorsThatLie) {
   expect_refused(tensor(), ErrorCode::Corrupt, "states 6 elements of float32, 20 bytes are there",
                  {{"data/0", floats(5)}});
   expect_refused(tensor("K\5"), ErrorCode::Corrupt, "reaches past its storage of 20 bytes",
                  {{"data/0", floats(5)}});
   expect_refused(tensor(), ErrorCode::NotFound, "data/0");
-  std::string on_cuda = tensor();
-  on_cuda.replace(on_cuda.find("X\3\0\0\0cpu"s), 8, "X\6\0\0\0cuda:0"s);
-  expect_refused(on_cuda, ErrorCode::Unsupported, "a tensor on cuda:0", {{"data/0", floats(6)}});
+  expect_refused(tensor_on("X\5\0\0\0xpu:0"s), ErrorCode::Unsupported, "a tensor on xpu:0",
+                 {{"data/0", floats(6)}});
   expect_refused(tensor("K\6", "}(K\0\x88u"s), ErrorCode::Unsupported, "conjugated or negated",
                  {{"data/0", floats(6)}});
   EXPECT_EQ(to_string(state_of(tensor("K\6", "}(K\0\x89u"s), {{"data/0", floats(6)}})), "float32[2, 3]");
@@ -153,7 +164,7 @@ TEST(PickledState, BoundsWhatIsDescribedByLittle) {
   // Two of two of two ...: 2^40 values in 200 bytes.
   std::string laughs = "K\1";
   for (int i = 0; i < 40; ++i) laughs += "q\0h\0\x86"s;
-  expect_refused(laughs, ErrorCode::Unsupported, "more than 1048576 values");
+  expect_refused(laughs, ErrorCode::Unsupported, "more than 8388608 values");
   expect_refused(
       "X\xff\xff\xff\xff"s
       "abc",
