@@ -19,8 +19,9 @@ using namespace penstock;
 
 /// The lines of the log that put something on a stream or wait for one: the rest asks and tells nothing.
 void print_log(std::string_view log) {
-  constexpr std::string_view kShown[]{"cuLaunchKernel", "cuMemcpy",   "cuMemset",       "cuEventRecord",
-                                      "cuStreamWait",   "cuGreenCtx", "cuStreamCreate", "cuStreamSync"};
+  constexpr std::string_view kShown[]{"cuLaunchKernel", "cuGraphLaunch",  "cuMemcpy",
+                                      "cuMemset",       "cuEventRecord",  "cuStreamWait",
+                                      "cuGreenCtx",     "cuStreamCreate", "cuStreamSync"};
   while (!log.empty()) {
     const std::string_view line = log.substr(0, log.find('\n'));
     for (const std::string_view shown : kShown) {
@@ -50,7 +51,8 @@ void show(const char* package, const char* inputs_file) {
     inputs.push_back(copy_to_device(tensor.view(), model.device()));
     views.push_back(inputs.back().view());
   }
-  Session session(model);
+  // Call by call at first, to see what a run consists of.
+  Session session(model, {.graphs = {.mode = GraphMode::Off}});
   const Stream first = Stream::create();
   const Stream second = Stream::create();
   const GreenContext partition = GreenContext::create(SmResource::of_device().split("32,rest")[0]);
@@ -66,6 +68,14 @@ void show(const char* package, const char* inputs_file) {
   enqueue("a stream of a partition of 32 SMs: nothing is added, the launch stays there", green);
   enqueue("the default stream: a stream of the session's own, fenced before and behind",
           StreamView::legacy_default());
+
+  Session captured(model);
+  captured.prepare({.stream = green});
+  const Show replay{captured, views};
+  replay(
+      "by default, once prepared: one launch of a CUDA graph, and a fill that the device's synchronization "
+      "sees",
+      green);
 }
 
 }  // namespace
