@@ -31,8 +31,8 @@ struct GraphStatistics {
   std::uint64_t replays = 0;
   std::uint64_t patched_nodes = 0;  ///< Nodes of graphs that were told of another address, over all replays.
   std::uint64_t fills = 0;          ///< Of GraphOptions::seen_by_device_sync.
-  std::uint64_t dropped = 0;     ///< Captured runs that went, for others or with the weights that they used.
-  std::size_t held = 0;          ///< Captured runs that are there now.
+  std::uint64_t dropped = 0;  ///< Captured runs that went, for others or with the weights that they used.
+  std::size_t held = 0;       ///< Captured runs that are there now.
   /// Why the graph that was captured last takes inputs only where they lay; empty: it takes them anywhere.
   std::string fixed;
   std::uint64_t held_bytes = 0;  ///< Of device memory that they work in. Part of SessionMemory::held_bytes.
