@@ -5,7 +5,6 @@
 #include "tensor/reach.hpp"
 
 #include <algorithm>
-#include <ranges>
 #include <utility>
 
 namespace penstock::session {
@@ -173,7 +172,8 @@ CapturedRun::Moved CapturedRun::move_elsewhere(const CaptureRequest& request,
   }
   std::size_t most = 0;
   for (const MovableMemory& each : memory) most = std::max(most, each.bytes);
-  Moved moved{.elsewhere = Elsewhere(*request.call.pool, most, memory.size()),
+  Elsewhere elsewhere(*request.call.pool, most, memory.size());
+  Moved moved{.elsewhere = std::move(elsewhere),
               .memory = std::move(memory),
               .inputs = {},
               .allocations = allocations};
@@ -202,7 +202,8 @@ std::size_t CapturedRun::replay(std::span<const TensorView> inputs, const shim::
   try {
     // Results are given back first to last, and what was given back last comes first: so each gets its own
     // memory again.
-    for (ResultMemory& each : std::views::reverse(memory_)) each.now = call.pool->allocate(each.bytes);
+    for (auto each = memory_.rbegin(); each != memory_.rend(); ++each)
+      each->now = call.pool->allocate(each->bytes);
     if (obstacle().empty()) {
       move_to(inputs);
       patched = update();

@@ -10,7 +10,6 @@ namespace penstock::testing {
 namespace {
 
 using ::testing::HasSubstr;
-using ::testing::IsEmpty;
 
 constexpr const char* kPackages[] = {
     "add",     "mlp",       "mlp16",       "fatbin",           "embedded",
