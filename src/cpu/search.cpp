@@ -52,7 +52,10 @@ struct Search {
 /// S: the type of the sequence. Where values have another, doubles are compared.
 template <class S, class Compared>
 void search(tensor::Allocator* pool, const Search& of, Compared (*read_value)(const std::byte*)) {
-  const auto& [out, sequence, values, options] = of;
+  const auto& out = of.out;
+  const auto& sequence = of.sequence;
+  const auto& values = of.values;
+  const auto& options = of.options;
   const auto value_bytes = static_cast<std::int64_t>(element_bytes(values.dtype));
   const Lane lane = lane_of(sequence, static_cast<std::size_t>(sequence.rank - 1));
   const Temporary<Plain<S>> read(pool, lane.size);

@@ -69,11 +69,11 @@ PoolLayout max_unpool_layout(const TensorObject& input, const TensorObject& indi
   }
   Dims sizes(input.sizes().begin(), input.sizes().end());
   std::ranges::copy(unpool.output_size, sizes.end() - static_cast<std::ptrdiff_t>(unpool.spatial));
-  ResultLayout layout = contiguous_layout(std::move(sizes));
+  ResultLayout layout = contiguous_layout(sizes);
   if (input.rank == 4 && unpool.spatial == 2 && suggests_channels_last(input.sizes(), input.strides())) {
     fill_channels_last_strides(layout.sizes, layout.strides);
   }
-  return {std::move(layout.sizes), std::move(layout.strides)};
+  return {layout.sizes, layout.strides};
 }
 
 }  // namespace penstock::cpu
