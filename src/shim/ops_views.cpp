@@ -194,7 +194,7 @@ AOTITorchError reshape(AtenTensorHandle self, const std::int64_t* shape, std::in
     View view(*self);
     view.sizes = reshaped_sizes(*self, checked_span(shape, count));
     if (auto strides = reshaped_strides(*self, view.sizes)) {
-      view.strides = std::move(*strides);
+      view.strides = *strides;
       *ret = view.make();
       return;
     }

@@ -197,7 +197,8 @@ TEST(SessionPrepare, TakesSizesThatTheModelTakes) {
   const std::uint64_t held = session.memory().held_bytes;
   EXPECT_GT(held, 0u);
   expect_same(session.run(views_of(recorded("matmuls", "inputs"))), recorded("matmuls", "outputs"));
-  EXPECT_EQ(session.memory().held_bytes, held);
+  // What only the first, smaller run used has gone.
+  EXPECT_LE(session.memory().held_bytes, held);
 }
 
 TEST(SessionPrepare, PreparesEveryPackageByItself) {

@@ -229,23 +229,5 @@ TEST(Graphs, AreWaitedForByTheDevicesSynchronization) {
   EXPECT_TRUE(session.last_run().replayed);
 }
 
-TEST(Graphs, LeaveCapturesOfOtherThreadsAlone) {
-  const Model model = load_on_gpu("mlp");
-  const Stream captured = Stream::create();
-  const InPrimary context;
-  auto* const handle = static_cast<cuda::StreamHandle>(captured.view().handle());
-  ASSERT_EQ(driver().begin_capture(handle, cuda::kCaptureThreadLocal), cuda::kSuccess);
-  std::thread([&] {
-    Session session(model);
-    const Stream stream = Stream::create();
-    session.prepare({.shapes = {}, .stream = stream.view()});
-    session.prepare({.shapes = {}, .stream = stream.view()});
-    EXPECT_TRUE(session.last_run().replayed) << session.last_run().reason;
-  }).join();
-  cuda::GraphHandle graph = nullptr;
-  EXPECT_EQ(driver().end_capture(handle, &graph), cuda::kSuccess);
-  EXPECT_EQ(driver().graph_destroy(graph), cuda::kSuccess);
-}
-
 }  // namespace
 }  // namespace penstock::testing
