@@ -5,6 +5,7 @@
 #include "cuda_ops/kernels.hpp"
 #include "cuda_ops/lane_state.hpp"
 #include "cuda_ops/operator.hpp"
+#include "cuda_ops/vendor_library.hpp"
 
 #include <array>
 #include <vector>
@@ -50,6 +51,8 @@ class Library final : public shim::CudaOperators {
     scrub_in_capture(call);
     cuda_ops::zero(call, to);
   }
+
+  [[nodiscard]] const cuda::cupti::Functions& cupti() override { return cupti_functions(); }
 
  private:
   std::vector<shim::TableEntry> functions_;

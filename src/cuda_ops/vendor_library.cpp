@@ -18,6 +18,7 @@ namespace fs = std::filesystem;
 
 /// What is known of one library before it is opened.
 struct Wanted {
+  const char* who;  ///< Needs it.
   const char* title;
   const char* variable;
   std::vector<std::string> sonames;
@@ -118,7 +119,7 @@ Opened open_library(const Wanted& wanted) {
   if (open_anywhere(opened, wanted)) {
     opened.problem.clear();
   } else {
-    opened.problem = fmt::format("this model needs {}, which was not found:{}\n{}, or set {} to the file",
+    opened.problem = fmt::format("{} needs {}, which was not found:{}\n{}, or set {} to the file", wanted.who,
                                  wanted.title, opened.problem, wanted.how, wanted.variable);
   }
   return opened;
@@ -135,19 +136,30 @@ void find(Opened& opened, const std::string& name, Function*& function) {
 }
 
 /// A driver that does not know CUDA 13 cannot run its libraries.
-std::vector<std::string> cublaslt_sonames() {
+std::vector<std::string> sonames(const std::string& name) {
   int version = 0;
   if (cuda::driver().driver_get_version(&version) != cuda::kSuccess || version >= 13000) {
-    return {"libcublasLt.so.13", "libcublasLt.so.12"};
+    return {name + ".so.13", name + ".so.12"};
   }
-  return {"libcublasLt.so.12"};
+  return {name + ".so.12"};
+}
+
+/// Those that the process has already come first.
+std::vector<std::string> loaded_first(std::vector<std::string> names) {
+  std::stable_partition(names.begin(), names.end(), [](const std::string& name) {
+    void* const handle = ::dlopen(name.c_str(), RTLD_NOW | RTLD_NOLOAD);
+    if (handle != nullptr) ::dlclose(handle);
+    return handle != nullptr;
+  });
+  return names;
 }
 
 const Opened& opened_cublaslt(cublaslt::Functions& functions) {
   static const Opened opened = [&] {
-    Opened made = open_library({.title = "cuBLASLt",
+    Opened made = open_library({.who = "this model",
+                                .title = "cuBLASLt",
                                 .variable = "PENSTOCK_CUBLASLT",
-                                .sonames = cublaslt_sonames(),
+                                .sonames = sonames("libcublasLt"),
                                 .how = "Install it (pip install nvidia-cublas, or the CUDA toolkit)"});
 #define PENSTOCK_FIND(name) find(made, "cublasLt" #name, functions.name);
     PENSTOCK_CUBLASLT_FUNCTIONS(PENSTOCK_FIND)
@@ -160,13 +172,29 @@ const Opened& opened_cublaslt(cublaslt::Functions& functions) {
 const Opened& opened_cudnn(cudnn::Functions& functions) {
   static const Opened opened = [&] {
     Opened made =
-        open_library({.title = "cuDNN 9",
+        open_library({.who = "this model",
+                      .title = "cuDNN 9",
                       .variable = "PENSTOCK_CUDNN",
                       .sonames = {"libcudnn.so.9"},
                       .how = "Install it (pip install nvidia-cudnn-cu13 or nvidia-cudnn-cu12, apt install "
                              "libcudnn9-cuda-13)"});
 #define PENSTOCK_FIND(name) find(made, "cudnn" #name, functions.name);
     PENSTOCK_CUDNN_FUNCTIONS(PENSTOCK_FIND)
+#undef PENSTOCK_FIND
+    return made;
+  }();
+  return opened;
+}
+
+const Opened& opened_cupti(cuda::cupti::Functions& functions) {
+  static const Opened opened = [&] {
+    Opened made = open_library({.who = "an audit of the process",
+                                .title = "CUPTI",
+                                .variable = "PENSTOCK_CUPTI",
+                                .sonames = loaded_first(sonames("libcupti")),
+                                .how = "Install it (pip install nvidia-cuda-cupti, or the CUDA toolkit)"});
+#define PENSTOCK_FIND(name) find(made, "cupti" #name, functions.name);
+    PENSTOCK_CUPTI_FUNCTIONS(PENSTOCK_FIND)
 #undef PENSTOCK_FIND
     return made;
   }();
@@ -194,8 +222,13 @@ std::vector<std::string> vendor_folders(const Surroundings& around) {
     add_environment(folders, around.conda_prefix);
   }
   add_first_python(folders, around.path);
-  if (!around.cuda_path.empty()) add(fs::path(around.cuda_path) / "lib64");
-  for (const std::string& toolkit : inside(around.toolkits, "cuda")) add(fs::path(toolkit) / "lib64");
+  std::vector<std::string> toolkits = inside(around.toolkits, "cuda");
+  if (!around.cuda_path.empty()) toolkits.insert(toolkits.begin(), around.cuda_path);
+  for (const fs::path toolkit : toolkits) {
+    add(toolkit / "lib64");
+    // Where installers put CUPTI.
+    add(toolkit / "extras/CUPTI/lib64");
+  }
   std::vector<std::string> existing;
   for (std::string& folder : folders) {
     std::error_code error;
@@ -217,6 +250,13 @@ const cublaslt::Functions& cublaslt_functions() {
 const cudnn::Functions& cudnn_functions() {
   static cudnn::Functions functions;
   const Opened& opened = opened_cudnn(functions);
+  if (opened.handle == nullptr) base::fail(ErrorCode::NotFound, "{}", opened.problem);
+  return functions;
+}
+
+const cuda::cupti::Functions& cupti_functions() {
+  static cuda::cupti::Functions functions;
+  const Opened& opened = opened_cupti(functions);
   if (opened.handle == nullptr) base::fail(ErrorCode::NotFound, "{}", opened.problem);
   return functions;
 }

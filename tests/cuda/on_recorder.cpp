@@ -24,7 +24,8 @@ namespace {
 
 // Before the first test asks for the driver, which is opened once.
 const bool recorder_is_used = ::setenv("PENSTOCK_LIBCUDA", PENSTOCK_RECORDING_DRIVER, 1) == 0 &&
-                              ::setenv("PENSTOCK_CUBLASLT", PENSTOCK_RECORDING_CUBLASLT, 1) == 0;
+                              ::setenv("PENSTOCK_CUBLASLT", PENSTOCK_RECORDING_CUBLASLT, 1) == 0 &&
+                              ::setenv("PENSTOCK_CUPTI", PENSTOCK_RECORDING_CUPTI, 1) == 0;
 
 }  // namespace
 
