@@ -3,6 +3,7 @@
 #include "base/fail.hpp"
 #include "objects/operator_call.hpp"
 #include "package/custom_objects.hpp"
+#include "system/ranges.hpp"
 
 #include <fmt/ranges.h>
 
@@ -139,6 +140,7 @@ void ExecutorSession::call(const shim::ProxyCall& call) {
                "{}: the model hands over {} tensors and {} integers, the package describes {} and {}",
                prepared.what, call.tensors.size(), call.integers.size(), prepared.tensors, prepared.integers);
   }
+  const system::Range range(prepared.what.c_str());
   OperatorCall::Impl impl{prepared, *this, call, {}};
   OperatorCall given(impl);
   translated(prepared.what, [&] {
