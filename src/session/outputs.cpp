@@ -74,13 +74,17 @@ void show(const tensor::TensorObject& result, TensorView& view, const std::strin
 Tensor keep(tensor::TensorObjectPtr result, const TensorView& view, const WeightOwner& owner) {
   struct Holder {
     // The tensor goes first, then the version that its memory is of, then the library.
-    WeightOwner owner;
+    std::shared_ptr<Model::Impl> model;
+    std::shared_ptr<model::Container> version;
     tensor::TensorObjectPtr tensor;
   };
   const bool is_weight = result->storage->of_model;
   auto holder = std::make_shared<Holder>();
   holder->tensor = std::move(result);
-  if (is_weight) holder->owner = owner;
+  if (is_weight) {
+    holder->model = owner.model;
+    holder->version = owner.version;
+  }
   return Tensor::adopt(view, std::move(holder));
 }
 

@@ -17,10 +17,11 @@ namespace penstock::session {
 /// Makes `view` show a result. Errors: Unsupported for more than kMaxRank dimensions.
 void show(const tensor::TensorObject& result, TensorView& view, const std::string& what);
 
-/// What a result that is a weight has to hold: the model, and the version that the weight is of.
+/// What a result that is a weight has to hold: the model, and the version that the weight is of. By
+/// reference: most results are no weights, and a share costs an atomic count.
 struct WeightOwner {
-  std::shared_ptr<Model::Impl> model;
-  std::shared_ptr<model::Container> version;
+  const std::shared_ptr<Model::Impl>& model;
+  const std::shared_ptr<model::Container>& version;
 };
 
 /// A result that the caller keeps: it holds its memory, and the owner where that is a weight's.
