@@ -86,6 +86,8 @@ class DeviceStaging final : public Staging {
  private:
   void make_room(Copy& copy, std::size_t bytes) override;
   void fill(const Copy& copy, const TensorView& input) override;
+  /// An audit, where there is one.
+  void tell(shim::CudaObserver::Kind kind, const char* function) const noexcept;
 
   const shim::CudaCall* call_ = nullptr;
 };

@@ -156,9 +156,11 @@ const void* real_source(const void* from, std::size_t bytes) {
 
 Result copy_on(void* to, const void* from, std::size_t bytes, int kind, cuda::StreamHandle stream) {
   const cuda::Driver& driver = cuda::driver();
+  CudaObserver* const observer = call_of_library().observer;
   const void* const source = kind == kHostToDevice ? real_source(from, bytes) : from;
   // Weights that are going to be given later.
   if (bytes == 0 || source == nullptr) return cuda::kSuccess;
+  if (observer != nullptr) observer->launched(CudaObserver::Kind::Copy, "cuMemcpyAsync", stream);
   return driver.memcpy_async(reinterpret_cast<cuda::DevicePointer>(to),
                              reinterpret_cast<cuda::DevicePointer>(source), bytes, stream);
 }
