@@ -26,7 +26,50 @@ GreenContext make_partition(Device device, const std::string& part) {
 }
 
 std::string place_text(unsigned sm_count, bool in_green_context) {
+  if (sm_count == 0) return "SMs that CUPTI does not tell";
   return fmt::format("{} SMs{}", sm_count, in_green_context ? " of a partition" : ", the whole device");
+}
+
+/// "ok" and "LEFT" of the run, "other" and "OUTSIDE" of others.
+const char* verdict(const AuditEntry& entry) {
+  if (entry.of_run) return entry.in_place ? "ok" : "LEFT";
+  return entry.in_place ? "other" : "OUTSIDE";
+}
+
+std::string stream_text(const AuditEntry& entry) {
+  if (entry.level == AuditLevel::Model) return fmt::format("stream {}", entry.stream);
+  return fmt::format("CUPTI's stream {} of context {} on {}", entry.stream_number, entry.context_number,
+                     to_string(entry.device));
+}
+
+std::string entry_text(const AuditEntry& entry) {
+  std::string line = fmt::format("  {:<7} {:<7} {:<12} {}", verdict(entry), to_string(entry.level),
+                                 to_string(entry.kind), printable(entry.name));
+  if (!entry.of_run || !entry.in_place) {
+    line += fmt::format("  on {} with {}", stream_text(entry),
+                        place_text(entry.sm_count, entry.in_green_context));
+  }
+  return line + "\n";
+}
+
+/// How much of the run one level has seen, and how much of that stayed. Of all of it only AuditLevel::Process
+/// speaks, and only where no record is missing.
+std::string sum_text(const Audit& audit, AuditLevel level) {
+  std::size_t seen = 0;
+  std::size_t stayed = 0;
+  for (const AuditEntry& entry : audit.entries) {
+    if (entry.level != level || !entry.of_run) continue;
+    ++seen;
+    stayed += entry.in_place ? 1 : 0;
+  }
+  if (level == AuditLevel::Process && audit.missing_count == 0 && stayed == seen) {
+    return fmt::format(
+        "  process: all {} kernels, copies and fills of the run stayed on the stream and in its "
+        "partition\n",
+        seen);
+  }
+  return fmt::format("  {}: {} of {} that were seen stayed on the stream and in its partition\n",
+                     to_string(level), stayed, seen);
 }
 
 }  // namespace
@@ -39,16 +82,18 @@ void add_partition_option(CLI::App& app, PlacementOptions& options) {
 }
 
 void add_audit_option(CLI::App& app, PlacementOptions& options) {
-  app.add_flag("--audit", options.audit,
-               "Print all that the run puts on the device, and fail where any of it left the stream or the "
-               "partition")
+  app.add_flag("--audit{model}", options.audit,
+               "Print what the run puts on the device, and fail where any of it left the stream or the "
+               "partition: what Penstock calls (model), or by CUPTI all that the process does (process)")
+      ->check(CLI::IsMember({"model", "process"}))
       ->group(kGroup);
 }
 
 std::vector<Stream> make_streams(Device device, const PlacementOptions& options, int count) {
   if (device.type != DeviceType::Cuda) {
     if (!options.partition.empty()) throw UsageError("--partition divides a GPU: it needs --device cuda");
-    if (options.audit) throw UsageError("--audit looks at what goes to a GPU: it needs --device cuda");
+    if (!options.audit.empty())
+      throw UsageError("--audit looks at what goes to a GPU: it needs --device cuda");
     return {};
   }
   std::optional<GreenContext> partition;
@@ -71,22 +116,24 @@ std::vector<Tensor> run_on(Session& session, const std::vector<Tensor>& inputs,
   return on_host(std::move(outputs));
 }
 
+AuditOptions audit_options(const PlacementOptions& options) {
+  return {.level = options.audit == "process" ? AuditLevel::Process : AuditLevel::Model};
+}
+
 std::string audit_text(const Audit& audit) {
-  std::string out = fmt::format("audit of what the package does, on {}: a stream with {}\n",
-                                to_string(audit.device), place_text(audit.sm_count, audit.in_green_context));
-  for (const AuditEntry& entry : audit.entries) {
-    out += fmt::format("  {:<5} {:<13} {}", entry.in_place ? "ok" : "LEFT", to_string(entry.kind),
-                       printable(entry.name));
-    if (!entry.in_place) {
-      out += fmt::format("  on stream {} with {}", entry.stream,
-                         place_text(entry.sm_count, entry.in_green_context));
-    }
-    out += "\n";
+  const bool of_process = audit.level == AuditLevel::Process;
+  std::string out =
+      fmt::format("audit of what the {} does, on {}: a stream with {}\n", of_process ? "process" : "package",
+                  to_string(audit.device), place_text(audit.sm_count, audit.in_green_context));
+  for (const AuditEntry& entry : audit.entries) out += entry_text(entry);
+  out += sum_text(audit, AuditLevel::Model);
+  if (of_process) {
+    out += sum_text(audit, AuditLevel::Process);
+    const auto others = std::ranges::count(audit.entries, false, &AuditEntry::of_run);
+    out += fmt::format(
+        "  process: {} of others in this process meanwhile, {} of them in no partition that is known\n",
+        others, audit.outside_count());
   }
-  const auto left =
-      std::ranges::count_if(audit.entries, [](const AuditEntry& entry) { return !entry.in_place; });
-  out += fmt::format("  {} of {} stayed on the stream and in its partition\n",
-                     audit.entries.size() - static_cast<std::size_t>(left), audit.entries.size());
   for (const std::string& blind : audit.not_seen) out += fmt::format("  not seen: {}\n", blind);
   return out;
 }

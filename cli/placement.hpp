@@ -19,7 +19,7 @@ namespace penstock::cli {
 /// Where on a CUDA device runs go.
 struct PlacementOptions {
   std::string partition;  ///< SMs, as SmResource::split takes one part: "64", "25%"; empty: the whole device.
-  bool audit = false;
+  std::string audit;      ///< "model", "process"; empty: no audit.
 };
 
 /// --partition, and --audit with the other.
@@ -37,7 +37,11 @@ std::string place_text(StreamView stream);
 std::vector<Tensor> run_on(Session& session, const std::vector<Tensor>& inputs,
                            const std::optional<StreamView>& stream);
 
-/// The report of an audit: one line a piece of work, what left the stream or the partition, what is not seen.
+/// What --audit names.
+AuditOptions audit_options(const PlacementOptions& options);
+
+/// The report of an audit: one line a piece of work, what left the stream or the partition, what others did,
+/// and what is not seen.
 std::string audit_text(const Audit& audit);
 
 }  // namespace penstock::cli

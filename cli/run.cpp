@@ -145,12 +145,12 @@ int run(const RunCommand& command) {
     for (std::size_t i = 0; i < outputs.size(); ++i) out += output_text(model.output_names()[i], outputs[i]);
   }
   if (ranked) out += answers_text(command, model, inputs, outputs, reference);
-  if (!command.placement.audit) {
+  if (command.placement.audit.empty()) {
     write_out(out);
     return kExitOk;
   }
   const std::vector<Tensor> placed = place_inputs(model, inputs);
-  const Audit audit = session.audit(views_of(placed), *stream);
+  const Audit audit = session.audit(views_of(placed), *stream, audit_options(command.placement));
   write_out(out + audit_text(audit));
   return audit.stayed() ? kExitOk : kExitFailed;
 }

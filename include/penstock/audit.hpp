@@ -3,6 +3,7 @@
 #include <penstock/device.hpp>
 #include <penstock/export.hpp>
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -15,23 +16,40 @@ enum class AuditLevel {
   /// a registered operator with the stream that it was given. Seen where Penstock makes the calls. Not seen:
   /// which kernels a library launches, what an operator does, and what the rest of the process does.
   Model,
+  /// That, and by NVIDIA's CUPTI every kernel, copy and fill that the process puts on its GPUs meanwhile: of
+  /// the run, those of libraries included, and of others. Needs libcupti of CUDA 12.5 or later, which is
+  /// opened then: the file that PENSTOCK_CUPTI names, or where other libraries of NVIDIA are found.
+  Process,
 };
 
-/// One piece of work that a run put on the device.
+/// How a run is audited.
+struct AuditOptions {
+  AuditLevel level = AuditLevel::Model;
+};
+
+/// One piece of work that was put on a device.
 struct AuditEntry {
   enum class Kind {
-    Kernel,  ///< Of the package, or one of Penstock's own operators.
+    Kernel,  ///< At AuditLevel::Model of the package, or one of Penstock's own operators.
     Copy,
     Fill,
     Library,   ///< A call of cuBLASLt or cuDNN, which launches kernels of its own.
     Operator,  ///< A registered operator or method, which was given the stream.
   };
   Kind kind = Kind::Kernel;
-  std::string name;               ///< Of the kernel, the function or the operator.
-  void* stream = nullptr;         ///< The `CUstream` that it went to.
-  unsigned sm_count = 0;          ///< SMs that the stream's work may run on.
-  bool in_green_context = false;  ///< These are those of a partition.
-  bool in_place = false;          ///< The stream is the run's, and so is the partition.
+  std::string name;                      ///< Of the kernel, or of the function that was called.
+  AuditLevel level = AuditLevel::Model;  ///< That saw it.
+  bool of_run = true;                    ///< Put there by the run's thread in the run; false: by others.
+  Device device;
+  /// The `CUstream` that it went to. CUPTI tells only whether that is the run's: null where it is not.
+  void* stream = nullptr;
+  std::uint32_t stream_number = 0;   ///< CUPTI's; 0 at AuditLevel::Model.
+  std::uint32_t context_number = 0;  ///< The same.
+  unsigned sm_count = 0;             ///< SMs that the stream's work may run on; 0 where CUPTI does not tell.
+  bool in_green_context = false;     ///< These are those of a partition.
+  /// Of the run: the stream is the run's, and so is the partition. Of others: it is known that they are in a
+  /// partition, or on another device.
+  bool in_place = false;
 };
 
 /// What an audited run did. Thread: one caller at a time.
@@ -42,15 +60,27 @@ struct PENSTOCK_API Audit {
                                   ///< caller gave a default stream.
   unsigned sm_count = 0;          ///< Of it.
   bool in_green_context = false;  ///< Of it.
-  std::vector<AuditEntry> entries;    ///< In the order in which they were put on the device.
+  /// In the order in which they were put on the device: what AuditLevel::Model saw, and then what
+  /// AuditLevel::Process saw.
+  std::vector<AuditEntry> entries;
   std::vector<std::string> not_seen;  ///< What this level cannot see, a sentence each.
+  /// Pieces of work that are known to have been, and that AuditLevel::Process has no record of. Where there
+  /// are any, it has not seen all of the run.
+  std::size_t missing_count = 0;
 
-  /// True where everything that the level sees stayed on the stream and in the partition. Host-only.
-  /// Errors: none.
+  /// True where everything of the run that the level sees stayed on the stream and in the partition.
+  /// Host-only. Errors: none.
   [[nodiscard]] bool stayed() const noexcept;
+
+  /// What others in the process put on the run's device meanwhile in no partition, or in none that is known:
+  /// it may run on all SMs, those of every partition included. Host-only. Errors: none.
+  [[nodiscard]] std::size_t outside_count() const noexcept;
 };
 
 /// "kernel", "copy", "fill", "library call", "operator". Host-only. Thread: thread-safe. Errors: none.
 PENSTOCK_API std::string to_string(AuditEntry::Kind kind);
+
+/// "model", "process". Host-only. Thread: thread-safe. Errors: none.
+PENSTOCK_API std::string to_string(AuditLevel level);
 
 }  // namespace penstock

@@ -102,8 +102,13 @@ class PENSTOCK_API Session {
   std::span<const TensorView> enqueue_borrowed(std::span<const TensorView> inputs, StreamView stream);
 
   /// Puts one inference on a stream, waits for it, and tells what it put on the device and where that went.
-  /// The results are dropped. Runs that are not audited cost nothing for it. Blocking. Errors: as `enqueue`.
-  [[nodiscard]] Audit audit(std::span<const TensorView> inputs, StreamView stream);
+  /// The results are dropped. Runs that are not audited cost nothing for it. At AuditLevel::Process a fill of
+  /// one byte of the session's own goes before the run, and one audit at a time is made in a process: others
+  /// wait. Blocking. Errors: as `enqueue`; of AuditLevel::Process NotFound where there is no CUPTI (where it
+  /// was looked for, how to get it), Incompatible where its version is not known, Unsupported where another
+  /// tool uses it, Internal where it tells nothing of the run's stream.
+  [[nodiscard]] Audit audit(std::span<const TensorView> inputs, StreamView stream,
+                            const AuditOptions& options = {});
 
   /// Runs once and gives the outputs, which are safe to keep. An output that is an input, or a view
   /// of one, shares the caller's memory; one that is a weight shares the model's, which must not be

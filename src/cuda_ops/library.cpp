@@ -72,6 +72,8 @@ class Library final : public shim::CudaOperators {
     cuda_ops::zero(call, to);
   }
 
+  [[nodiscard]] const cuda::cupti::Functions& cupti() override { return cupti_functions(); }
+
  private:
   std::vector<shim::TableEntry> functions_;
   std::map<std::string_view, Needs> needs_;

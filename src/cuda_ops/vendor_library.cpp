@@ -19,6 +19,7 @@ namespace fs = std::filesystem;
 
 /// What is known of one library before it is opened.
 struct Wanted {
+  const char* who;  ///< Needs it.
   const char* title;
   const char* needed_for;
   const char* variable;
@@ -133,7 +134,7 @@ Opened open_library(const Wanted& wanted) {
     return opened;
   }
   opened.advice = fmt::format("{}, or set {} to the file", wanted.how, wanted.variable);
-  opened.problem = fmt::format("this model needs {}, which was not found:\n  {}\n{}", wanted.title,
+  opened.problem = fmt::format("{} needs {}, which was not found:\n  {}\n{}", wanted.who, wanted.title,
                                fmt::join(opened.attempts, "\n  "), opened.advice);
   return opened;
 }
@@ -149,24 +150,35 @@ void find(Opened& opened, const std::string& name, Function*& function) {
 }
 
 /// A driver that does not know CUDA 13 cannot run its libraries.
-std::vector<std::string> cublaslt_sonames() {
+std::vector<std::string> sonames(const std::string& name) {
   int version = 0;
   try {
     if (cuda::driver().driver_get_version(&version) != cuda::kSuccess) version = 0;
   } catch (const Error&) {
     // No driver: whoever wants to know what is there gets to know the newest.
   }
-  if (version != 0 && version < 13000) return {"libcublasLt.so.12"};
-  return {"libcublasLt.so.13", "libcublasLt.so.12"};
+  if (version != 0 && version < 13000) return {name + ".so.12"};
+  return {name + ".so.13", name + ".so.12"};
+}
+
+/// Those that the process has already come first.
+std::vector<std::string> loaded_first(std::vector<std::string> names) {
+  std::stable_partition(names.begin(), names.end(), [](const std::string& name) {
+    void* const handle = ::dlopen(name.c_str(), RTLD_NOW | RTLD_NOLOAD);
+    if (handle != nullptr) ::dlclose(handle);
+    return handle != nullptr;
+  });
+  return names;
 }
 
 const Library<cublaslt::Functions>& cublaslt_library() {
   static const auto library = [] {
     Library<cublaslt::Functions> made{
-        .wanted = {.title = "cuBLASLt",
+        .wanted = {.who = "this model",
+                   .title = "cuBLASLt",
                    .needed_for = "matrix products and attention",
                    .variable = "PENSTOCK_CUBLASLT",
-                   .sonames = cublaslt_sonames(),
+                   .sonames = sonames("libcublasLt"),
                    .how = "Install it (pip install nvidia-cublas, or the CUDA toolkit)"},
         .functions = {},
         .opened = {}};
@@ -182,7 +194,8 @@ const Library<cublaslt::Functions>& cublaslt_library() {
 const Library<cudnn::Functions>& cudnn_library() {
   static const auto library = [] {
     Library<cudnn::Functions> made{
-        .wanted = {.title = "cuDNN 9",
+        .wanted = {.who = "this model",
+                   .title = "cuDNN 9",
                    .needed_for = "convolution",
                    .variable = "PENSTOCK_CUDNN",
                    .sonames = {"libcudnn.so.9"},
@@ -199,13 +212,46 @@ const Library<cudnn::Functions>& cudnn_library() {
   return library;
 }
 
+const Library<cuda::cupti::Functions>& cupti_library() {
+  static const auto library = [] {
+    Library<cuda::cupti::Functions> made{
+        .wanted = {.who = "an audit of the process",
+                   .title = "CUPTI",
+                   .needed_for = "audits of the process",
+                   .variable = "PENSTOCK_CUPTI",
+                   .sonames = loaded_first(sonames("libcupti")),
+                   .how = "Install it (pip install nvidia-cuda-cupti, or the CUDA toolkit)"},
+        .functions = {},
+        .opened = {}};
+    made.opened = open_library(made.wanted);
+#define PENSTOCK_FIND(name) find(made.opened, "cupti" #name, made.functions.name);
+    PENSTOCK_CUPTI_FUNCTIONS(PENSTOCK_FIND)
+#undef PENSTOCK_FIND
+    return made;
+  }();
+  return library;
+}
+
 template <class Functions>
 const Functions& functions_of(const Library<Functions>& library) {
   if (library.opened.handle == nullptr) base::fail(ErrorCode::NotFound, "{}", library.opened.problem);
   return library.functions;
 }
 
-/// Both libraries write their version as one number: 91002 is 9.10.2.
+/// cuBLASLt and cuDNN write their version as one number: 91002 is 9.10.2.
+template <class Functions>
+std::string version_of(const Functions& functions) {
+  const std::size_t version = functions.GetVersion();
+  return fmt::format("{}.{}.{}", version / 10000, version / 100 % 100, version % 100);
+}
+
+/// CUPTI counts the versions of its interface, and since CUDA 13 writes CUDA's: 130001 is of 13.0.
+std::string version_of(const cuda::cupti::Functions& functions) {
+  std::uint32_t version = 0;
+  if (functions.GetVersion(&version) != cuda::cupti::kSuccess) return "";
+  return std::to_string(version);
+}
+
 template <class Functions>
 OptionalLibrary describe(const Library<Functions>& library) {
   OptionalLibrary result{.name = library.wanted.title,
@@ -215,9 +261,8 @@ OptionalLibrary describe(const Library<Functions>& library) {
                          .advice = library.opened.advice,
                          .attempts = library.opened.attempts};
   if (library.opened.handle == nullptr) return result;
-  const std::size_t version = library.functions.GetVersion();
   result.path = library.opened.path;
-  result.version = fmt::format("{}.{}.{}", version / 10000, version / 100 % 100, version % 100);
+  result.version = version_of(library.functions);
   return result;
 }
 
@@ -242,8 +287,13 @@ std::vector<std::string> vendor_folders(const Surroundings& around) {
     add_environment(folders, around.conda_prefix);
   }
   add_first_python(folders, around.path);
-  if (!around.cuda_path.empty()) add(fs::path(around.cuda_path) / "lib64");
-  for (const std::string& toolkit : inside(around.toolkits, "cuda")) add(fs::path(toolkit) / "lib64");
+  std::vector<std::string> toolkits = inside(around.toolkits, "cuda");
+  if (!around.cuda_path.empty()) toolkits.insert(toolkits.begin(), around.cuda_path);
+  for (const fs::path toolkit : toolkits) {
+    add(toolkit / "lib64");
+    // Where installers put CUPTI.
+    add(toolkit / "extras/CUPTI/lib64");
+  }
   std::vector<std::string> existing;
   for (std::string& folder : folders) {
     std::error_code error;
@@ -259,8 +309,10 @@ const cublaslt::Functions& cublaslt_functions() { return functions_of(cublaslt_l
 
 const cudnn::Functions& cudnn_functions() { return functions_of(cudnn_library()); }
 
+const cuda::cupti::Functions& cupti_functions() { return functions_of(cupti_library()); }
+
 std::vector<OptionalLibrary> vendor_libraries() {
-  return {describe(cublaslt_library()), describe(cudnn_library())};
+  return {describe(cublaslt_library()), describe(cudnn_library()), describe(cupti_library())};
 }
 
 }  // namespace penstock::cuda_ops

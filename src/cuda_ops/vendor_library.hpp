@@ -1,5 +1,6 @@
 #pragma once
 
+#include "cuda/cupti_abi.hpp"
 #include "cuda_ops/cublaslt_abi.hpp"
 #include "cuda_ops/cudnn_abi.hpp"
 
@@ -10,13 +11,15 @@
 
 namespace penstock::cuda_ops {
 
-/// The functions of cuBLASLt 12 or 13, and of cuDNN 9, opened at the first call and never closed. Looked for
-/// in this order: the file that PENSTOCK_CUBLASLT or PENSTOCK_CUDNN names, and then nowhere else; where the
-/// dynamic linker looks; beside libpenstock; the nvidia-* wheels of the Python environment around it, of the
-/// active one and of the first python3 on PATH; toolkits. No program is run for that.
+/// The functions of cuBLASLt 12 or 13, of cuDNN 9, and of CUPTI 12 or 13, opened at the first call and never
+/// closed. Looked for in this order: the file that PENSTOCK_CUBLASLT, PENSTOCK_CUDNN or PENSTOCK_CUPTI names,
+/// and then nowhere else; where the dynamic linker looks; beside libpenstock; the nvidia-* wheels of the
+/// Python environment around it, of the active one and of the first python3 on PATH; toolkits. No program is
+/// run for that. Of CUPTI the one that the process has already comes first: there can be no two.
 /// Thread: thread-safe. Errors: NotFound says where it was looked for and how to get it.
 const cublaslt::Functions& cublaslt_functions();
 const cudnn::Functions& cudnn_functions();
+const cuda::cupti::Functions& cupti_functions();
 
 /// Both, opened as above. Errors: OutOfMemory.
 std::vector<OptionalLibrary> vendor_libraries();

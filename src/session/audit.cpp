@@ -4,7 +4,15 @@
 
 namespace penstock {
 
-bool Audit::stayed() const noexcept { return std::ranges::all_of(entries, &AuditEntry::in_place); }
+bool Audit::stayed() const noexcept {
+  return std::ranges::all_of(entries,
+                             [](const AuditEntry& entry) { return entry.in_place || !entry.of_run; });
+}
+
+std::size_t Audit::outside_count() const noexcept {
+  return static_cast<std::size_t>(std::ranges::count_if(
+      entries, [](const AuditEntry& entry) { return !entry.of_run && !entry.in_place; }));
+}
 
 std::string to_string(AuditEntry::Kind kind) {
   switch (kind) {
@@ -16,6 +24,8 @@ std::string to_string(AuditEntry::Kind kind) {
   }
   return "unknown";
 }
+
+std::string to_string(AuditLevel level) { return level == AuditLevel::Model ? "model" : "process"; }
 
 namespace session {
 namespace {
@@ -33,6 +43,12 @@ AuditEntry::Kind kind_of(shim::CudaObserver::Kind kind) noexcept {
 
 }  // namespace
 
+AuditRecorder::AuditRecorder(LaneRun& run, const model::CudaModel& model, AuditLevel level)
+    : run_(run), model_(model) {
+  if (level == AuditLevel::Process) process_.emplace(run, model);
+  run.call().observer = this;
+}
+
 void AuditRecorder::launched(Kind kind, std::string_view name, cuda::StreamHandle stream) noexcept {
   try {
     entries_.push_back({kind, std::string(name), stream});
@@ -41,30 +57,34 @@ void AuditRecorder::launched(Kind kind, std::string_view name, cuda::StreamHandl
   }
 }
 
-Audit AuditRecorder::report(const LaneRun& run, const cuda::PrimaryContext& context) const {
+Audit AuditRecorder::report() {
   if (failure_ != nullptr) std::rethrow_exception(failure_);
-  const cuda::ExecutionResource& expected = run.lane().resource;
+  const cuda::ExecutionResource& expected = run_.lane().resource;
+  const cuda::PrimaryContext& context = *model_.context();
   Audit audit{
+      .level = process_ ? AuditLevel::Process : AuditLevel::Model,
       .device = {DeviceType::Cuda, context.device()},
-      .stream = run.stream(),
-      .sm_count = run.lane().sm_count,
+      .stream = run_.stream(),
+      .sm_count = run_.lane().sm_count,
       .in_green_context = expected.green != nullptr,
       .entries = {},
-      .not_seen = {
-          "which kernels a library launches: only the stream that it was given",
-          "what a registered operator does: only the stream that it was given",
-          "what other threads and libraries of this process put on the device",
-          "on which SMs the driver ran the kernels: the stream's partition is what it was asked for"}};
+      .not_seen = {"which kernels a library launches: only the stream that it was given",
+                   "what a registered operator does: only the stream that it was given",
+                   "what other threads and libraries of this process put on the device",
+                   "on which SMs the driver ran the kernels: the stream's partition is what it was asked for",
+                   kReplaysNotSeen}};
   for (const Entry& entry : entries_) {
-    const bool is_there = entry.stream == run.stream();
+    const bool is_there = entry.stream == run_.stream();
     const cuda::ExecutionResource resource = is_there ? expected : cuda::resource_of(entry.stream, context);
     audit.entries.push_back({.kind = kind_of(entry.kind),
                              .name = entry.name,
+                             .device = audit.device,
                              .stream = entry.stream,
                              .sm_count = is_there ? audit.sm_count : cuda::sm_count_of(resource),
                              .in_green_context = resource.green != nullptr,
                              .in_place = is_there});
   }
+  if (process_) process_->report(audit);
   return audit;
 }
 

@@ -10,6 +10,7 @@
 #include <array>
 #include <cstring>
 #include <functional>
+#include <optional>
 #include <string_view>
 #include <utility>
 
@@ -83,13 +84,13 @@ cuda::StreamHandle Session::Impl::execute_on(const StreamRequest& request,
   const model::Latitude latitude = loaded.rules.check(placed.views);
   session::LaneRun run(cuda->lanes(), request.stream);
   run.call().numerics = cuda->numerics();
-  session::AuditRecorder recorder;
-  if (request.audit != nullptr) run.call().observer = &recorder;
+  std::optional<session::AuditRecorder> recorder;
+  if (request.audit != nullptr) recorder.emplace(run, cuda->lanes().model(), request.audit->level);
   run_on_cuda(cuda->copy_inputs(run.call(), placed), latitude, run, request.audit != nullptr);
   cuda->drop_copies();
   session::copy_on_device(run.call(), outputs, request.targets, loaded.what);
   run.finish();
-  if (request.audit != nullptr) *request.audit = recorder.report(run, *cuda->lanes().model().context());
+  if (recorder) *request.audit = recorder->report();
   return run.stream();
 }
 
@@ -269,10 +270,11 @@ std::vector<Tensor> Session::enqueue(std::span<const TensorView> inputs, StreamV
   });
 }
 
-Audit Session::audit(std::span<const TensorView> inputs, StreamView stream) {
+Audit Session::audit(std::span<const TensorView> inputs, StreamView stream, const AuditOptions& options) {
   return base::report_out_of_memory(impl_->model.impl()->what, [&] {
     impl_->require_cuda();
     Audit audit;
+    audit.level = options.level;
     const StreamRequest request{.stream = static_cast<cuda::StreamHandle>(stream.handle()),
                                 .host_inputs = impl_->cuda->host_inputs(),
                                 .audit = &audit};

@@ -19,7 +19,7 @@ struct StreamRequest {
   cuda::StreamHandle stream = nullptr;  ///< Null: the legacy default stream.
   std::span<const TensorView> targets = {};
   HostInputs host_inputs = HostInputs::Refuse;
-  Audit* audit = nullptr;  ///< Where what the run does is told; null: nowhere.
+  Audit* audit = nullptr;  ///< Where what the run does is told, at its level; null: nowhere.
 };
 
 struct Session::Impl {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "cuda/abi.hpp"
+#include "cuda/cupti_abi.hpp"
 #include "shim/table.hpp"
 #include "tensor/allocator.hpp"
 #include "tensor/tensor_object.hpp"
@@ -57,6 +58,10 @@ class CudaOperators {
 
   /// Sets all bytes of all elements to zero. Stream-ordered on the call's stream.
   virtual void zero(const CudaCall& call, const tensor::TensorObject& to) = 0;
+
+  /// CUPTI, which is opened at the first call: with the other libraries of NVIDIA. Errors: NotFound says
+  /// where it was looked for, and how to get it.
+  [[nodiscard]] virtual const cuda::cupti::Functions& cupti() = 0;
 };
 
 /// Who is told of each launch, copy, library call and registered operator of a run. For an audit; null where

@@ -25,7 +25,8 @@ namespace {
 
 // Before the first test asks for the driver, which is opened once.
 const bool recorder_is_used = ::setenv("PENSTOCK_LIBCUDA", PENSTOCK_RECORDING_DRIVER, 1) == 0 &&
-                              ::setenv("PENSTOCK_CUBLASLT", PENSTOCK_RECORDING_CUBLASLT, 1) == 0;
+                              ::setenv("PENSTOCK_CUBLASLT", PENSTOCK_RECORDING_CUBLASLT, 1) == 0 &&
+                              ::setenv("PENSTOCK_CUPTI", PENSTOCK_RECORDING_CUPTI, 1) == 0;
 
 /// Of the driver that is played: the newest, or what a run of the tests is to be about.
 int driver_version() {

@@ -129,3 +129,19 @@ void* penstock_recording_memory(ForeignMemory kind, std::size_t bytes) {
   state.memory[reinterpret_cast<std::uintptr_t>(pointer)] = memory;
   return pointer;
 }
+
+void penstock_recording_listen(Listener listener) {
+  State& state = State::get();
+  const std::lock_guard lock(state.mutex);
+  state.listener = listener;
+}
+
+unsigned penstock_recording_context(const void* handle) {
+  State& state = State::get();
+  const std::lock_guard lock(state.mutex);
+  try {
+    return state.number_of(state.context_of(static_cast<ContextHandle>(const_cast<void*>(handle))));
+  } catch (const Failure&) {
+    return 0;
+  }
+}

@@ -81,6 +81,7 @@ void State::reset(const Machine& wanted) {
   log_text.clear();
   violation_text.clear();
   machine = wanted;
+  listener = nullptr;
 }
 
 Context& State::primary(int device) {
@@ -176,6 +177,11 @@ std::string State::name_of(const Context& context) const {
   const std::string size = " (" + std::to_string(context.sms.count()) + " SMs)";
   return (context.green ? "green#" + std::to_string(context.id) : "cuda:" + std::to_string(context.device)) +
          size;
+}
+
+unsigned State::number_of(const Context& context) const {
+  constexpr unsigned kFirstGreen = 100;
+  return context.green ? kFirstGreen + context.id : 1 + static_cast<unsigned>(context.device);
 }
 
 std::string State::name_of(const Stream& stream) const {

@@ -142,6 +142,8 @@ class State {
   // Names in the log.
   [[nodiscard]] std::string name_of(const Context& context) const;
   [[nodiscard]] std::string name_of(const Stream& stream) const;
+  /// A number for those who have no handles.
+  [[nodiscard]] unsigned number_of(const Context& context) const;
   void log(const std::string& line);
   void violate(const std::string& line);
 
@@ -200,6 +202,7 @@ class State {
   double kernel_ms = 0;  ///< and a kernel this much more.
   std::string log_text, violation_text, log_file;
   std::recursive_mutex mutex;
+  Listener listener = nullptr;
   unsigned generation = 0;  ///< Resets so far: contexts of threads from before are void.
 
  private:

@@ -55,6 +55,17 @@ struct Fault {
   int result = 999;
 };
 
+/// Work that is put on a stream, as a profiler sees it.
+struct Work {
+  const char* name = nullptr;  ///< As in the log: "cuLaunchKernel add_kernel grid 4x1x1".
+  int device = 0;
+  unsigned context = 0;  ///< As penstock_recording_context tells.
+  unsigned stream = 0;
+  bool in_green_context = false;
+  unsigned sm_count = 0;
+};
+using Listener = void (*)(const Work& work);
+
 /// Kinds of memory that others may have made.
 enum class ForeignMemory { Managed, Pinned, Registered };
 
@@ -109,6 +120,13 @@ PENSTOCK_RECORDING_API void penstock_recording_clear_faults();
 
 /// Calls so far that a fault could have hit.
 PENSTOCK_RECORDING_API unsigned penstock_recording_calls();
+
+/// Who is told of all work, on the thread that puts it on a stream and before that call returns; null:
+/// nobody.
+PENSTOCK_RECORDING_API void penstock_recording_listen(penstock::recording::Listener listener);
+
+/// The number of a context; 0 where there is no such.
+PENSTOCK_RECORDING_API unsigned penstock_recording_context(const void* context);
 
 /// Memory as others make it; freed by the next reset.
 PENSTOCK_RECORDING_API void* penstock_recording_memory(penstock::recording::ForeignMemory kind,

@@ -65,6 +65,15 @@ void State::submit(Stream& stream, Node node) {
 void State::put(Stream& stream, const std::string& text, Operation operation) {
   check_implicit_order(stream);
   log(text + " " + name_of(stream));
+  if (listener != nullptr) {
+    const Context& context = *stream.context;
+    listener({.name = text.c_str(),
+              .device = context.device,
+              .context = number_of(context),
+              .stream = stream.id,
+              .in_green_context = context.green,
+              .sm_count = static_cast<unsigned>(context.sms.count())});
+  }
   if (operation.kind != Operation::Kind::Mark) {
     stream.ends_in_graph = operation.kind == Operation::Kind::Graph;
   }

@@ -39,7 +39,7 @@ VENDORS = {
     r"gtest/|gmock/": {"tests"},
     r"benchmark/": {"benchmarks"},
     r"(torch|ATen|c10)/": {"benchmarks", "tests/isolation", "tests/packages"},
-    r"cublas|cudnn\.|cuda(_runtime)?\.h": {"tests/abi"},
+    r"cublas|cudnn\.|cupti|cuda(_runtime)?\.h": {"tests/abi"},
 }
 
 PUBLIC_LINES = 250

@@ -71,5 +71,14 @@ TEST_F(VendorFolders, AreThoseOfToolkitsNewestFirstAndLast) {
   EXPECT_GT(place(older), place(newer));
 }
 
+TEST_F(VendorFolders, AreWhereInstallersOfToolkitsPutCupti) {
+  around_.toolkits = make("local");
+  const std::string lib = make("local/cuda-12.8/lib64");
+  const std::string cupti = make("local/cuda-12.8/extras/CUPTI/lib64");
+  EXPECT_EQ(place(cupti), place(lib) + 1);
+  around_.cuda_path = (root_ / "path").string();
+  EXPECT_EQ(place(make("path/extras/CUPTI/lib64")), 0);
+}
+
 }  // namespace
 }  // namespace penstock::cuda_ops
