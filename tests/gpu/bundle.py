@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PROGRAMS = ("penstock", "penstock_gpu_tests", "penstock_gpu_op_tests", "penstock_gpu_call", "penstock_gpu_isolation")
+PROGRAMS = ("penstock", "penstock_gpu_tests", "penstock_gpu_audit_tests", "penstock_gpu_op_tests", "penstock_gpu_call", "penstock_gpu_isolation")
 LIBRARIES = ("libpenstock.so.0", "libpenstock_cuda.so.0")
 SOURCES = ("tests/gpu/*.py", "tests/corpus/*.py", "benchmarks/gpu/*", "benchmarks/common/*.hpp", "include/penstock/*.hpp")
 # Every system has these, and its own have to be used: of the C library, of the compiler, of the driver.

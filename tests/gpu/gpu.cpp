@@ -14,7 +14,8 @@
 namespace penstock::testing {
 namespace {
 
-/// `hold` counts itself as running and spins until the signal; `fault` writes to address 16.
+/// `hold` writes down its SM, counts itself as running and spins until the signal; `fault` writes to
+/// address 16.
 constexpr const char* kPtx = R"(
 .version 7.0
 .target sm_70
@@ -22,12 +23,18 @@ constexpr const char* kPtx = R"(
 .visible .entry hold(.param .u64 words)
 {
   .reg .pred %p<4>;
-  .reg .b32 %r<4>;
+  .reg .b32 %r<6>;
   .reg .b64 %rd<6>;
   ld.param.u64 %rd1, [words];
   mov.u32 %r1, %tid.x;
   setp.ne.u32 %p1, %r1, 0;
   @%p1 bra WAIT;
+  mov.u32 %r4, %smid;
+  mov.u32 %r5, %ctaid.x;
+  mul.wide.u32 %rd5, %r5, 4;
+  add.u64 %rd5, %rd5, %rd1;
+  st.volatile.global.u32 [%rd5+8], %r4;
+  membar.sys;
   atom.sys.global.add.u32 %r2, [%rd1+4], 1;
 WAIT:
   mov.u64 %rd2, %globaltimer;
@@ -52,6 +59,8 @@ DONE:
   ret;
 }
 )";
+
+constexpr unsigned kMostHeldBlocks = 1024;
 
 void require(cuda::Result result, const char* what) {
   if (result == cuda::kSuccess) return;
@@ -143,20 +152,15 @@ Current::~Current() {
   driver().pop(&popped);
 }
 
-Held::Held(StreamView stream, unsigned blocks) : stream_(stream), blocks_(blocks) {
+Held::Held(StreamView stream) : stream_(stream) {
   const InPrimary context;
   module_ = load_kernels();
-  cuda::FunctionHandle const function = kernel(module_, "hold");
+  function_ = kernel(module_, "hold");
   void* memory = nullptr;
-  require(driver().host_alloc(&memory, 2 * sizeof(unsigned), cuda::kHostPortable | cuda::kHostDeviceMap),
+  require(driver().host_alloc(&memory, (2 + kMostHeldBlocks) * sizeof(unsigned),
+                              cuda::kHostPortable | cuda::kHostDeviceMap),
           "cuMemHostAlloc");
   words_ = static_cast<unsigned*>(memory);
-  words_[0] = 0;
-  words_[1] = 0;
-  std::array<void*, 1> arguments{&memory};
-  require(driver().launch(function, blocks, 1, 1, 1024, 1, 1, 0,
-                          static_cast<cuda::StreamHandle>(stream.handle()), arguments.data(), nullptr),
-          "cuLaunchKernel");
 }
 
 Held::~Held() {
@@ -167,6 +171,19 @@ Held::~Held() {
   driver().module_unload(module_);
 }
 
+void Held::hold(unsigned blocks, unsigned threads) {
+  ASSERT_LE(blocks, kMostHeldBlocks);
+  const InPrimary context;
+  blocks_ = blocks;
+  words_[0] = 0;
+  words_[1] = 0;
+  void* memory = const_cast<unsigned*>(words_);
+  std::array<void*, 1> arguments{&memory};
+  require(driver().launch(function_, blocks, 1, 1, threads, 1, 1, 0,
+                          static_cast<cuda::StreamHandle>(stream_.handle()), arguments.data(), nullptr),
+          "cuLaunchKernel");
+}
+
 void Held::wait_until_running() const {
   const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
   while (words_[1] < blocks_ && std::chrono::steady_clock::now() < end) std::this_thread::yield();
@@ -174,6 +191,14 @@ void Held::wait_until_running() const {
 }
 
 void Held::let_go() { words_[0] = 1; }
+
+std::vector<unsigned> Held::sms() const { return {words_ + 2, words_ + 2 + blocks_}; }
+
+std::set<unsigned> sms_of(StreamView stream) {
+  const std::vector<unsigned> blocks = probe_sms(stream);
+  EXPECT_FALSE(blocks.empty());
+  return {blocks.begin(), blocks.end()};
+}
 
 void launch_fault(StreamView stream) {
   const InPrimary context;

@@ -11,6 +11,7 @@
 #include <gtest/gtest.h>
 
 #include <cstddef>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -81,23 +82,43 @@ class Current {
 /// themselves after 20 seconds, so that a test that fails does not take the GPU with it.
 class Held {
  public:
-  Held(StreamView stream, unsigned blocks);
+  /// Holds nothing yet.
+  explicit Held(StreamView stream);
+  Held(StreamView stream, unsigned blocks) : Held(stream) { hold(blocks); }
   ~Held();
   Held(const Held&) = delete;
   Held& operator=(const Held&) = delete;
+  /// Puts blocks on the stream. Those from before have to be gone.
+  void hold(unsigned blocks, unsigned threads = 1024);
   /// Waits until all blocks run.
   void wait_until_running() const;
   void let_go();
+  /// The SMs that the blocks run on, one a block.
+  [[nodiscard]] std::vector<unsigned> sms() const;
 
  private:
   StreamView stream_;
-  unsigned blocks_;
+  unsigned blocks_ = 0;
   cuda::ModuleHandle module_ = nullptr;
-  volatile unsigned* words_ = nullptr;  ///< Seen by host and device: the signal, and how many run.
+  cuda::FunctionHandle function_ = nullptr;
+  volatile unsigned* words_ =
+      nullptr;  ///< Seen by host and device: the signal, how many run, the SM of each.
 };
 
 /// Puts a kernel on the stream that writes where nothing is. The device is lost to this process then.
 void launch_fault(StreamView stream);
+
+/// Those with recorded answers: all but `random`, whose numbers nobody can know beforehand.
+inline constexpr const char* kEveryPackage[] = {
+    "add",           "mlp",       "mlp16",       "fatbin",           "embedded",
+    "blob",          "folded",    "conv",        "conv16",           "conv1d3d",
+    "matmuls",       "attention", "attention16", "attention_causal", "attention_masked",
+    "order",         "selection", "indexing",    "search",           "pooling",
+    "embedding_bag", "lstm",      "inplace",     "aliases",          "item",
+    "host_input",    "gpt"};
+
+/// The SMs that a kernel's blocks run on where they can.
+std::set<unsigned> sms_of(StreamView stream);
 
 /// The recorded inputs of a package, on the GPU but for those that the model wants on the host.
 std::vector<Tensor> inputs_of(std::string_view package);

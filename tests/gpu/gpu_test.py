@@ -21,9 +21,10 @@ sys.path.insert(0, str(HERE))
 import places
 import programs
 
-PARTS = ("operators", "api", "commands", "corpus", "memcheck", "bench")
+PARTS = ("operators", "api", "audit", "commands", "corpus", "memcheck", "bench")
 # Seconds that a part may take, in a quick run and in a full one.
-LIMITS = {"operators": (90, 600), "api": (150, 900), "commands": (30, 120), "corpus": (150, 3600), "memcheck": (60, 900),
+LIMITS = {"operators": (90, 600), "api": (150, 900), "audit": (60, 300), "commands": (30, 120), "corpus": (150, 3600),
+          "memcheck": (60, 900),
           "bench": (150, 1800)}
 # Small, and one of each kind of work: a package's own kernels, products, convolution, sizes that depend on data.
 MEMCHECK = ("add", "folded", "inplace", "aliases", "mlp", "conv", "selection")
@@ -88,6 +89,10 @@ def run_api(place, options, seconds):
     return programs.run_gtest(place, "penstock_gpu_tests", seconds)
 
 
+def run_audit(place, options, seconds):
+    return programs.run_gtest(place, "penstock_gpu_audit_tests", seconds)
+
+
 def run_memcheck(place, options, seconds):
     tool = places.find_program("compute-sanitizer", ["/usr/local/cuda/bin"])
     if not tool:
@@ -136,7 +141,7 @@ def run_bench(place, options, seconds):
     return run_script(place, "benchmarks/gpu/bench.py", ["--full"] if options.full else [], seconds)
 
 
-RUN = {"operators": run_operators, "api": run_api, "commands": run_commands, "corpus": run_corpus,
+RUN = {"operators": run_operators, "api": run_api, "audit": run_audit, "commands": run_commands, "corpus": run_corpus,
        "memcheck": run_memcheck, "bench": run_bench}
 
 

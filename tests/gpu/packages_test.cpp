@@ -1,19 +1,7 @@
 #include "gpu.hpp"
 
-#include <chrono>
-#include <thread>
-
 namespace penstock::testing {
 namespace {
-
-// All but `random`, whose numbers nobody can know beforehand.
-constexpr const char* kPackages[] = {
-    "add",           "mlp",       "mlp16",       "fatbin",           "embedded",
-    "blob",          "folded",    "conv",        "conv16",           "conv1d3d",
-    "matmuls",       "attention", "attention16", "attention_causal", "attention_masked",
-    "order",         "selection", "indexing",    "search",           "pooling",
-    "embedding_bag", "lstm",      "inplace",     "aliases",          "item",
-    "host_input",    "gpt"};
 
 class EveryPackage : public ::testing::TestWithParam<const char*> {
  protected:
@@ -35,35 +23,7 @@ TEST_P(EveryPackage, AnswersTheSameOnAStreamOfAPartition) {
   expect_recorded(name, outputs);
 }
 
-/// What runs in an occupied partition waits; what could run elsewhere would not.
-TEST_P(EveryPackage, WaitsForTheSmsOfItsPartition) {
-  const GreenContext partition = GreenContext::create(SmResource::of_device().split("32,rest")[0]);
-  const Stream stream = partition.create_stream();
-  const Stream occupied = partition.create_stream();
-  Session session(load_on_gpu(name));
-  if (name == "selection" || name == "item" || name == "search") {
-    // These read a size on the host in the middle of a run, which would wait for the holder below.
-    EXPECT_NO_THROW(session.enqueue(views_of(inputs_of(name)), stream));
-    return;
-  }
-  session.enqueue(views_of(inputs_of(name)), stream);
-  stream.view().synchronize();
-  // In place, a second run on the same inputs would answer otherwise.
-  const std::vector<Tensor> inputs = inputs_of(name);
-  std::vector<Tensor> outputs;
-  {
-    Held held(occupied, 2 * partition.sm_count());
-    held.wait_until_running();
-    outputs = session.enqueue(views_of(inputs), stream);
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
-    EXPECT_FALSE(stream.view().is_done());
-    held.let_go();
-    stream.view().synchronize();
-  }
-  if (name != "inplace") expect_recorded(name, outputs);
-}
-
-INSTANTIATE_TEST_SUITE_P(Sm90, EveryPackage, ::testing::ValuesIn(kPackages),
+INSTANTIATE_TEST_SUITE_P(Sm90, EveryPackage, ::testing::ValuesIn(kEveryPackage),
                          [](const auto& tested) { return std::string(tested.param); });
 
 TEST(RandomPackage, AddsNumbersBetweenZeroAndOneAndOthersEachTime) {

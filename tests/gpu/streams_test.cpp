@@ -17,12 +17,6 @@ cuda::ContextHandle current_context() {
   return context;
 }
 
-std::set<unsigned> sms_of(StreamView stream) {
-  const std::vector<unsigned> blocks = probe_sms(stream);
-  EXPECT_FALSE(blocks.empty());
-  return {blocks.begin(), blocks.end()};
-}
-
 std::vector<unsigned> common(const std::set<unsigned>& a, const std::set<unsigned>& b) {
   std::vector<unsigned> both;
   std::set_intersection(a.begin(), a.end(), b.begin(), b.end(), std::back_inserter(both));
