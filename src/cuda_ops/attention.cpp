@@ -6,6 +6,7 @@
 #include "cuda_ops/lane_state.hpp"
 #include "cuda_ops/product.hpp"
 #include "cuda_ops/views.hpp"
+#include "system/ranges.hpp"
 #include "tensor/layout.hpp"
 
 #include <algorithm>
@@ -237,6 +238,7 @@ std::int64_t queries_at_a_time(std::int64_t scores_per_query, std::int64_t queri
 
 void attend(const shim::CudaCall& call, const TensorObject& out, const TensorObject* log_sum,
             const Attention& attention) {
+  const system::Range range(attention.op);
   if (log_sum != nullptr && log_sum->numel > 0) {
     fill_infinity(call, *log_sum);
   } else {

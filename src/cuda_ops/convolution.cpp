@@ -8,6 +8,7 @@
 #include "cuda_ops/views.hpp"
 #include "shim/abi.hpp"
 #include "shim/context.hpp"
+#include "system/ranges.hpp"
 #include "tensor/layout.hpp"
 
 #include <algorithm>
@@ -148,6 +149,7 @@ void add_bias(const shim::CudaCall& call, const TensorObject& out, const TensorO
 TensorObjectPtr convolve(const TensorObject& input, const TensorObject& weight, const TensorObject* bias,
                          const cpu::ConvolutionGeometry& geometry) {
   const shim::CudaCall& call = shim::cuda_call();
+  const system::Range range("convolution");
   const cpu::ConvolutionShape shape = cpu::convolution_shape(input, weight, bias, geometry);
   cudnn_type(input.dtype);
   const ConvolutionProblem problem = convolution_problem(input, weight, shape, geometry.transposed);

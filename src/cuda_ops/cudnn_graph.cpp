@@ -3,6 +3,7 @@
 #include "base/fail.hpp"
 #include "cuda_ops/operator.hpp"
 #include "cuda_ops/vendor_library.hpp"
+#include "system/ranges.hpp"
 
 #include <algorithm>
 #include <array>
@@ -186,6 +187,7 @@ void CudnnPlan::run(const shim::CudaCall& call, cudnn::Handle handle, std::span<
   if (call.observer != nullptr) {
     call.observer->launched(shim::CudaObserver::Kind::Library, "cudnnBackendExecute", call.stream);
   }
+  const system::Range range("cudnnBackendExecute");
   scrub_in_capture(call);
   check(cudnn_functions().BackendExecute(handle, plan_.get(), pack_.get()), "BackendExecute");
 }

@@ -3,6 +3,7 @@
 #include "cuda_ops/library.hpp"
 #include "shim/context.hpp"
 #include "shim/results.hpp"
+#include "system/ranges.hpp"
 #include "tensor/layout.hpp"
 
 #include <array>
@@ -52,6 +53,13 @@ const Driver& driver() { return host->driver(); }
 void check(Result result, const char* call, const std::string& what) { host->check(result, call, what); }
 
 }  // namespace cuda
+
+namespace system {
+
+void push_range(const char* name) noexcept { host->push_range(name); }
+void pop_range() noexcept { host->pop_range(); }
+
+}  // namespace system
 }  // namespace penstock
 
 extern "C" __attribute__((visibility("default"))) penstock::shim::CudaOperators* penstock_cuda_operators(

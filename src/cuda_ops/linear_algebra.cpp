@@ -5,6 +5,7 @@
 #include "cuda_ops/views.hpp"
 #include "shim/abi.hpp"
 #include "shim/context.hpp"
+#include "system/ranges.hpp"
 #include "tensor/layout.hpp"
 
 #include <array>
@@ -101,6 +102,7 @@ void add_self(const shim::CudaCall& call, const Operands& operands, const Tensor
 }
 
 void multiply(const Operands& operands, std::int32_t rank) {
+  const system::Range range(operands.op);
   const shim::CudaCall& call = shim::cuda_call();
   check(operands, rank);
   TensorObject& out = operands.out;

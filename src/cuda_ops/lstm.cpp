@@ -5,6 +5,7 @@
 #include "cuda_ops/views.hpp"
 #include "shim/abi.hpp"
 #include "shim/context.hpp"
+#include "system/ranges.hpp"
 #include "tensor/layout.hpp"
 
 #include <array>
@@ -68,6 +69,7 @@ AOTITorchError fused_lstm_cell(AtenTensorHandle input_gates, AtenTensorHandle hi
                                AtenTensorHandle* hidden_bias, AtenTensorHandle* ret0, AtenTensorHandle* ret1,
                                AtenTensorHandle* ret2) {
   return cuda_ops::guarded([&] {
+    const system::Range range(kOp);
     const shim::CudaCall& call = shim::cuda_call();
     const std::array<const TensorObject*, 2> biases{input_bias != nullptr ? *input_bias : nullptr,
                                                     hidden_bias != nullptr ? *hidden_bias : nullptr};

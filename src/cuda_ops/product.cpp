@@ -4,6 +4,7 @@
 #include "cuda_ops/lane_plans.hpp"
 #include "cuda_ops/operator.hpp"
 #include "cuda_ops/vendor_library.hpp"
+#include "system/ranges.hpp"
 
 #include <array>
 #include <utility>
@@ -255,6 +256,7 @@ void ProductPlan::run(const shim::CudaCall& call, cublaslt::Handle handle, const
   if (call.observer != nullptr) {
     call.observer->launched(shim::CudaObserver::Kind::Library, "cublasLtMatmul", call.stream);
   }
+  const system::Range range("cublasLtMatmul");
   scrub_in_capture(call);
   check(lt.Matmul(handle, desc_, alpha.data(scale), sides.left->data, a_, sides.right->data, b_,
                   beta.data(scale), c.data, c_, product.d.data, d_, &algorithm_, workspace.data(),

@@ -4,6 +4,7 @@
 #include "objects/operator_call.hpp"
 #include "package/custom_objects.hpp"
 #include "shim/context.hpp"
+#include "system/ranges.hpp"
 
 #include <fmt/ranges.h>
 
@@ -170,6 +171,7 @@ void ExecutorSession::call(const shim::ProxyCall& call) {
                "{}: the model hands over {} tensors and {} integers, the package describes {} and {}",
                prepared.what, call.tensors.size(), call.integers.size(), prepared.tensors, prepared.integers);
   }
+  const system::Range range(prepared.what.c_str());
   const shim::CallContext* const context = shim::current_context();
   OperatorCall::Impl impl{prepared, *this, call, context == nullptr ? nullptr : context->cuda, {}};
   OperatorCall given(impl);

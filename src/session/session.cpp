@@ -5,6 +5,7 @@
 #include "session/outputs.hpp"
 #include "shim/context.hpp"
 #include "system/machine.hpp"
+#include "system/ranges.hpp"
 
 #include <algorithm>
 #include <array>
@@ -68,6 +69,7 @@ void Session::Impl::drop_results() noexcept {
 }
 
 void Session::Impl::execute(std::span<const TensorView> given) {
+  const system::Range range(model.impl()->what.c_str());
   drop_results();
   const model::Latitude latitude = model.impl()->rules.check(given);
   const model::VersionScope run(version);
@@ -79,6 +81,7 @@ void Session::Impl::execute(std::span<const TensorView> given) {
 cuda::StreamHandle Session::Impl::execute_on(const StreamRequest& request,
                                              std::span<const TensorView> given) {
   const Model::Impl& loaded = *model.impl();
+  const system::Range range(loaded.what.c_str());
   drop_results();
   const session::PlacedInputs placed = cuda->place(given, loaded.rules, request.host_inputs);
   const model::Latitude latitude = loaded.rules.check(placed.views);

@@ -19,6 +19,8 @@ struct CudaHost {
   std::int32_t (*record_failure)() noexcept;
   const cuda::Driver& (*driver)();
   void (*check)(cuda::Result result, const char* call, const std::string& what);
+  void (*push_range)(const char* name) noexcept;
+  void (*pop_range)() noexcept;
 };
 
 /// What libpenstock_cuda exports, under the name "penstock_cuda_operators". Null where `host.version` is not

@@ -4,6 +4,7 @@
 #include "base/fail.hpp"
 #include "shim/context.hpp"
 #include "system/dynamic_library.hpp"
+#include "system/ranges.hpp"
 
 #include <cstdlib>
 
@@ -25,7 +26,9 @@ const CudaHost& host() {
                               .free_tensor = &tensor::free_tensor,
                               .record_failure = &record_failure,
                               .driver = &cuda::driver,
-                              .check = &cuda::check};
+                              .check = &cuda::check,
+                              .push_range = &system::push_range,
+                              .pop_range = &system::pop_range};
   return kHost;
 }
 
