@@ -91,7 +91,8 @@ std::string page(const Findings& findings) {
       add_library(out, library);
     }
   }
-  out += missing ? "\nPackages that need a missing library are refused when they are loaded.\n"
+  out += missing ? "\nWhat a missing library is for is refused: packages when they are loaded, audits when "
+                   "they begin.\n"
                  : "\nNothing is missing.\n";
   return out;
 }

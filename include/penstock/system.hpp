@@ -63,8 +63,8 @@ PENSTOCK_API std::vector<CudaDevice> cuda_devices();
 /// Thread: thread-safe. Errors: none of CUDA.
 PENSTOCK_API CudaInfo cuda_info();
 
-/// The libraries that models on CUDA need: Penstock's own with the operators and, where that is there, those
-/// of NVIDIA. Blocking: opens them all, which takes some hundred megabytes. Needs no GPU.
+/// The libraries that models on CUDA and audits need: Penstock's own with the operators and, where that is
+/// there, those of NVIDIA. Blocking: opens them all, which takes some hundred megabytes. Needs no GPU.
 /// Thread: thread-safe. Errors: OutOfMemory.
 PENSTOCK_API std::vector<OptionalLibrary> cuda_libraries();
 

@@ -57,12 +57,13 @@ TEST_F(CliOnCuda, DoctorTellsTheLibrariesOfNvidiaThatItFinds) {
       << result.out;
   const nlohmann::json page = nlohmann::json::parse(penstock_command({"doctor", "--json"}).out);
   const nlohmann::json& libraries = page["cuda"]["libraries"];
-  ASSERT_EQ(libraries.size(), 3U);
+  ASSERT_EQ(libraries.size(), 4U);
   EXPECT_EQ(libraries[0]["name"], "penstock_cuda");
   EXPECT_TRUE(contains(libraries[0]["path"].get<std::string>(), "libpenstock_cuda.so")) << libraries;
   EXPECT_EQ(libraries[0]["version"], page["penstock"]);
   EXPECT_EQ(libraries[1]["found"], true);
   EXPECT_EQ(libraries[1]["attempts"].size(), 0U);
+  EXPECT_EQ(libraries[3]["name"], "CUPTI");
 }
 
 TEST_F(CliOnCuda, DoctorTellsWhereItLookedForThoseThatAreMissing) {
@@ -70,7 +71,7 @@ TEST_F(CliOnCuda, DoctorTellsWhereItLookedForThoseThatAreMissing) {
   for (const char* part :
        {"  cuDNN 9       missing\n", "tried: /nonexistent/libcudnn.so.9: cannot open shared object file",
         "to get it: Install it (pip install nvidia-cudnn-cu13", "or set PENSTOCK_CUDNN to the file",
-        "Packages that need a missing library are refused"}) {
+        "What a missing library is for is refused"}) {
     EXPECT_TRUE(contains(named.out, part)) << part << "\n" << named.out;
   }
   const std::string environment = scratch_file("environment");
