@@ -64,9 +64,15 @@ CudnnDescriptor describe_tensor(const ConvolutionProblem& problem, Id id, const 
                       .alignment = alignment(data)});
 }
 
+CudnnOperands operands(const Addresses& addresses) {
+  static constexpr std::array<std::int64_t, 3> kIds{kInput, kWeight, kOut};
+  return {.ids = kIds, .data = addresses};
+}
+
 /// A transposed convolution is what gives a convolution the gradient of its input.
-std::unique_ptr<CudnnPlan> make_plan(cudnn::Handle handle, const ConvolutionProblem& problem,
-                                     const Addresses& addresses, const EngineRules& rules) {
+std::unique_ptr<CudnnPlan> make_plan(const shim::CudaCall& call, cudnn::Handle handle,
+                                     const ConvolutionProblem& problem, const Addresses& addresses,
+                                     const EngineRules& rules) {
   const bool back = problem.transposed;
   CudnnDescriptor operation(back ? cudnn::kConvolutionBackwardData : cudnn::kConvolutionForward);
   std::vector<CudnnDescriptor> parts;
@@ -91,7 +97,7 @@ std::unique_ptr<CudnnPlan> make_plan(cudnn::Handle handle, const ConvolutionProb
   }
   operation.finalize();
   parts.push_back(std::move(operation));
-  return std::make_unique<CudnnPlan>(handle, std::move(parts), rules);
+  return std::make_unique<CudnnPlan>(call, handle, std::move(parts), rules, operands(addresses));
 }
 
 void run(const shim::CudaCall& call, const ConvolutionProblem& problem, const Addresses& addresses) {
@@ -103,10 +109,9 @@ void run(const shim::CudaCall& call, const ConvolutionProblem& problem, const Ad
                           .sm_count = is_part ? call.sm_count : 0};
   const std::array alignments{alignment(addresses[0]), alignment(addresses[1]), alignment(addresses[2])};
   CudnnPlan& plan = lane.plans().convolutions.find_or_make(convolution_key(problem, rules, alignments), [&] {
-    return make_plan(handle, problem, addresses, rules);
+    return make_plan(call, handle, problem, addresses, rules);
   });
-  static constexpr std::array<std::int64_t, 3> kIds{kInput, kWeight, kOut};
-  plan.run(call, handle, kIds, addresses);
+  plan.run(call, handle, operands(addresses));
 }
 
 /// `tensor` in the memory format of the result, which may be a copy that `held` keeps.

@@ -2,6 +2,7 @@
 
 #include "base/fail.hpp"
 #include "cuda_ops/operator.hpp"
+#include "cuda_ops/stream_trial.hpp"
 #include "cuda_ops/vendor_library.hpp"
 #include "system/ranges.hpp"
 
@@ -115,73 +116,111 @@ CudnnDescriptor make_tensor(const CudnnTensor& tensor) {
   return made;
 }
 
-CudnnPlan::CudnnPlan(cudnn::Handle handle, std::vector<CudnnDescriptor> parts, const EngineRules& rules)
+namespace {
+
+/// The addresses of an execution.
+CudnnDescriptor make_pack(const CudnnOperands& operands, void* workspace) {
+  CudnnDescriptor pack(cudnn::kVariantPack);
+  pack.set(cudnn::kPackUniqueIds, operands.ids);
+  pack.set(cudnn::kPackDataPointers, cudnn::kTypePointer, static_cast<std::int64_t>(operands.data.size()),
+           operands.data.data());
+  pack.set(cudnn::kPackWorkspace, cudnn::kTypePointer, workspace);
+  pack.finalize();
+  return pack;
+}
+
+}  // namespace
+
+/// The search for a plan's engine.
+class CudnnPlan::Choice {
+ public:
+  Choice(CudnnPlan& plan, const shim::CudaCall& call, cudnn::Handle handle, const CudnnOperands& operands)
+      : plan_(plan), call_(call), handle_(handle), operands_(operands), trial_(call) {}
+
+  /// True where there is a plan of little workspace.
+  bool choose(cudnn::HeuristicMode mode, const EngineRules& rules) {
+    CudnnDescriptor heuristic(cudnn::kEngineHeuristic);
+    heuristic.set(cudnn::kHeuristicOperationGraph, plan_.graph_);
+    heuristic.set(cudnn::kHeuristicMode, cudnn::kTypeHeuristicMode, mode);
+    if (rules.sm_count != 0) {
+      // Since cuDNN 8.9; older ones answer that they do not know it, and size for the whole GPU.
+      const auto count = static_cast<std::int32_t>(rules.sm_count);
+      cudnn_functions().BackendSetAttribute(heuristic.get(), cudnn::kHeuristicSmCountTarget,
+                                            cudnn::kTypeInt32, 1, &count);
+    }
+    if (!heuristic.try_finalize()) return false;
+    for (CudnnDescriptor& config : engine_configs(heuristic)) {
+      if (!is_allowed(config, rules) || !take(config)) continue;
+      plan_.config_ = std::move(config);
+      if (plan_.workspace_bytes_ <= kMuchWorkspace) return true;
+    }
+    return false;
+  }
+
+ private:
+  /// Makes a plan of the engine, unless it cannot be, one with less workspace is there, or it leaves the
+  /// stream.
+  bool take(const CudnnDescriptor& config) {
+    CudnnDescriptor made(cudnn::kExecutionPlan);
+    made.set(cudnn::kPlanHandle, cudnn::kTypeHandle, handle_);
+    made.set(cudnn::kPlanEngineConfig, config);
+    if (!made.try_finalize()) return false;
+    std::int64_t bytes = 0;
+    std::int64_t count = 0;
+    check(cudnn_functions().BackendGetAttribute(made.get(), cudnn::kPlanWorkspaceSize, cudnn::kTypeInt64, 1,
+                                                &count, &bytes),
+          "BackendGetAttribute");
+    if (plan_.plan_.get() != nullptr && bytes >= plan_.workspace_bytes_) return false;
+    if (!stays(made, bytes)) return false;
+    plan_.plan_ = std::move(made);
+    plan_.workspace_bytes_ = bytes;
+    return true;
+  }
+
+  bool stays(const CudnnDescriptor& made, std::int64_t workspace_bytes) {
+    const cudnn::Functions& dnn = cudnn_functions();
+    const Workspace workspace(call_, static_cast<std::size_t>(workspace_bytes));
+    const CudnnDescriptor pack = make_pack(operands_, workspace.data());
+    check(dnn.SetStream(handle_, trial_.stream()), "SetStream");
+    const bool stays =
+        trial_.stays([&] { return dnn.BackendExecute(handle_, made.get(), pack.get()) == cudnn::kSuccess; });
+    check(dnn.SetStream(handle_, call_.stream), "SetStream");
+    return stays;
+  }
+
+  CudnnPlan& plan_;
+  const shim::CudaCall& call_;
+  cudnn::Handle handle_;
+  const CudnnOperands& operands_;
+  StreamTrial trial_;
+};
+
+CudnnPlan::CudnnPlan(const shim::CudaCall& call, cudnn::Handle handle, std::vector<CudnnDescriptor> parts,
+                     const EngineRules& rules, const CudnnOperands& operands)
     : parts_(std::move(parts)), graph_(cudnn::kOperationGraph) {
   graph_.set(cudnn::kGraphHandle, cudnn::kTypeHandle, handle);
   graph_.set(cudnn::kGraphOperations, parts_.back());
   graph_.finalize();
-  if (choose(handle, cudnn::kHeuristicA, rules) || choose(handle, cudnn::kHeuristicFallback, rules)) return;
+  Choice choice(*this, call, handle, operands);
+  if (choice.choose(cudnn::kHeuristicA, rules) || choice.choose(cudnn::kHeuristicFallback, rules)) return;
   if (plan_.get() == nullptr && rules.sm_count != 0) {
     // Not every engine can be sized for a partition: one for the whole GPU runs there too.
     EngineRules whole = rules;
     whole.sm_count = 0;
-    if (choose(handle, cudnn::kHeuristicA, whole) || choose(handle, cudnn::kHeuristicFallback, whole)) return;
+    if (choice.choose(cudnn::kHeuristicA, whole) || choice.choose(cudnn::kHeuristicFallback, whole)) return;
   }
   if (plan_.get() == nullptr) {
-    base::fail(ErrorCode::Unsupported, "cuDNN {} has no engine for the operation",
+    base::fail(ErrorCode::Unsupported, "cuDNN {} has no engine for the operation that keeps to one stream",
                cudnn_functions().GetVersion());
   }
 }
 
-bool CudnnPlan::choose(cudnn::Handle handle, cudnn::HeuristicMode mode, const EngineRules& rules) {
-  CudnnDescriptor heuristic(cudnn::kEngineHeuristic);
-  heuristic.set(cudnn::kHeuristicOperationGraph, graph_);
-  heuristic.set(cudnn::kHeuristicMode, cudnn::kTypeHeuristicMode, mode);
-  if (rules.sm_count != 0) {
-    // Since cuDNN 8.9; older ones answer that they do not know it, and size for the whole GPU.
-    const auto count = static_cast<std::int32_t>(rules.sm_count);
-    cudnn_functions().BackendSetAttribute(heuristic.get(), cudnn::kHeuristicSmCountTarget, cudnn::kTypeInt32,
-                                          1, &count);
-  }
-  if (!heuristic.try_finalize()) return false;
-  for (CudnnDescriptor& config : engine_configs(heuristic)) {
-    if (!is_allowed(config, rules) || !take(handle, config)) continue;
-    config_ = std::move(config);
-    if (workspace_bytes_ <= kMuchWorkspace) return true;
-  }
-  return false;
-}
-
-/// Makes a plan of the engine, unless it cannot be or one with less workspace is there.
-bool CudnnPlan::take(cudnn::Handle handle, const CudnnDescriptor& config) {
-  CudnnDescriptor made(cudnn::kExecutionPlan);
-  made.set(cudnn::kPlanHandle, cudnn::kTypeHandle, handle);
-  made.set(cudnn::kPlanEngineConfig, config);
-  if (!made.try_finalize()) return false;
-  std::int64_t bytes = 0;
-  std::int64_t count = 0;
-  check(cudnn_functions().BackendGetAttribute(made.get(), cudnn::kPlanWorkspaceSize, cudnn::kTypeInt64, 1,
-                                              &count, &bytes),
-        "BackendGetAttribute");
-  if (plan_.get() != nullptr && bytes >= workspace_bytes_) return false;
-  plan_ = std::move(made);
-  workspace_bytes_ = bytes;
-  return true;
-}
-
-void CudnnPlan::run(const shim::CudaCall& call, cudnn::Handle handle, std::span<const std::int64_t> ids,
-                    std::span<void* const> data) {
+void CudnnPlan::run(const shim::CudaCall& call, cudnn::Handle handle, const CudnnOperands& operands) {
   const Workspace workspace(call, static_cast<std::size_t>(workspace_bytes_));
-  std::vector<void*> addresses(data.begin(), data.end());
+  std::vector<void*> addresses(operands.data.begin(), operands.data.end());
   addresses.push_back(workspace.data());
   if (addresses != packed_) {
-    CudnnDescriptor pack(cudnn::kVariantPack);
-    pack.set(cudnn::kPackUniqueIds, ids);
-    pack.set(cudnn::kPackDataPointers, cudnn::kTypePointer, static_cast<std::int64_t>(data.size()),
-             data.data());
-    pack.set(cudnn::kPackWorkspace, cudnn::kTypePointer, addresses.back());
-    pack.finalize();
-    pack_ = std::move(pack);
+    pack_ = make_pack(operands, workspace.data());
     packed_ = std::move(addresses);
   }
   if (call.observer != nullptr) {

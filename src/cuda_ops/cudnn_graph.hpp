@@ -54,21 +54,26 @@ struct EngineRules {
   unsigned sm_count = 0;  ///< Of the partition; 0: the whole GPU.
 };
 
-/// An operation with the engine that cuDNN's heuristic prefers of those that work.
-/// Thread: one caller at a time.
+/// Where the tensors of an operation are.
+struct CudnnOperands {
+  std::span<const std::int64_t> ids;
+  std::span<void* const> data;  ///< In the order of the ids.
+};
+
+/// An operation with the engine that cuDNN's heuristic prefers of those that work and that keep to the stream
+/// that they are given. Thread: one caller at a time.
 class CudnnPlan {
  public:
-  /// Takes what an operation is made of, and last the operation. Errors: Unsupported where no engine takes
-  /// it; Cuda.
-  CudnnPlan(cudnn::Handle handle, std::vector<CudnnDescriptor> parts, const EngineRules& rules);
+  /// Takes what an operation is made of, and last the operation. Nothing is executed. Errors: Unsupported
+  /// where no engine takes it; Cuda.
+  CudnnPlan(const shim::CudaCall& call, cudnn::Handle handle, std::vector<CudnnDescriptor> parts,
+            const EngineRules& rules, const CudnnOperands& operands);
 
-  /// Puts the operation on the call's stream. `ids` and `data` belong together. Stream-ordered.
-  void run(const shim::CudaCall& call, cudnn::Handle handle, std::span<const std::int64_t> ids,
-           std::span<void* const> data);
+  /// Puts the operation on the call's stream. Stream-ordered.
+  void run(const shim::CudaCall& call, cudnn::Handle handle, const CudnnOperands& operands);
 
  private:
-  bool choose(cudnn::Handle handle, cudnn::HeuristicMode mode, const EngineRules& rules);
-  bool take(cudnn::Handle handle, const CudnnDescriptor& config);
+  class Choice;
 
   std::vector<CudnnDescriptor> parts_;
   CudnnDescriptor graph_;

@@ -52,6 +52,7 @@ AuditRecorder::AuditRecorder(LaneRun& run, const model::CudaModel& model, AuditL
 void AuditRecorder::launched(Kind kind, std::string_view name, cuda::StreamHandle stream) noexcept {
   try {
     entries_.push_back({kind, std::string(name), stream});
+    if (process_) process_->begin_call(entries_.size() - 1);
   } catch (...) {
     if (failure_ == nullptr) failure_ = std::current_exception();
   }

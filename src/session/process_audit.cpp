@@ -6,7 +6,10 @@
 #include "session/cuda_session.hpp"
 
 #include <algorithm>
+#include <cstdint>
+#include <span>
 #include <utility>
+#include <vector>
 
 namespace penstock::session {
 namespace {
@@ -28,10 +31,7 @@ unsigned sm_count_of(int device) {
   return static_cast<unsigned>(count);
 }
 
-/// Kernels are told apart by their names; a copy or a fill is one like another.
-std::string key_of(const AuditEntry& entry) {
-  return entry.kind == AuditEntry::Kind::Kernel ? entry.name : to_string(entry.kind);
-}
+constexpr std::size_t kNoCall = SIZE_MAX;
 
 /// True for what goes to the device itself; a call of a library or an operator is not in CUPTI's records.
 bool is_work(AuditEntry::Kind kind) noexcept {
@@ -39,23 +39,21 @@ bool is_work(AuditEntry::Kind kind) noexcept {
 }
 
 /// How many of the kernels, copies and fills that Penstock put on the device itself CUPTI does not know of.
-std::size_t count_missing(const Audit& audit) {
-  std::map<std::string, std::ptrdiff_t> missing;
-  for (const AuditEntry& entry : audit.entries) {
-    if (!entry.of_run || !is_work(entry.kind)) continue;
-    missing[key_of(entry)] += entry.level == AuditLevel::Model ? 1 : -1;
+/// `records` has, for each entry of AuditLevel::Model, how many records its call has.
+std::size_t count_missing(const Audit& audit, std::span<const std::size_t> records) {
+  std::size_t missing = 0;
+  for (std::size_t i = 0; i < records.size(); ++i) {
+    if (is_work(audit.entries[i].kind) && records[i] == 0) ++missing;
   }
-  std::ptrdiff_t sum = 0;
-  for (const auto& [key, count] : missing) sum += std::max<std::ptrdiff_t>(count, 0);
-  return static_cast<std::size_t>(sum);
+  return missing;
 }
 
-void tell_what_was_not_seen(Audit& audit, std::size_t dropped) {
+void tell_what_was_not_seen(Audit& audit, std::span<const std::size_t> records, std::size_t dropped) {
   audit.not_seen = {
       "what was put on the device before the audit began, and what of others went on after it",
       "on which of their SMs the blocks of a kernel ran: CUPTI tells its context, and how many SMs that has",
       "what other processes do", kReplaysNotSeen};
-  audit.missing_count = count_missing(audit);
+  audit.missing_count = count_missing(audit, records);
   if (audit.missing_count != 0) {
     audit.not_seen.push_back(fmt::format(
         "{} of the kernels, copies and fills that Penstock put on the device: CUPTI gave no record of them",
@@ -76,8 +74,16 @@ ProcessAudit::ProcessAudit(LaneRun& run, const model::CudaModel& model)
     marker_region_ = region.number();
     mark();
   }
-  region_.emplace(trace_);
+  begin_region(kNoCall);
 }
+
+void ProcessAudit::begin_region(std::size_t index) {
+  region_.reset();
+  region_.emplace(trace_);
+  calls_.emplace(region_->number(), index);
+}
+
+void ProcessAudit::begin_call(std::size_t index) { begin_region(index); }
 
 void ProcessAudit::mark() const {
   const StoragePtr byte(run_.call().pool->allocate(1));
@@ -125,25 +131,33 @@ void ProcessAudit::place(const cuda::Activities& seen, const cuda::Activity& mar
 }
 
 void ProcessAudit::report(Audit& audit) {
-  const std::uint64_t run_region = region_->number();
   region_.reset();
   wait_for(run_.stream(), "an audited run");
   const cuda::Activities seen = trace_.finish();
   const cuda::Activity& marker = marker_in(seen);
+  std::vector<std::size_t> records(audit.entries.size());
   for (const cuda::Activity& work : seen.work) {
     if (&work == &marker) continue;
     const auto region = seen.regions.find(work.call);
+    const auto call = region == seen.regions.end() ? calls_.end() : calls_.find(region->second);
     AuditEntry entry{.kind = kind_of(work.kind),
                      .name = work.name,
                      .level = AuditLevel::Process,
-                     .of_run = region != seen.regions.end() && region->second == run_region,
+                     .of_run = call != calls_.end(),
                      .device = {DeviceType::Cuda, work.device},
                      .stream_number = work.stream,
                      .context_number = work.context};
+    if (entry.of_run && call->second != kNoCall) {
+      ++records[call->second];
+      // Of a kernel whose handle another had before, which is unloaded, CUPTI may tell the name of that one.
+      const AuditEntry& launched = audit.entries[call->second];
+      if (launched.kind == AuditEntry::Kind::Kernel && entry.kind == launched.kind)
+        entry.name = launched.name;
+    }
     place(seen, marker, work, entry);
     audit.entries.push_back(std::move(entry));
   }
-  tell_what_was_not_seen(audit, seen.dropped);
+  tell_what_was_not_seen(audit, records, seen.dropped);
 }
 
 }  // namespace penstock::session

@@ -5,6 +5,7 @@
 
 #include <penstock/audit.hpp>
 
+#include <cstddef>
 #include <map>
 #include <optional>
 
@@ -18,12 +19,17 @@ class ProcessAudit {
   /// Stream-ordered. Errors: NotFound says where CUPTI was looked for; as cuda::ActivityTrace.
   ProcessAudit(LaneRun& run, const model::CudaModel& model);
 
+  /// What the run's thread does from now on is of the call that entry `index` of AuditLevel::Model tells of.
+  /// Errors: Cuda.
+  void begin_call(std::size_t index);
+
   /// Waits for the run, which is finished, and adds what was seen. Blocking.
   /// Errors: Cuda, also of the run itself; Internal where CUPTI tells nothing of the fill.
   void report(Audit& audit);
 
  private:
   void mark() const;
+  void begin_region(std::size_t index);
   [[nodiscard]] const cuda::Activity& marker_in(const cuda::Activities& seen) const;
   void place(const cuda::Activities& seen, const cuda::Activity& marker, const cuda::Activity& work,
              AuditEntry& entry) const;
@@ -32,6 +38,8 @@ class ProcessAudit {
   cuda::ActivityTrace trace_;
   std::uint32_t primary_number_;
   std::uint64_t marker_region_ = 0;
+  std::map<std::uint64_t, std::size_t>
+      calls_;  ///< By region, the entry of the call; kNoCall before the first.
   std::optional<cuda::ActivityRegion> region_;
 };
 

@@ -234,6 +234,14 @@ TEST_F(ProcessAudit, TellsOfThePartitionByTheDriverWhereCuptiDoesNot) {
   EXPECT_EQ(seen.entries[0].sm_count, 32U);
 }
 
+TEST_F(ProcessAudit, NamesKernelsAsTheyWereLaunched) {
+  penstock_recording_cupti_reset({.stale = "of_an_unloaded_package"});
+  const Audit seen = audit();
+  EXPECT_EQ(seen.missing_count, 0U);
+  EXPECT_THAT(names_of(seen_by(seen, AuditLevel::Process)),
+              ElementsAre("product_of_cublaslt", HasSubstr("triton"), "product_of_cublaslt"));
+}
+
 TEST_F(ProcessAudit, SaysWhatHasNoRecord) {
   // The marker is first, a product second, the package's kernel third.
   penstock_recording_cupti_reset({.forgotten = 3});

@@ -89,6 +89,7 @@
   X(stream_get_capture_info, cuStreamGetCaptureInfo, cuStreamGetCaptureInfo_v2) \
   X(graph_destroy, cuGraphDestroy, cuGraphDestroy) \
   X(graph_get_nodes, cuGraphGetNodes, cuGraphGetNodes) \
+  X(graph_get_edges, cuGraphGetEdges, cuGraphGetEdges) \
   X(graph_node_get_type, cuGraphNodeGetType, cuGraphNodeGetType) \
   X(graph_kernel_node_get_params, cuGraphKernelNodeGetParams, cuGraphKernelNodeGetParams_v2) \
   X(graph_memcpy_node_get_params, cuGraphMemcpyNodeGetParams, cuGraphMemcpyNodeGetParams) \

@@ -66,6 +66,30 @@ PENSTOCK_DRIVER_API cuGraphGetNodes(GraphHandle handle, GraphNodeHandle* nodes, 
   });
 }
 
+/// Of captures of one stream, which are one row of nodes. Which nodes of several streams come after which is
+/// not written down.
+PENSTOCK_DRIVER_API cuGraphGetEdges(GraphHandle handle, GraphNodeHandle* from, GraphNodeHandle* to,
+                                    std::size_t* count) {
+  return call("cuGraphGetEdges", [&](State& state) -> Result {
+    Graph& graph = state.graph_of(handle);
+    if (count == nullptr || (from == nullptr) != (to == nullptr)) return kInvalidValue;
+    for (const Node& node : graph.nodes) {
+      if (node.stream != graph.nodes.front().stream) return kNotSupported;
+    }
+    const std::size_t edges = graph.nodes.empty() ? 0 : graph.nodes.size() - 1;
+    const std::size_t given = from == nullptr ? edges : std::min(*count, edges);
+    if (from != nullptr) {
+      auto node = graph.nodes.begin();
+      for (std::size_t i = 0; i < given; ++i) {
+        from[i] = reinterpret_cast<GraphNodeHandle>(&*node);
+        to[i] = reinterpret_cast<GraphNodeHandle>(&*++node);
+      }
+    }
+    *count = given;
+    return kSuccess;
+  });
+}
+
 PENSTOCK_DRIVER_API cuGraphInstantiateWithFlags(GraphExecHandle* exec, GraphHandle handle,
                                                 unsigned long long flags) {
   return call("cuGraphInstantiateWithFlags", [&](State& state) -> Result {

@@ -37,8 +37,9 @@ struct Launch {
 
 struct Node {
   GraphNodeType type = kGraphEmpty;
-  std::string call = {};  ///< "cuLaunchKernel"
-  // Of the stream that it was put on.
+  std::string call = {};         ///< "cuLaunchKernel"
+  const void* stream = nullptr;  ///< That it was put on; only to tell it from others.
+  // Of that stream.
   Context* context = nullptr;
   std::string resource = {};
   SmSet sms = {};

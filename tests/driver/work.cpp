@@ -48,6 +48,7 @@ void State::check_implicit_order(Stream& stream) const {
 void State::submit(Stream& stream, Node node) {
   check_implicit_order(stream);
   node.context = stream.context;
+  node.stream = &stream;
   node.resource = name_of(*stream.context);
   node.sms = stream.context->sms;
   if (stream.capture != nullptr) {

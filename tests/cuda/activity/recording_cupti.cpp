@@ -129,7 +129,8 @@ void see(const recording::Work& work) {
   if (!regions.empty()) put_correlation(to, regions.back(), call);
   if (is_kernel) {
     const std::string_view rest = name.substr(std::string_view("cuLaunchKernel ").size());
-    put_kernel(to, std::string(rest.substr(0, rest.find(' '))), work, call);
+    const std::string kernel(rest.substr(0, rest.find(' ')));
+    put_kernel(to, to.given.stale != nullptr ? to.given.stale : kernel, work, call);
   } else if (is_product) {
     put_kernel(to, "product_of_cublaslt", work, call);
   } else {

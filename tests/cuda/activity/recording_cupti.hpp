@@ -15,6 +15,7 @@ struct Cupti {
   bool tells_contexts = true;     ///< Of those that were there before.
   unsigned forgotten = 0;         ///< The nth piece of work has no record; 0: each has.
   unsigned dropped = 0;           ///< Records that it says it has dropped.
+  const char* stale = nullptr;    ///< The name that it tells of every kernel that the driver launches.
   const char* failing = nullptr;  ///< A function that answers CUPTI_ERROR_UNKNOWN: "cuptiActivityEnable".
 };
 

@@ -3,7 +3,10 @@
 #include "cuda_ops/cudnn_abi.hpp"
 #include "numbers.hpp"
 
+#include <dlfcn.h>
+
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <map>
 #include <vector>
@@ -17,8 +20,10 @@ using penstock::emulation::Number;
 
 constexpr Status kBadParameter = 2000;
 constexpr std::int64_t kWorkspaceBytes = 512;
-/// Two engines: the second, which a caller without tensor cores has to take, rounds as little as there is.
-constexpr std::int64_t kEngines = 2;
+/// Engines in the order of preference. One puts its work on streams of its own, as some of cuDNN's do, and
+/// gives results that nobody can take for right ones. One rounds its factors. One, which a caller without
+/// tensor cores has to take, rounds as little as there is.
+enum Engine : std::int64_t { kLeavesItsStream, kUsesTensorCores, kPrecise, kEngines };
 
 struct Node {
   DescriptorType type;
@@ -224,7 +229,7 @@ PENSTOCK_EXPORT Status cudnnBackendGetAttribute(Descriptor descriptor, Attribute
   switch (attribute) {
     case kHeuristicResults: {
       const auto mode = value<HeuristicMode>(node, kHeuristicMode);
-      *count = mode == kHeuristicA ? kEngines : 0;
+      *count = mode == kHeuristicA ? std::int64_t{kEngines} : 0;
       for (std::int64_t i = 0; i < std::min(room, *count); ++i) {
         Node& config = of(static_cast<Descriptor*>(values)[i]);
         config.is_final = true;
@@ -240,11 +245,23 @@ PENSTOCK_EXPORT Status cudnnBackendGetAttribute(Descriptor descriptor, Attribute
     }
     case kEngineNumericalNotes: {
       const NumericalNote note = kNoteTensorCore;
-      return give(node.engine == 0 ? 1 : 0, room, count, &note, node.engine == 0 ? sizeof note : 0, values);
+      const bool is_noted = node.engine == kUsesTensorCores;
+      return give(is_noted ? 1 : 0, room, count, &note, is_noted ? sizeof note : 0, values);
     }
     case kPlanWorkspaceSize: return give(1, room, count, &kWorkspaceBytes, sizeof kWorkspaceBytes, values);
     default: return kBadParameter;
   }
+}
+
+/// Tells the emulated driver, where that is the one.
+void tell_of_fork() {
+  const char* path = std::getenv("PENSTOCK_LIBCUDA");
+  void* const driver = path == nullptr ? nullptr : ::dlopen(path, RTLD_NOW | RTLD_NOLOAD);
+  if (driver == nullptr) return;
+  if (void* const told = ::dlsym(driver, "emulated_driver_fork"); told != nullptr) {
+    reinterpret_cast<void (*)()>(told)();
+  }
+  ::dlclose(driver);
 }
 
 PENSTOCK_EXPORT Status cudnnBackendExecute(Handle, Descriptor plan, Descriptor pack) {
@@ -253,6 +270,10 @@ PENSTOCK_EXPORT Status cudnnBackendExecute(Handle, Descriptor plan, Descriptor p
   // So that whoever keeps something in there notices.
   std::memset(workspace, 0xFF, kWorkspaceBytes);
   const Node& config = node(of(plan), kPlanEngineConfig);
-  convolve(node(*config.graph, kGraphOperations), of(pack), config.engine == 0);
+  if (config.engine == kLeavesItsStream) {
+    tell_of_fork();
+    return kSuccess;
+  }
+  convolve(node(*config.graph, kGraphOperations), of(pack), config.engine == kUsesTensorCores);
   return kSuccess;
 }

@@ -84,10 +84,31 @@ Result stream_create(StreamHandle* stream, unsigned, int) {
   return kSuccess;
 }
 Result stream_synchronize(StreamHandle) { return kSuccess; }
+Result stream_destroy(StreamHandle) { return kSuccess; }
+
+/// Ways of what is captured through streams of a library's own.
+std::size_t forks = 0;
+
 /// What is captured runs as well.
-Result stream_begin_capture(StreamHandle, int) { return kSuccess; }
+Result stream_begin_capture(StreamHandle, int) {
+  forks = 0;
+  return kSuccess;
+}
 Result stream_end_capture(StreamHandle, GraphHandle* graph) {
   *graph = handle<GraphHandle>();
+  return kSuccess;
+}
+Result graph_destroy(GraphHandle) { return kSuccess; }
+/// One node at the beginning and one at the end of each way.
+Result graph_get_nodes(GraphHandle, GraphNodeHandle*, std::size_t* count) {
+  *count = 1 + forks;
+  return kSuccess;
+}
+Result graph_get_edges(GraphHandle, GraphNodeHandle* from, GraphNodeHandle* to, std::size_t* count) {
+  *count = forks;
+  if (from == nullptr) return kSuccess;
+  std::fill_n(from, forks, handle<GraphNodeHandle>());
+  for (std::size_t i = 0; i < forks; ++i) to[i] = reinterpret_cast<GraphNodeHandle>(i + 1);
   return kSuccess;
 }
 
@@ -120,13 +141,6 @@ Result memset_d8(DevicePointer to, unsigned char value, std::size_t count, Strea
 
 Result memset_d32(DevicePointer to, unsigned value, std::size_t count, StreamHandle) {
   std::fill_n(static_cast<unsigned*>(memory(to)), count, value);
-  return kSuccess;
-}
-
-/// What is recorded is done as well.
-Result begin_capture(StreamHandle, int) { return kSuccess; }
-Result end_capture(StreamHandle, GraphHandle* graph) {
-  *graph = handle<GraphHandle>();
   return kSuccess;
 }
 
@@ -171,9 +185,13 @@ void* find(const std::string& name) {
       {"cuCtxGetDevice", address_of(&ctx_get_device)},
       {"cuCtxSetCurrent", address_of(&ctx_set_current)},
       {"cuStreamCreateWithPriority", address_of(&stream_create)},
+      {"cuStreamDestroy", address_of(&stream_destroy)},
       {"cuStreamSynchronize", address_of(&stream_synchronize)},
       {"cuStreamBeginCapture", address_of(&stream_begin_capture)},
       {"cuStreamEndCapture", address_of(&stream_end_capture)},
+      {"cuGraphDestroy", address_of(&graph_destroy)},
+      {"cuGraphGetNodes", address_of(&graph_get_nodes)},
+      {"cuGraphGetEdges", address_of(&graph_get_edges)},
       {"cuMemAlloc", address_of(&mem_alloc)},
       {"cuMemFree", address_of(&mem_free)},
       {"cuMemcpyHtoDAsync", address_of(&memcpy_htod)},
@@ -181,8 +199,6 @@ void* find(const std::string& name) {
       {"cuMemcpyDtoDAsync", address_of(&memcpy_dtod)},
       {"cuMemsetD8Async", address_of(&memset_d8)},
       {"cuMemsetD32Async", address_of(&memset_d32)},
-      {"cuStreamBeginCapture", address_of(&begin_capture)},
-      {"cuStreamEndCapture", address_of(&end_capture)},
       {"cuModuleLoadData", address_of(&module_load_data)},
       {"cuModuleGetFunction", address_of(&module_get_function)},
       {"cuModuleGetFunctionCount", address_of(&module_get_function_count)},
@@ -195,6 +211,9 @@ void* find(const std::string& name) {
 }
 
 }  // namespace
+
+/// Called by libraries that put work on two streams of their own.
+extern "C" __attribute__((visibility("default"))) void emulated_driver_fork() { forks += 2; }
 
 extern "C" __attribute__((visibility("default"))) Result cuDriverGetVersion(int* version) {
   return get_version(version);

@@ -1,0 +1,85 @@
+#include "cuda_ops/stream_trial.hpp"
+
+#include "cuda/driver.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <vector>
+
+namespace penstock::cuda_ops {
+namespace {
+
+/// A capture in which calls of this thread that are no work, such as loading a kernel, are allowed.
+class RelaxedCapture {
+ public:
+  explicit RelaxedCapture(cuda::StreamHandle stream) : stream_(stream) {
+    cuda::check(cuda::driver().stream_begin_capture(stream, cuda::kCaptureRelaxed), "cuStreamBeginCapture",
+                "a trial of an engine");
+  }
+  ~RelaxedCapture() {
+    end();
+    if (graph_ != nullptr) cuda::driver().graph_destroy(graph_);
+  }
+  RelaxedCapture(const RelaxedCapture&) = delete;
+  RelaxedCapture& operator=(const RelaxedCapture&) = delete;
+
+  /// Null where a call has ended the capture.
+  cuda::GraphHandle end() noexcept {
+    if (stream_ != nullptr && cuda::driver().stream_end_capture(stream_, &graph_) != cuda::kSuccess) {
+      graph_ = nullptr;
+    }
+    stream_ = nullptr;
+    return graph_;
+  }
+
+ private:
+  cuda::StreamHandle stream_;
+  cuda::GraphHandle graph_ = nullptr;
+};
+
+bool has_twice(std::vector<cuda::GraphNodeHandle> nodes) {
+  std::ranges::sort(nodes);
+  return std::ranges::adjacent_find(nodes) != nodes.end();
+}
+
+/// What goes to another stream and comes back is a second way from one node to another.
+bool is_one_row(cuda::GraphHandle graph) {
+  const cuda::Driver& driver = cuda::driver();
+  std::size_t nodes = 0;
+  std::size_t edges = 0;
+  if (driver.graph_get_nodes(graph, nullptr, &nodes) != cuda::kSuccess) return false;
+  if (driver.graph_get_edges(graph, nullptr, nullptr, &edges) != cuda::kSuccess) return false;
+  if (edges != (nodes == 0 ? 0 : nodes - 1)) return false;
+  if (edges == 0) return true;
+  std::vector<cuda::GraphNodeHandle> from(edges);
+  std::vector<cuda::GraphNodeHandle> to(edges);
+  if (driver.graph_get_edges(graph, from.data(), to.data(), &edges) != cuda::kSuccess) return false;
+  return !has_twice(std::move(from)) && !has_twice(std::move(to));
+}
+
+}  // namespace
+
+StreamTrial::StreamTrial(const shim::CudaCall& call) {
+  const cuda::Driver& driver = cuda::driver();
+  cuda::GreenContextHandle green = nullptr;
+  // A driver without partitions has no function that could tell.
+  if (driver.stream_get_green_ctx(call.stream, &green) != cuda::kSuccess) green = nullptr;
+  if (green != nullptr) {
+    cuda::check(driver.green_ctx_stream_create(&stream_, green, cuda::kStreamNonBlocking, 0),
+                "cuGreenCtxStreamCreate", "a stream to try engines on");
+  } else {
+    cuda::check(driver.stream_create_with_priority(&stream_, cuda::kStreamNonBlocking, 0),
+                "cuStreamCreateWithPriority", "a stream to try engines on");
+  }
+}
+
+StreamTrial::~StreamTrial() { cuda::driver().stream_destroy(stream_); }
+
+bool StreamTrial::stays(const std::function<bool()>& work) const {
+  RelaxedCapture capture(stream_);
+  if (!work()) return false;
+  cuda::GraphHandle graph = capture.end();
+  return graph != nullptr && is_one_row(graph);
+}
+
+}  // namespace penstock::cuda_ops
