@@ -69,7 +69,6 @@ void Session::Impl::drop_results() noexcept {
 }
 
 void Session::Impl::execute(std::span<const TensorView> given) {
-  const system::Range range(model.impl()->what.c_str());
   drop_results();
   const model::Latitude latitude = model.impl()->rules.check(given);
   const model::VersionScope run(version);
