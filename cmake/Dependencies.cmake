@@ -4,6 +4,7 @@ find_package(nlohmann_json REQUIRED)
 find_package(fmt REQUIRED)
 find_package(Eigen3 REQUIRED NO_MODULE)
 find_package(OpenSSL REQUIRED COMPONENTS Crypto)
+find_package(ZLIB REQUIRED)
 find_package(PkgConfig REQUIRED)
 # libzip's own CMake files name tools that Debian ships in another package.
 pkg_check_modules(libzip REQUIRED IMPORTED_TARGET libzip)

@@ -1,11 +1,9 @@
 #include "base/fail.hpp"
 #include "base/unique_handle.hpp"
 #include "package/archive_source.hpp"
+#include "package/checksum.hpp"
 #include "package/zip_directory.hpp"
 
-#include <libdeflate.h>
-#include <sys/mman.h>
-#include <unistd.h>
 #include <zip.h>
 
 #include <algorithm>
@@ -18,30 +16,10 @@ namespace {
 struct ZipCloser {
   void operator()(zip_t* archive) const noexcept { zip_discard(archive); }
 };
-/// Whole pages of a mapped file, which come back from the page cache when they are read again.
-void give_back_pages(std::span<const std::byte> bytes) noexcept {
-  const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
-  const auto begin = (reinterpret_cast<std::uintptr_t>(bytes.data()) + page - 1) / page * page;
-  const auto end = reinterpret_cast<std::uintptr_t>(bytes.data() + bytes.size()) / page * page;
-  if (begin < end) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
-}
 
 struct ZipFileCloser {
   void operator()(zip_file_t* file) const noexcept { zip_fclose(file); }
 };
-
-/// The pages of a file that this brought in are given back as it goes, so that weights which are mapped
-/// once more count once in what the process holds.
-std::uint32_t crc_of(std::span<const std::byte> bytes, bool of_file) noexcept {
-  constexpr std::size_t kStep = std::size_t{8} << 20;
-  std::uint32_t crc = 0;
-  for (std::size_t at = 0; at < bytes.size(); at += kStep) {
-    const auto step = bytes.subspan(at, std::min(kStep, bytes.size() - at));
-    crc = libdeflate_crc32(crc, step.data(), step.size());
-    if (of_file && bytes.size() > kStep) give_back_pages(step);
-  }
-  return crc;
-}
 
 class ZipSource final : public ArchiveSource {
  public:
@@ -93,7 +71,7 @@ class ZipSource final : public ArchiveSource {
     const auto bytes = file_.bytes.subspan(item.data_offset, item.bytes);
     // Once is enough: the file may not change while it is open.
     if (verified_[index].load(std::memory_order_relaxed)) return bytes;
-    if (crc_of(bytes, descriptor_ != nullptr) != item.crc) corrupt(item, "its checksum is wrong");
+    if (checksum_of(bytes, descriptor_ != nullptr) != item.crc) corrupt(item, "its checksum is wrong");
     verified_[index].store(true, std::memory_order_relaxed);
     return bytes;
   }
@@ -167,7 +145,7 @@ class ZipSource final : public ArchiveSource {
     std::byte more{};
     const zip_int64_t rest = zip_fread(file, &more, 1);
     if (rest != 0) corrupt(item, rest > 0 ? "it is longer than it says" : zip_file_strerror(file));
-    if (crc_of(data, false) != item.crc) corrupt(item, "its checksum is wrong");
+    if (checksum_of(data, false) != item.crc) corrupt(item, "its checksum is wrong");
     return {data, mapping};
   }
 

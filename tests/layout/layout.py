@@ -28,7 +28,7 @@ ALLOWED = {
 # A vendor's headers and the folders that may know of them.
 VENDORS = {
     r"zip(conf)?\.h|libdeflate\.h": {"src/package", "src/io", "tests"},
-    r"zlib\.h": {"tests"},
+    r"zlib\.h": {"src/package", "tests"},
     r"nlohmann/": {"src/package", "src/io", "cli", "tests"},
     r"oneapi/|dnnl": {"src/cpu"},
     r"Eigen/": {"src/cpu", "tests"},
