@@ -1,4 +1,5 @@
 #include "commands.hpp"
+#include "graphs.hpp"
 #include "inputs.hpp"
 #include "loading.hpp"
 #include "option_values.hpp"
@@ -29,6 +30,7 @@ struct BenchCommand {
   ModelChoice choice;
   InputOptions inputs;
   PlacementOptions placement;
+  std::string graphs;
   double warm_up_ms = 200;
   double duration_s = 3;
   bool duration_given = false;
@@ -58,6 +60,8 @@ struct Report {
   std::int64_t first_run_ns = 0;
   std::uint64_t arena_bytes = 0;
   std::string place;  ///< On the device; empty on the CPU.
+  GraphMode graph_mode = GraphMode::Auto;
+  GraphStatistics graphs;  ///< Of all sessions.
   Samples samples;
 };
 
@@ -80,19 +84,30 @@ Report measure(const BenchCommand& command) {
   const std::vector<Stream> streams = make_streams(model.device(), command.placement, command.sessions);
   report.samples.on_cuda = !streams.empty();
   if (!streams.empty()) report.place = place_text(streams.front().view());
+  const GraphOptions graphs = graph_options(command.graphs, model.device());
+  report.graph_mode = graphs.mode;
   std::vector<TimedSession> sessions;
   sessions.reserve(static_cast<std::size_t>(command.sessions));
   for (std::size_t i = 0; i < static_cast<std::size_t>(command.sessions); ++i) {
     std::optional<StreamView> stream;
     if (!streams.empty()) stream = streams[i];
-    sessions.emplace_back(Session(model, SessionOptions{.threads = command.choice.threads}), stream);
+    sessions.emplace_back(Session(model, {.threads = command.choice.threads, .graphs = graphs}), stream);
   }
   report.threads = sessions[0].session().threads();
   const Sample first = sessions[0].run(views);
   report.first_run_ns = first.end_ns - first.begin_ns;
   report.samples.of_sessions = run_sessions(sessions, views, goal_of(command));
-  for (const TimedSession& each : sessions) report.arena_bytes += each.session().memory().held_bytes;
+  std::vector<GraphStatistics> statistics;
+  for (const TimedSession& each : sessions) {
+    report.arena_bytes += each.session().memory().held_bytes;
+    statistics.push_back(each.session().graph_statistics());
+  }
+  report.graphs = sum_of(statistics);
   return report;
+}
+
+std::string advice_of(const Report& report, const Summary& summary) {
+  return graph_advice(report.graphs, report.graph_mode, summary.device->bound_by_host());
 }
 
 std::string page(const BenchCommand& command, const Report& report, const Summary& summary) {
@@ -126,6 +141,10 @@ std::string page(const BenchCommand& command, const Report& report, const Summar
   line("bound by", summary.device->bound_by_host()
                        ? "the host: the GPU waits for it to put work on the stream"
                        : "the GPU: the host has put a run on the stream before the GPU is done");
+  const std::vector<std::string> graphs = graph_lines(report.graphs);
+  for (std::size_t i = 0; i < graphs.size(); ++i) line(i == 0 ? "graphs" : "", graphs[i]);
+  const std::string advice = advice_of(report, summary);
+  if (!advice.empty()) line("advice", advice);
   return out;
 }
 
@@ -158,6 +177,8 @@ Json json_of(const BenchCommand& command, const Report& report, const Summary& s
   result["enqueue_ms"] = json_of(summary.device->enqueue);
   result["gpu_ms"] = json_of(summary.device->gpu);
   result["bound_by"] = summary.device->bound_by_host() ? "host" : "gpu";
+  result["graphs"] = graph_json(report.graphs);
+  result["advice"] = advice_of(report, summary);
   return result;
 }
 
@@ -223,6 +244,7 @@ Action add_bench(CLI::App& app) {
   add_measuring_options(app, *command);
   add_input_options(app, command->inputs);
   add_partition_option(app, command->placement);
+  add_graphs_option(app, command->graphs);
   app.footer(
       "Without inputs, the model runs on made-up ones of the smallest sizes that it takes.\n\n"
       "Examples:\n"

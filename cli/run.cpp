@@ -1,5 +1,6 @@
 #include "answers.hpp"
 #include "commands.hpp"
+#include "graphs.hpp"
 #include "inputs.hpp"
 #include "loading.hpp"
 #include "option_values.hpp"
@@ -28,6 +29,7 @@ struct RunCommand {
   ModelChoice choice;
   InputOptions inputs;
   PlacementOptions placement;
+  std::string graphs;
   std::string outputs_file;
   std::int64_t top_k = 0;
   std::string labels_file;
@@ -131,10 +133,13 @@ int run(const RunCommand& command) {
   const Package package = open_package(command.choice);
   const Model model = load_model(package, command.choice);
   const std::vector<Tensor> inputs = bind_inputs(model, given);
-  Session session(model, {.threads = command.choice.threads});
+  const GraphOptions graphs = graph_options(command.graphs, model.device());
+  Session session(model, {.threads = command.choice.threads, .graphs = graphs});
   const std::vector<Stream> streams = make_streams(model.device(), command.placement, 1);
   std::optional<StreamView> stream;
   if (!streams.empty()) stream = streams.front();
+  // The first run of some shapes is not replayed, and finds out what prevents it.
+  if (graphs.mode == GraphMode::Require) run_on(session, inputs, stream);
   const std::vector<Tensor> outputs = run_on(session, inputs, stream);
   std::string out;
   if (!command.outputs_file.empty()) {
@@ -190,6 +195,7 @@ Action add_run(CLI::App& app) {
   add_ranking_options(app, *command);
   add_partition_option(app, command->placement);
   add_audit_option(app, command->placement);
+  add_graphs_option(app, command->graphs);
   app.footer(
       "Inputs are called arg0, arg1, ... or by the keyword of the exported call; penstock inspect prints "
       "both.\n\n"

@@ -48,8 +48,7 @@ struct GraphStatistics {
 /// How the last run was put on its stream.
 struct LastRun {
   bool replayed = false;
-  /// Why it was not: "the first run of these shapes", "item", which reads a value on the host. Empty where it
-  /// was.
+  /// Why it was not: "the first run of these shapes", "item needs the host". Empty where it was.
   std::string reason;
 };
 

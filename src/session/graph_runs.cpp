@@ -55,7 +55,7 @@ void GraphRuns::warm_up(const GraphRun& run, GraphEntry& entry) {
   entry.warm = true;
   const char* const read = run.run.call().read_by_host;
   if (read == nullptr) return;
-  entry.obstacle = read;
+  entry.obstacle = std::string(read) + " needs the host";
   refuse(entry.obstacle);
 }
 

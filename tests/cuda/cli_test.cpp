@@ -184,6 +184,47 @@ TEST_F(CliOnCuda, BenchExportsBothSidesOfEveryRun) {
   }
 }
 
+TEST_F(CliOnCuda, BenchTellsWhatGraphsDid) {
+  const nlohmann::json page = bench_of_add({"--sessions", "2", "--partition", "32"});
+  EXPECT_EQ(page["graphs"]["captures"], 2);
+  // Of 40 runs in each session, and of one before in the first, all but the first of each.
+  EXPECT_EQ(page["graphs"]["replays"], 79);
+  EXPECT_EQ(page["graphs"]["fills"], 79);
+  EXPECT_EQ(page["graphs"]["eager"],
+            nlohmann::json::parse(R"([{"reason": "the first run of these shapes", "runs": 2}])"));
+  EXPECT_EQ(page["advice"], "");
+  const CommandResult text = penstock_command(
+      {"bench", package("add.pt2"), "--device", "cuda", "--iterations", "5", "--warm-up", "0"});
+  EXPECT_TRUE(contains(text.out, "  graphs        1 captured, 5 replays, ")) << text.out;
+  EXPECT_TRUE(contains(text.out, "1 run call by call: the first run of these shapes\n")) << text.out;
+}
+
+TEST_F(CliOnCuda, BenchAdvisesGraphsWhereTheHostIsTheBound) {
+  slow_down_host();
+  const nlohmann::json page = bench_of_add({"--graphs", "off"});
+  EXPECT_EQ(page["graphs"]["captures"], 0);
+  EXPECT_EQ(page["advice"], "the host is the bound: --graphs auto replays runs as CUDA graphs");
+  EXPECT_EQ(bench_of_add({"--graphs", "auto"})["advice"], "");
+}
+
+TEST_F(CliOnCuda, RunReplaysWhatIsRequiredToBeAGraphOrSaysWhatPreventsIt) {
+  const std::string log = scratch_file("graphs_log");
+  std::filesystem::remove(log);
+  set("PENSTOCK_RECORDING_LOG", log);
+  EXPECT_EQ(penstock_command({"run", package("add.pt2"), "--device", "cuda", "--shapes",
+                              "arg0:8x64,arg1:8x64", "--graphs", "require"})
+                .exit_code,
+            0);
+  EXPECT_TRUE(contains(read_text(log), "cuGraphLaunch ")) << read_text(log);
+  const CommandResult refused = penstock_command({"run", package("item.pt2"), "--device", "cuda", "--inputs",
+                                                  package("item.inputs.safetensors"), "--graphs", "require"});
+  EXPECT_EQ(refused.exit_code, 1) << refused.out;
+  EXPECT_TRUE(contains(refused.err, "the run cannot be captured into a CUDA graph, which was required: item"))
+      << refused.err;
+  const CommandResult cpu = penstock_command({"run", package("add.pt2"), "--graphs", "off"});
+  EXPECT_NE(cpu.exit_code, 0);
+}
+
 TEST_F(CliOnCuda, BenchRefusesPartitionsThatThereAreNot) {
   EXPECT_EQ(
       penstock_command({"bench", package("add.pt2"), "--device", "cuda", "--partition", "1000"}).exit_code,
