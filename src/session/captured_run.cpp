@@ -29,7 +29,8 @@ std::byte* bytes_at(void* data) { return static_cast<std::byte*>(data); }
   call.read_by_host = nullptr;
   cuda::CaptureScope scope(request.stream, request.context);
   request.run_model(inputs, call);
-  if (call.read_by_host != nullptr) base::fail(ErrorCode::Unsupported, "{} needs the host", call.read_by_host);
+  if (call.read_by_host != nullptr)
+    base::fail(ErrorCode::Unsupported, "{} needs the host", call.read_by_host);
   return scope.end();
 }
 
