@@ -21,12 +21,21 @@ sys.path[:0] = [str(HERE), str(HERE.parents[1] / "tests" / "gpu")]
 import picture
 import places
 
-MODELS = ("mlp", "gpt2", "resnet18", "mobilenet_v3_small")
+# Of these the host's time without graphs counts; of all of them what graphs give.
+HOST_MODELS = ("mlp", "gpt2", "resnet18", "mobilenet_v3_small")
+MODELS = (*HOST_MODELS, "llama", "bert", "vit_b_16")
 SETTINGS = ("alone", "partitions", "streams")
 HOST_TARGET = 0.8
 START_TARGET = 0.6
 ALONE_TARGET = 1.10
 STREAMS_TARGET = 0.1
+GRAPH_TARGET = 1.05
+# Microseconds beyond what the GPU needs, or that share of it where that is more.
+STILL_TARGET, MOVING_TARGET, BEYOND_SHARE = 12, 15, 0.01
+# Faster than the loader by so much, without vit_b_16 and with it.
+FASTER_TARGETS = {False: 2.1, True: 1.8}
+TURNS_TARGET = 1.05
+PARTS = ("isolation", "turns", "calls", "graphs", "starts")
 
 
 def percentile(samples, share):
@@ -92,13 +101,15 @@ class Bench:
     def inputs(self, name):
         return json.loads((self.folder / f"{name}.json").read_text())
 
-    def command(self, side, name, blocks):
-        program = self.place.program("penstock_gpu_call") if side == "ours" else self.peer
-        return [program, self.folder / f"{name}.pt2", self.folder / f"{name}.{side}.out", blocks, *self.inputs(name)]
+    def command(self, side, name, blocks, graphs="off"):
+        program = [self.place.program("penstock_gpu_call")] if side == "ours" else [self.peer]
+        mode = [graphs] if side == "ours" else []
+        return [*program, self.folder / f"{name}.pt2", self.folder / f"{name}.{side}.out", blocks, *mode, *self.inputs(name)]
 
-    def run(self, side, name, blocks):
-        printed = output_of(self.command(side, name, blocks), self.ours if side == "ours" else self.theirs)
-        return json.loads(printed.splitlines()[-1]) if blocks else None
+    def run(self, side, name, blocks, graphs="off"):
+        printed = output_of(self.command(side, name, blocks, graphs), self.ours if side == "ours" else self.theirs)
+        # Of calls, and where there are graphs, of these.
+        return {key: value for line in printed.splitlines()[1:] for key, value in json.loads(line).items()}
 
     def check_outputs(self, name):
         """Both answers, before anything is measured."""
@@ -115,23 +126,68 @@ class Bench:
         return good
 
     def row(self, question, unit, ours, peer, target):
-        ratio = ours / peer if peer else None
+        ratio = ours / peer if peer and ours is not None else None
         self.rows.append({"question": question, "unit": unit, "ours": ours, "peer": peer, "ratio": ratio,
                           "target": target, "met": None if target is None or ratio is None else ratio <= target})
-        print(f"{question:60} {ours:10.2f} {peer:10.2f} {unit:4} {ratio or 0:6.2f}  {target or ''}", flush=True)
+        print(f"{question:60} {ours or 0:10.2f} {peer or 0:10.2f} {unit:4} {ratio or 0:6.2f}  {target or ''}", flush=True)
+
+    def told_of(self, name, rounds, blocks, graphs):
+        """What both sides tell, by turns, once their outputs agree."""
+        try:
+            if not self.check_outputs(name):
+                return None
+            told = {side: [] for side in ("ours", "peer")}
+            for _ in range(rounds):
+                for side, runs in told.items():
+                    runs.append(self.run(side, name, blocks, graphs))
+            return told
+        except (RuntimeError, subprocess.TimeoutExpired) as error:
+            self.fail(f"bench {name}", error)
+            return None
+
+    def compare_graphs(self, rounds, blocks):
+        faster = {}
+        for name in MODELS:
+            told = self.told_of(name, rounds, blocks, "auto")
+            if told is None:
+                continue
+
+            def median(side, key):
+                values = [value for run in told[side] for value in run[key]]
+                return percentile(values, 0.5) if values else None
+
+            latency = {side: median(side, "latency_us") for side in told}
+            gpu = {side: median(side, "gpu_us") for side in told}
+            self.row(f"{name}: call and wait with graphs, p50", "us", latency["ours"], latency["peer"], None)
+            self.row(f"{name}: GPU time of the graph", "us", gpu["ours"], gpu["peer"], GRAPH_TARGET if gpu["peer"] else None)
+            for label, value, least in (("unchanged addresses", latency["ours"], STILL_TARGET),
+                                        ("new addresses", median("ours", "moving_us"), MOVING_TARGET)):
+                self.row(f"{name}: beyond the graph's GPU time, {label}", "us", value - gpu["ours"],
+                         max(least, gpu["ours"] * BEYOND_SHARE), 1.0)
+            captures = max(run["captures"] for run in told["ours"])
+            self.row(f"{name}: captures in {min(run['replays'] for run in told['ours'])} replays", "", captures, None, None)
+            faster[name] = latency["peer"] / latency["ours"]
+        for with_vit, target in FASTER_TARGETS.items():
+            ratios = [ratio for name, ratio in faster.items() if with_vit or name != "vit_b_16"]
+            if ratios:
+                mean = math.exp(-sum(map(math.log, ratios)) / len(ratios))
+                label = "with" if with_vit else "without"
+                self.row(f"call and wait with graphs, geometric mean of {len(ratios)}, {label} vit_b_16", "of 1", mean, 1.0, 1 / target)
+
+    def take_turns(self, calls):
+        told = {setting: json.loads(output_of([self.place.program("penstock_gpu_isolation"), setting, "auto", calls,
+                                               self.folder / "resnet18.pt2", self.folder / "storm.pt2",
+                                               *self.inputs("resnet18"), "--", *self.inputs("storm")], self.ours, 180))
+                for setting in ("alone", "turns")}
+        p50 = {setting: percentile(each["latency_us"], 0.5) for setting, each in told.items()}
+        self.row("resnet18, two partitions by turns: p50 beside staying in one", "us", p50["turns"], p50["alone"], TURNS_TARGET)
+        self.row(f"captures in {calls} calls by turns", "", told["turns"]["captures"], 2, 1.0)
 
     def compare_calls(self, rounds, blocks):
         host_ratios = []
-        for name in MODELS:
-            try:
-                if not self.check_outputs(name):
-                    continue
-                told = {side: [] for side in ("ours", "peer")}
-                for _ in range(rounds):
-                    for side, runs in told.items():
-                        runs.append(self.run(side, name, blocks))
-            except (RuntimeError, subprocess.TimeoutExpired) as error:
-                self.fail(f"bench {name}", error)
+        for name in HOST_MODELS:
+            told = self.told_of(name, rounds, blocks, "off")
+            if told is None:
                 continue
             host = {side: percentile([v for r in runs for v in r["host_us"]], 0.5) for side, runs in told.items()}
             self.row(f"{name}: host time a call", "us", host["ours"], host["peer"], None)
@@ -163,12 +219,13 @@ class Bench:
         medians = {side: percentile(times, 0.5) for side, times in samples.items()}
         self.row("mlp: start of the process to its first output", "ms", medians["ours"], medians["peer"], START_TARGET)
 
-    def isolate(self, rounds, calls):
+    def isolate(self, rounds, calls, graphs):
         """The p99 of a setting is its best of the rounds."""
+        how = "with graphs" if graphs == "auto" else "call by call"
         kept = {}
         for _ in range(rounds):
             for setting in SETTINGS:
-                printed = output_of([self.place.program("penstock_gpu_isolation"), setting,
+                printed = output_of([self.place.program("penstock_gpu_isolation"), setting, graphs,
                                      calls if setting != "streams" else max(calls // 10, 100),
                                      self.folder / "resnet18.pt2", self.folder / "storm.pt2", *self.inputs("resnet18"), "--",
                                      *self.inputs("storm")], self.ours, 180)
@@ -176,10 +233,12 @@ class Bench:
                 if setting not in kept or percentile(samples, 0.99) < percentile(kept[setting], 0.99):
                     kept[setting] = samples
         p99 = {setting: percentile(samples, 0.99) for setting, samples in kept.items()}
-        self.row("resnet18 in 64 SMs, storm in the rest: p99 beside p99 alone", "us", p99["partitions"], p99["alone"], ALONE_TARGET)
+        self.row(f"resnet18 in 64 SMs, storm in the rest, {how}: p99 beside p99 alone", "us", p99["partitions"], p99["alone"], ALONE_TARGET)
         self.row("the same beside p99 on two ordinary streams", "us", p99["partitions"], p99["streams"], STREAMS_TARGET)
         for setting, samples in kept.items():
-            self.row(f"resnet18, {setting}: p50 beside p99", "us", percentile(samples, 0.5), p99[setting], None)
+            self.row(f"resnet18, {setting}, {how}: p50 beside p99", "us", percentile(samples, 0.5), p99[setting], None)
+        if graphs == "auto":
+            return
         self.samples = {setting: [round(percentile(samples, share / 200), 2) for share in range(201)]
                         for setting, samples in kept.items()}
         (self.place.work / "isolation.svg").write_text(picture.draw(self.samples))
@@ -195,9 +254,13 @@ class Bench:
 def steps_of(bench):
     rounds, blocks = (5, 20) if bench.full else (3, 8)
     yield "making packages", lambda: bench.make([*MODELS, "storm"])
-    yield "isolation", lambda: bench.isolate(3, 3000 if bench.full else 1000)
+    isolated = 3000 if bench.full else 1000
+    yield "isolation", lambda: bench.isolate(3, isolated, "off")
+    yield "isolation", lambda: bench.isolate(3, isolated, "auto")
+    yield "turns", lambda: bench.take_turns(10000)
     yield "compiling the peer", bench.end_peer
     yield "calls", lambda: bench.compare_calls(rounds, blocks)
+    yield "graphs", lambda: bench.compare_graphs(rounds, blocks)
     yield "starts", lambda: bench.compare_starts(10 if bench.full else 5)
 
 
@@ -206,6 +269,7 @@ def main():
     parser.add_argument("--built", type=Path, required=True)
     parser.add_argument("--result", type=Path, required=True)
     parser.add_argument("--full", action="store_true")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="parts to measure")
     options = parser.parse_args()
     try:
         import torch
@@ -214,6 +278,8 @@ def main():
     bench = Bench(places.Place(options.built.resolve()), Path(torch.__file__).parent, options.full)
     bench.begin_peer()
     for name, step in steps_of(bench):
+        if name in PARTS and name not in options.only:
+            continue
         start = time.monotonic()
         try:
             step()

@@ -1,5 +1,7 @@
-// penstock_gpu_call PACKAGE RESULT BLOCKS INPUT...: writes the first output of one run, as raw bytes, then
-// times runs on a stream. With 0 blocks it ends after the first output, which is what a start is measured by.
+// penstock_gpu_call PACKAGE RESULT BLOCKS off|auto INPUT...: writes the first output of one run, as raw
+// bytes, then times runs on a stream, without CUDA graphs or with them; with them also on inputs that lie
+// elsewhere each time, and what the GPU needs. With 0 blocks it ends after the first output, which is what a
+// start is measured by.
 #include "../common/inputs.hpp"
 #include "timing.hpp"
 
@@ -8,6 +10,8 @@
 
 #include <cstdlib>
 #include <iostream>
+#include <string_view>
+#include <vector>
 
 namespace {
 
@@ -18,23 +22,65 @@ void write(const char* path, const penstock::Tensor& tensor) {
   std::fclose(file);
 }
 
+constexpr penstock::Device kGpu{penstock::DeviceType::Cuda, 0};
+
+/// Inputs on the GPU.
+struct Inputs {
+  explicit Inputs(const std::vector<bench::Input>& given) {
+    for (const bench::Input& each : given) {
+      const penstock::TensorView host(const_cast<char*>(each.bytes.data()),
+                                      penstock::dtype_from_name(each.dtype).value(), each.sizes);
+      tensors.push_back(penstock::copy_to_device(host, kGpu));
+      views.push_back(tensors.back().view());
+    }
+  }
+  std::vector<penstock::Tensor> tensors;
+  std::vector<penstock::TensorView> views;
+};
+
+/// Of runs that are replayed: what the GPU needs, and calls with inputs at other addresses each time.
+void time_graphs(int blocks, penstock::Session& session, const penstock::Stream& stream,
+                 const std::vector<Inputs>& sets) {
+  const penstock::Event before = penstock::Event::create({.timing = true});
+  const penstock::Event behind = penstock::Event::create({.timing = true});
+  const std::vector<double> gpu = bench::gpu_times(blocks, [&](int calls) {
+    before.record(stream);
+    for (int i = 0; i < calls; ++i) session.enqueue_borrowed(sets[0].views, stream);
+    behind.record(stream);
+    behind.synchronize();
+    return penstock::Event::milliseconds_between(before, behind);
+  });
+  std::vector<double> moving;
+  for (int i = 0; i < blocks * bench::kCalls; ++i) {
+    const auto begin = bench::Clock::now();
+    static_cast<void>(session.enqueue(sets[static_cast<std::size_t>(i) % sets.size()].views, stream));
+    stream.view().synchronize();
+    moving.push_back(bench::microseconds(bench::Clock::now() - begin));
+  }
+  const penstock::GraphStatistics graphs = session.graph_statistics();
+  std::printf("{");
+  bench::print_list("gpu_us", gpu);
+  std::printf(", ");
+  bench::print_list("moving_us", moving);
+  std::printf(", \"captures\": %llu, \"replays\": %llu}\n", static_cast<unsigned long long>(graphs.captures),
+              static_cast<unsigned long long>(graphs.replays));
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   try {
-    constexpr penstock::Device kGpu{penstock::DeviceType::Cuda, 0};
-    std::vector<penstock::Tensor> inputs;
-    std::vector<penstock::TensorView> views;
-    for (int i = 4; i < argc; ++i) {
-      bench::Input given = bench::read_input(argv[i]);
-      const penstock::TensorView host(given.bytes.data(), penstock::dtype_from_name(given.dtype).value(),
-                                      given.sizes);
-      inputs.push_back(penstock::copy_to_device(host, kGpu));
-      views.push_back(inputs.back().view());
-    }
-    const penstock::Model model = penstock::Model::load(
-        penstock::Package::open(argv[1]), {.model = {}, .device = kGpu, .weights = {}, .progress = {}});
-    penstock::Session session(model);
+    std::vector<bench::Input> given;
+    for (int i = 5; i < argc; ++i) given.push_back(bench::read_input(argv[i]));
+    const bool replays = std::string_view(argv[4]) == "auto";
+    std::vector<Inputs> sets;
+    for (int i = 0; i < (replays ? 4 : 1); ++i) sets.emplace_back(given);
+    const std::vector<penstock::TensorView>& views = sets[0].views;
+    penstock::LoadOptions options;
+    options.device = kGpu;
+    const penstock::Model model = penstock::Model::load(penstock::Package::open(argv[1]), options);
+    penstock::Session session(
+        model, {.graphs = {.mode = replays ? penstock::GraphMode::Auto : penstock::GraphMode::Off}});
     const penstock::Stream stream = penstock::Stream::create();
     const std::vector<penstock::Tensor> first = session.enqueue(views, stream);
     stream.view().synchronize();
@@ -44,6 +90,7 @@ int main(int argc, char** argv) {
       bench::time_calls(
           blocks, [&] { static_cast<void>(session.enqueue(views, stream)); },
           [&] { stream.view().synchronize(); });
+      if (replays) time_graphs(blocks, session, stream, sets);
     }
     return 0;
   } catch (const std::exception& error) {

@@ -7,6 +7,7 @@ Each NAME becomes OUT/NAME.pt2 and OUT/NAME.json, a list of FILE:DTYPE:SIZES. A 
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -48,15 +49,16 @@ class ByPosition(torch.nn.Module):
         return self.model(**dict(zip(self.names, args)))
 
 
-def gpt2():
-    case = models.gpt2()
+def of_corpus(name):
+    case = getattr(models, name)()
     if case.args:
         return case.model, case.args
     return ByPosition(case.model, tuple(case.kwargs)), tuple(case.kwargs.values())
 
 
-MAKERS = {"mlp": mlp, "gpt2": gpt2, "storm": storm, "resnet18": lambda: vision("resnet18"),
-          "mobilenet_v3_small": lambda: vision("mobilenet_v3_small")}
+MAKERS = {"mlp": mlp, "storm": storm}
+MAKERS |= {name: partial(of_corpus, name) for name in ("gpt2", "llama", "bert")}
+MAKERS |= {name: partial(vision, name) for name in ("resnet18", "mobilenet_v3_small", "vit_b_16")}
 
 
 def make(out, name):

@@ -42,6 +42,27 @@ inline void tell_first_output() {
   std::fflush(stdout);
 }
 
+constexpr int kCalls = 20;
+
+/// Clocks of the GPU and caches of the host settle in this time.
+template <class Call, class Wait>
+void settle(Call&& call, Wait&& wait) {
+  const auto start = Clock::now();
+  while (microseconds(Clock::now() - start) < 3e5) {
+    call();
+    wait();
+  }
+}
+
+/// Microseconds of the GPU for one call: between an event in front of some that follow each other and one
+/// behind them. `time` records the first, makes the calls, records the second and gives milliseconds.
+template <class Time>
+std::vector<double> gpu_times(int blocks, Time&& time) {
+  std::vector<double> times;
+  for (int block = 0; block < blocks; ++block) times.push_back(time(kCalls) * 1000 / kCalls);
+  return times;
+}
+
 inline void print_list(const char* name, const std::vector<double>& values) {
   std::printf("\"%s\": [", name);
   for (std::size_t i = 0; i < values.size(); ++i) std::printf("%s%.2f", i == 0 ? "" : ", ", values[i]);
@@ -52,13 +73,7 @@ inline void print_list(const char* name, const std::vector<double>& values) {
 /// wait. Blocks are short, and the stream is empty when one starts: a full queue would be waited for.
 template <class Call, class Wait>
 void time_calls(int blocks, Call&& call, Wait&& wait) {
-  constexpr int kCalls = 20;
-  const auto start = Clock::now();
-  // Clocks of the GPU and caches of the host settle in this time.
-  while (microseconds(Clock::now() - start) < 3e5) {
-    call();
-    wait();
-  }
+  settle(call, wait);
   std::vector<double> host;
   std::vector<double> latency;
   for (int block = 0; block < blocks; ++block) {

@@ -47,7 +47,7 @@ def main():
     # Linking against the library takes its plain name.
     (options.out / "lib" / "libpenstock.so").symlink_to("libpenstock.so.0")
     for pattern in SOURCES:
-        for path in sorted(ROOT.glob(pattern)):
+        for path in sorted(path for path in ROOT.glob(pattern) if path.is_file()):
             target = options.out / path.relative_to(ROOT)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, target)
