@@ -1,6 +1,6 @@
 """Measures Penstock beside libtorch's C++ loader on a GPU, and how well a partition isolates: `./dev bench gpu`.
 
-    python3 benchmarks/gpu/bench.py --built DIR --result FILE [--full]
+    python3 benchmarks/gpu/bench.py --built DIR --result FILE [--full] [--large] [--only PART...]
 
 Needs a torch with CUDA and a C++ compiler. The questions are in README.md beside this file.
 """
@@ -23,7 +23,8 @@ import places
 
 # Of these the host's time without graphs counts; of all of them what graphs give.
 HOST_MODELS = ("mlp", "gpt2", "resnet18", "mobilenet_v3_small")
-MODELS = (*HOST_MODELS, "llama", "bert", "vit_b_16")
+MODELS = (*HOST_MODELS, "llama", "bert")
+LARGE_MODELS = ("vit_b_16",)  # Takes a minute to compile.
 SETTINGS = ("alone", "partitions", "streams")
 HOST_TARGET = 0.8
 START_TARGET = 0.6
@@ -60,11 +61,12 @@ def environment_of_torch(torch_root):
 
 
 class Bench:
-    def __init__(self, place, torch_root, full):
+    def __init__(self, place, torch_root, full, large):
         self.place, self.torch_root, self.full = place, torch_root, full
         self.folder = place.work / "bench"
         self.folder.mkdir(parents=True, exist_ok=True)
         self.ours, self.theirs = place.environment(), environment_of_torch(torch_root)
+        self.models = (*MODELS, *LARGE_MODELS) if full or large else MODELS
         self.tests, self.rows, self.samples = [], [], {}
         self.peer = self.folder / "penstock_gpu_peer"
         self.compiling = None
@@ -147,7 +149,7 @@ class Bench:
 
     def compare_graphs(self, rounds, blocks):
         faster = {}
-        for name in MODELS:
+        for name in self.models:
             told = self.told_of(name, rounds, blocks, "auto")
             if told is None:
                 continue
@@ -166,10 +168,13 @@ class Bench:
                          max(least, gpu["ours"] * BEYOND_SHARE), 1.0)
             captures = max(run["captures"] for run in told["ours"])
             self.row(f"{name}: captures in {min(run['replays'] for run in told['ours'])} replays", "", captures, None, None)
+            fixed = {run["fixed"] for run in told["ours"]} - {""}
+            if fixed:
+                print(f"{name}: takes inputs only where they lay: {'; '.join(sorted(fixed))}", flush=True)
             faster[name] = latency["peer"] / latency["ours"]
         for with_vit, target in FASTER_TARGETS.items():
-            ratios = [ratio for name, ratio in faster.items() if with_vit or name != "vit_b_16"]
-            if ratios:
+            ratios = [ratio for name, ratio in faster.items() if with_vit or name not in LARGE_MODELS]
+            if ratios and not (with_vit and self.models == MODELS):
                 mean = math.exp(-sum(map(math.log, ratios)) / len(ratios))
                 label = "with" if with_vit else "without"
                 self.row(f"call and wait with graphs, geometric mean of {len(ratios)}, {label} vit_b_16", "of 1", mean, 1.0, 1 / target)
@@ -253,7 +258,7 @@ class Bench:
 
 def steps_of(bench):
     rounds, blocks = (5, 20) if bench.full else (3, 8)
-    yield "making packages", lambda: bench.make([*MODELS, "storm"])
+    yield "making packages", lambda: bench.make([*bench.models, "storm"])
     isolated = 3000 if bench.full else 1000
     yield "isolation", lambda: bench.isolate(3, isolated, "off")
     yield "isolation", lambda: bench.isolate(3, isolated, "auto")
@@ -269,13 +274,14 @@ def main():
     parser.add_argument("--built", type=Path, required=True)
     parser.add_argument("--result", type=Path, required=True)
     parser.add_argument("--full", action="store_true")
+    parser.add_argument("--large", action="store_true", help="with vit_b_16, as --full does")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="parts to measure")
     options = parser.parse_args()
     try:
         import torch
     except ImportError as missing:
         raise SystemExit("the peer is libtorch, and there is no torch") from missing
-    bench = Bench(places.Place(options.built.resolve()), Path(torch.__file__).parent, options.full)
+    bench = Bench(places.Place(options.built.resolve()), Path(torch.__file__).parent, options.full, options.large)
     bench.begin_peer()
     for name, step in steps_of(bench):
         if name in PARTS and name not in options.only:

@@ -62,8 +62,9 @@ void time_graphs(int blocks, penstock::Session& session, const penstock::Stream&
   bench::print_list("gpu_us", gpu);
   std::printf(", ");
   bench::print_list("moving_us", moving);
-  std::printf(", \"captures\": %llu, \"replays\": %llu}\n", static_cast<unsigned long long>(graphs.captures),
-              static_cast<unsigned long long>(graphs.replays));
+  std::printf(", \"captures\": %llu, \"replays\": %llu, \"fixed\": \"%s\"}\n",
+              static_cast<unsigned long long>(graphs.captures),
+              static_cast<unsigned long long>(graphs.replays), graphs.fixed.c_str());
 }
 
 }  // namespace

@@ -24,7 +24,7 @@ import programs
 PARTS = ("operators", "api", "audit", "commands", "corpus", "memcheck", "bench")
 # Seconds that a part may take, in a quick run and in a full one.
 LIMITS = {"operators": (90, 600), "api": (150, 900), "audit": (60, 300), "commands": (30, 120), "corpus": (150, 3600),
-          "memcheck": (60, 900), "bench": (150, 1800)}
+          "memcheck": (60, 900), "bench": (330, 1800)}
 # Small, and one of each kind of work: a package's own kernels, products, convolution, sizes that depend on data.
 MEMCHECK = ("add", "folded", "inplace", "aliases", "mlp", "conv", "selection")
 MEMCHECK_ALL = "EveryPackage.AnswersAsLibtorch/*"
