@@ -30,14 +30,15 @@ std::string place_text(unsigned sm_count, bool in_green_context) {
   return fmt::format("{} SMs{}", sm_count, in_green_context ? " of a partition" : ", the whole device");
 }
 
-/// "ok" and "LEFT" of the run, "other" and "OUTSIDE" of others.
+/// "ok", "LEFT" and "UNKNOWN" of the run, "other" and "OUTSIDE" of others.
 const char* verdict(const AuditEntry& entry) {
+  if (!entry.place_known) return "UNKNOWN";
   if (entry.of_run) return entry.in_place ? "ok" : "LEFT";
   return entry.in_place ? "other" : "OUTSIDE";
 }
 
 std::string stream_text(const AuditEntry& entry) {
-  if (entry.level == AuditLevel::Model) return fmt::format("stream {}", entry.stream);
+  if (entry.level != AuditLevel::Process) return fmt::format("stream {}", entry.stream);
   return fmt::format("CUPTI's stream {} of context {} on {}", entry.stream_number, entry.context_number,
                      to_string(entry.device));
 }
@@ -45,22 +46,22 @@ std::string stream_text(const AuditEntry& entry) {
 std::string entry_text(const AuditEntry& entry) {
   std::string line = fmt::format("  {:<7} {:<7} {:<12} {}", verdict(entry), to_string(entry.level),
                                  to_string(entry.kind), printable(entry.name));
-  if (!entry.of_run || !entry.in_place) {
+  if (entry.place_known && (!entry.of_run || !entry.in_place)) {
     line += fmt::format("  on {} with {}", stream_text(entry),
                         place_text(entry.sm_count, entry.in_green_context));
   }
   return line + "\n";
 }
 
-/// How much of the run one level has seen, and how much of that stayed. Of all of it only AuditLevel::Process
-/// speaks, and only where no record is missing.
+/// How much of the run one level has seen, and how much of that stayed. Of all of it AuditLevel::Model does
+/// not speak, and others only where nothing is missing.
 std::string sum_text(const Audit& audit, AuditLevel level) {
   std::size_t seen = 0;
   std::size_t stayed = 0;
   for (const AuditEntry& entry : audit.entries) {
     if (entry.level != level || !entry.of_run) continue;
     ++seen;
-    stayed += entry.in_place ? 1 : 0;
+    stayed += entry.in_place && entry.place_known ? 1 : 0;
   }
   if (level == AuditLevel::Process && audit.missing_count == 0 && stayed == seen) {
     return fmt::format(
@@ -68,6 +69,9 @@ std::string sum_text(const Audit& audit, AuditLevel level) {
         "partition\n",
         seen);
   }
+  if (level == AuditLevel::Graph && audit.missing_count == 0 && stayed == seen)
+    return fmt::format("  graph: all {} nodes of the replayed graph stayed in the stream's partition\n",
+                       seen);
   return fmt::format("  {}: {} of {} that were seen stayed on the stream and in its partition\n",
                      to_string(level), stayed, seen);
 }
@@ -84,8 +88,9 @@ void add_partition_option(CLI::App& app, PlacementOptions& options) {
 void add_audit_option(CLI::App& app, PlacementOptions& options) {
   app.add_flag("--audit{model}", options.audit,
                "Print what the run puts on the device, and fail where any of it left the stream or the "
-               "partition: what Penstock calls (model), or by CUPTI all that the process does (process)")
-      ->check(CLI::IsMember({"model", "process"}))
+               "partition: what Penstock calls (model), by CUPTI all that the process does (process), or "
+               "the nodes of the CUDA graph that it is replayed from (graph)")
+      ->check(CLI::IsMember({"model", "process", "graph"}))
       ->group(kGroup);
 }
 
@@ -117,17 +122,31 @@ std::vector<Tensor> run_on(Session& session, const std::vector<Tensor>& inputs,
 }
 
 AuditOptions audit_options(const PlacementOptions& options) {
-  return {.level = options.audit == "process" ? AuditLevel::Process : AuditLevel::Model};
+  for (const AuditLevel level : {AuditLevel::Process, AuditLevel::Graph}) {
+    if (options.audit == to_string(level)) return {.level = level};
+  }
+  return {.level = AuditLevel::Model};
 }
 
+namespace {
+
+const char* subject(AuditLevel level) {
+  switch (level) {
+    case AuditLevel::Process: return "the process does";
+    case AuditLevel::Graph: return "a replayed run does";
+    default: return "the package does";
+  }
+}
+
+}  // namespace
+
 std::string audit_text(const Audit& audit) {
-  const bool of_process = audit.level == AuditLevel::Process;
-  std::string out =
-      fmt::format("audit of what the {} does, on {}: a stream with {}\n", of_process ? "process" : "package",
-                  to_string(audit.device), place_text(audit.sm_count, audit.in_green_context));
+  std::string out = fmt::format("audit of what {}, on {}: a stream with {}\n", subject(audit.level),
+                                to_string(audit.device), place_text(audit.sm_count, audit.in_green_context));
   for (const AuditEntry& entry : audit.entries) out += entry_text(entry);
   out += sum_text(audit, AuditLevel::Model);
-  if (of_process) {
+  if (audit.level == AuditLevel::Graph) out += sum_text(audit, AuditLevel::Graph);
+  if (audit.level == AuditLevel::Process) {
     out += sum_text(audit, AuditLevel::Process);
     const auto others = std::ranges::count(audit.entries, false, &AuditEntry::of_run);
     out += fmt::format(

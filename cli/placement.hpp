@@ -19,7 +19,7 @@ namespace penstock::cli {
 /// Where on a CUDA device runs go.
 struct PlacementOptions {
   std::string partition;  ///< SMs, as SmResource::split takes one part: "64", "25%"; empty: the whole device.
-  std::string audit;      ///< "model", "process"; empty: no audit.
+  std::string audit;      ///< "model", "process", "graph"; empty: no audit.
 };
 
 /// --partition, and --audit with the other.

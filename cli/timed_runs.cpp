@@ -128,6 +128,7 @@ Sample TimedSession::run(const std::vector<TensorView>& inputs) {
   device_->behind.record(device_->stream);
   device_->behind.synchronize();
   sample.end_ns = now_ns();
+  sample.device.replayed = session_.last_run().replayed;
   const double milliseconds = Event::milliseconds_between(device_->before, device_->behind);
   sample.device.gpu_ns = static_cast<std::int64_t>(milliseconds * 1e6);
   return sample;

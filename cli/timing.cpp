@@ -89,8 +89,9 @@ void export_times(const std::filesystem::path& path, const Samples& samples) {
           separator, i, milliseconds(sample.begin_ns - first), milliseconds(sample.end_ns - first), latency,
           latency);
       if (samples.on_cuda) {
-        fmt::print(file.get(), ", \"enqueueMs\": {:.6f}, \"gpuMs\": {:.6f}",
-                   milliseconds(sample.device.enqueue_ns), milliseconds(sample.device.gpu_ns));
+        fmt::print(file.get(), ", \"enqueueMs\": {:.6f}, \"gpuMs\": {:.6f}, \"replayed\": {}",
+                   milliseconds(sample.device.enqueue_ns), milliseconds(sample.device.gpu_ns),
+                   sample.device.replayed);
       }
       fmt::print(file.get(), "}}");
       separator = ",\n";

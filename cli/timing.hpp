@@ -20,6 +20,7 @@ inline std::int64_t now_ns() noexcept {
 struct DeviceTimes {
   std::int64_t enqueue_ns = 0;  ///< Until the host had put the run on its stream.
   std::int64_t gpu_ns = 0;      ///< On the device, between events before and behind the run.
+  bool replayed = false;        ///< From a CUDA graph.
 };
 
 /// When one run began and ended, by `now_ns`.

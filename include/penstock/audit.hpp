@@ -20,6 +20,12 @@ enum class AuditLevel {
   /// the run, those of libraries included, and of others. Needs libcupti of CUDA 12.5 or later, which is
   /// opened then: the file that PENSTOCK_CUPTI names, or where other libraries of NVIDIA are found.
   Process,
+  /// How a run is replayed: it is, from its CUDA graph, and every node of that is told with its kernel's
+  /// name,
+  /// those of libraries too, and what the driver says of the execution resource that it runs in. Beside the
+  /// nodes, as at AuditLevel::Model, what Penstock puts on the stream before and behind the graph. A run that
+  /// was not captured before is made twice, since the second one is.
+  Graph,
 };
 
 /// How a run is audited.
@@ -35,6 +41,7 @@ struct AuditEntry {
     Fill,
     Library,   ///< A call of cuBLASLt or cuDNN, which launches kernels of its own.
     Operator,  ///< A registered operator or method, which was given the stream.
+    Other,     ///< Another node of a graph: a function of the host, an event, an empty one.
   };
   Kind kind = Kind::Kernel;
   std::string name;                      ///< Of the kernel, or of the function that was called.
@@ -50,6 +57,9 @@ struct AuditEntry {
   /// Of the run: the stream is the run's, and so is the partition. Of others: it is known that they are in a
   /// partition, or on another device.
   bool in_place = false;
+  /// False of nodes of a graph that the driver does not tell the context of: `in_place`, `sm_count` and
+  /// `in_green_context` say nothing then. Such are counted in Audit::missing_count.
+  bool place_known = true;
 };
 
 /// What an audited run did. Thread: one caller at a time.
@@ -61,15 +71,17 @@ struct PENSTOCK_API Audit {
   unsigned sm_count = 0;          ///< Of it.
   bool in_green_context = false;  ///< Of it.
   /// In the order in which they were put on the device: what AuditLevel::Model saw, and then what
-  /// AuditLevel::Process saw.
+  /// AuditLevel::Process saw, or the nodes of the graph, in the order in which the driver tells them, those
+  /// of a graph within the graph in its place.
   std::vector<AuditEntry> entries;
   std::vector<std::string> not_seen;  ///< What this level cannot see, a sentence each.
-  /// Pieces of work that are known to have been, and that AuditLevel::Process has no record of. Where there
-  /// are any, it has not seen all of the run.
+  /// Pieces of work that are known to have been, and that AuditLevel::Process has no record of, or that
+  /// AuditLevel::Graph cannot tell the place of. Where there are any, it has not seen all of the run.
   std::size_t missing_count = 0;
 
-  /// True where everything of the run that the level sees stayed on the stream and in the partition.
-  /// Host-only. Errors: none.
+  /// True where everything of the run that the level sees the place of stayed on the stream and in the
+  /// partition. That is all of the run only where nothing is missing (`missing_count`). Host-only. Errors:
+  /// none.
   [[nodiscard]] bool stayed() const noexcept;
 
   /// What others in the process put on the run's device meanwhile in no partition, or in none that is known:
@@ -77,10 +89,11 @@ struct PENSTOCK_API Audit {
   [[nodiscard]] std::size_t outside_count() const noexcept;
 };
 
-/// "kernel", "copy", "fill", "library call", "operator". Host-only. Thread: thread-safe. Errors: none.
+/// "kernel", "copy", "fill", "library call", "operator", "other node". Host-only. Thread: thread-safe.
+/// Errors: none.
 PENSTOCK_API std::string to_string(AuditEntry::Kind kind);
 
-/// "model", "process". Host-only. Thread: thread-safe. Errors: none.
+/// "model", "process", "graph". Host-only. Thread: thread-safe. Errors: none.
 PENSTOCK_API std::string to_string(AuditLevel level);
 
 }  // namespace penstock

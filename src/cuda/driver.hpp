@@ -133,6 +133,7 @@ struct Driver {
   Result (*graph_get_nodes)(GraphHandle graph, GraphNodeHandle* nodes, std::size_t* count) = nullptr;
   Result (*graph_get_edges)(GraphHandle graph, GraphNodeHandle* from, GraphNodeHandle* to,
                             std::size_t* count) = nullptr;
+  Result (*graph_child_graph_node_get_graph)(GraphNodeHandle node, GraphHandle* graph) = nullptr;
   Result (*graph_node_get_type)(GraphNodeHandle node, int* type) = nullptr;
   Result (*graph_kernel_node_get_params)(GraphNodeHandle node, KernelNodeParams* params) = nullptr;
   Result (*graph_memcpy_node_get_params)(GraphNodeHandle node, MemcpyNodeParams* params) = nullptr;

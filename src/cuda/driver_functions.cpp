@@ -90,6 +90,8 @@ std::span<const DriverFunction> driver_functions() noexcept {
       DriverFunction{"cuGraphDestroy", 10000, offsetof(Driver, graph_destroy)},
       DriverFunction{"cuGraphGetNodes", 10000, offsetof(Driver, graph_get_nodes)},
       DriverFunction{"cuGraphGetEdges", 10000, offsetof(Driver, graph_get_edges)},
+      DriverFunction{"cuGraphChildGraphNodeGetGraph", 10000,
+                     offsetof(Driver, graph_child_graph_node_get_graph)},
       DriverFunction{"cuGraphNodeGetType", 10000, offsetof(Driver, graph_node_get_type)},
       DriverFunction{"cuGraphKernelNodeGetParams", 12000, offsetof(Driver, graph_kernel_node_get_params)},
       DriverFunction{"cuGraphMemcpyNodeGetParams", 10000, offsetof(Driver, graph_memcpy_node_get_params)},

@@ -24,14 +24,21 @@ Graph& Graph::operator=(Graph&& other) noexcept {
   return *this;
 }
 
-std::vector<GraphNodeHandle> Graph::nodes() const {
+std::vector<GraphNodeHandle> nodes_of(GraphHandle graph) {
   std::size_t count = 0;
-  check(driver().graph_get_nodes(graph_, nullptr, &count), "cuGraphGetNodes", "a captured run");
+  check(driver().graph_get_nodes(graph, nullptr, &count), "cuGraphGetNodes", "a captured run");
   std::vector<GraphNodeHandle> nodes(count);
   if (count != 0)
-    check(driver().graph_get_nodes(graph_, nodes.data(), &count), "cuGraphGetNodes", "a captured run");
+    check(driver().graph_get_nodes(graph, nodes.data(), &count), "cuGraphGetNodes", "a captured run");
   nodes.resize(count);
   return nodes;
+}
+
+GraphHandle child_graph_of(GraphNodeHandle node) {
+  GraphHandle graph = nullptr;
+  check(driver().graph_child_graph_node_get_graph(node, &graph), "cuGraphChildGraphNodeGetGraph",
+        "a captured run");
+  return graph;
 }
 
 GraphExec::GraphExec(const Graph& graph, std::shared_ptr<const PrimaryContext> context)

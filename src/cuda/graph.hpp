@@ -7,6 +7,12 @@
 
 namespace penstock::cuda {
 
+/// All nodes of a graph, in an order that is the same for captures of the same calls. Errors: Cuda.
+std::vector<GraphNodeHandle> nodes_of(GraphHandle graph);
+
+/// The graph that a node of kGraphChild is. Lifetime: that of the node's own graph. Errors: Cuda.
+GraphHandle child_graph_of(GraphNodeHandle node);
+
 /// A CUDA graph: work that was captured, to be launched as often as one likes once it is instantiated.
 /// Thread: one caller at a time.
 class Graph {
@@ -19,8 +25,8 @@ class Graph {
   Graph& operator=(Graph&& other) noexcept;
 
   [[nodiscard]] GraphHandle handle() const noexcept { return graph_; }
-  /// All nodes, in an order that is the same for captures of the same calls. Errors: Cuda.
-  [[nodiscard]] std::vector<GraphNodeHandle> nodes() const;
+  /// As nodes_of.
+  [[nodiscard]] std::vector<GraphNodeHandle> nodes() const { return nodes_of(graph_); }
 
  private:
   GraphHandle graph_ = nullptr;

@@ -5,8 +5,8 @@
 namespace penstock {
 
 bool Audit::stayed() const noexcept {
-  return std::ranges::all_of(entries,
-                             [](const AuditEntry& entry) { return entry.in_place || !entry.of_run; });
+  return std::ranges::all_of(
+      entries, [](const AuditEntry& entry) { return entry.in_place || !entry.of_run || !entry.place_known; });
 }
 
 std::size_t Audit::outside_count() const noexcept {
@@ -21,11 +21,19 @@ std::string to_string(AuditEntry::Kind kind) {
     case AuditEntry::Kind::Fill: return "fill";
     case AuditEntry::Kind::Library: return "library call";
     case AuditEntry::Kind::Operator: return "operator";
+    case AuditEntry::Kind::Other: return "other node";
   }
   return "unknown";
 }
 
-std::string to_string(AuditLevel level) { return level == AuditLevel::Model ? "model" : "process"; }
+std::string to_string(AuditLevel level) {
+  switch (level) {
+    case AuditLevel::Model: return "model";
+    case AuditLevel::Process: return "process";
+    case AuditLevel::Graph: return "graph";
+  }
+  return "unknown";
+}
 
 namespace session {
 namespace {

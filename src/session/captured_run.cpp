@@ -235,6 +235,8 @@ void CapturedRun::move_to(std::span<const TensorView> inputs) {
 void CapturedRun::copy_results(const shim::CudaCall& call) const {
   for (const ResultMemory& each : memory_) {
     if (each.bytes == 0) continue;
+    if (call.observer != nullptr)
+      call.observer->launched(shim::CudaObserver::Kind::Copy, "cuMemcpyDtoDAsync", call.stream);
     cuda::check(cuda::driver().memcpy_dtod_async(address(each.now->data), address(each.captured), each.bytes,
                                                  call.stream),
                 "cuMemcpyDtoDAsync", "a result of a replayed run");

@@ -52,6 +52,10 @@ class CapturedRun {
                      std::span<AtenTensorHandle> outputs);
 
   [[nodiscard]] const cuda::Graph& graph() const noexcept { return graph_; }
+  /// Of what the graph holds; its nodes only where addresses could be found.
+  [[nodiscard]] const GraphAddresses& addresses() const noexcept { return addresses_; }
+  /// That of the execution resource that it was captured in.
+  [[nodiscard]] cuda::ContextHandle node_context() const noexcept { return node_context_; }
 
  private:
   /// A result, as the capture left it.

@@ -36,6 +36,9 @@ class GraphAddresses {
   void move(std::size_t memory, const void* address) noexcept;
   [[nodiscard]] const void* address(std::size_t memory) const noexcept { return memory_[memory].now; }
 
+  /// Of the captured graph, with the addresses as they are now; none where nothing can be moved.
+  [[nodiscard]] std::span<const cuda::GraphNode> nodes() const noexcept { return nodes_; }
+
   [[nodiscard]] bool has_moved() const noexcept { return !to_update_.empty(); }
   /// Tells the executable graph of what has moved, and gives the number of its nodes that were concerned.
   /// `context` is that of the resource that was captured in, and has to be current. Errors: Cuda.

@@ -14,11 +14,11 @@ constexpr std::size_t kMostAddresses = 4;
 constexpr std::size_t kMostReasons = 32;
 
 constexpr std::string_view kOff = "graphs are off";
-constexpr std::string_view kFirst = "the first run of these shapes";
 
 }  // namespace
 
 void GraphRuns::run(const GraphRun& run) {
+  replayed_ = nullptr;
   if (options_.mode == GraphMode::Off) return run_eagerly(run, kOff);
   if (!run.obstacle.empty()) {
     refuse(run.obstacle);
@@ -51,7 +51,7 @@ void GraphRuns::run_eagerly(const GraphRun& run, std::string_view reason) {
 }
 
 void GraphRuns::warm_up(const GraphRun& run, GraphEntry& entry) {
-  run_eagerly(run, kFirst);
+  run_eagerly(run, kFirstRun);
   entry.warm = true;
   const char* const read = run.run.call().read_by_host;
   if (read == nullptr) return;
@@ -65,6 +65,7 @@ bool GraphRuns::replay(const GraphRun& run, GraphEntry& entry) {
   CapturedRun* const captured = found != entry.captured.end() ? found->get() : capture(run, entry);
   if (captured == nullptr) return false;
   statistics_.patched_nodes += captured->replay(run.inputs, run.run.call(), run.outputs);
+  replayed_ = captured;
   if (options_.seen_by_device_sync && run.run.lane().resource.green != nullptr) {
     run.run.be_seen_by_device_sync();
     ++statistics_.fills;

@@ -243,6 +243,8 @@ void LaneRun::be_seen_by_device_sync() {
   constexpr std::size_t kBytes = 4;
   if (lane_->seen == nullptr) lane_->seen = lane_->pool.allocate(kBytes);
   const auto address = reinterpret_cast<cuda::DevicePointer>(lane_->seen->data);
+  if (call_.observer != nullptr)
+    call_.observer->launched(shim::CudaObserver::Kind::Fill, "cuMemsetD8Async", call_.stream);
   cuda::check(cuda::driver().memset_d8_async(address, 0, kBytes, call_.stream), "cuMemsetD8Async",
               "the end of a replayed run");
 }

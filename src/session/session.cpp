@@ -2,6 +2,7 @@
 
 #include "base/fail.hpp"
 #include "session/audit.hpp"
+#include "session/graph_audit.hpp"
 #include "session/outputs.hpp"
 #include "shim/context.hpp"
 #include "system/machine.hpp"
@@ -88,16 +89,20 @@ cuda::StreamHandle Session::Impl::execute_on(const StreamRequest& request,
   run.call().numerics = cuda->numerics();
   std::optional<session::AuditRecorder> recorder;
   if (request.audit != nullptr) recorder.emplace(run, cuda->lanes().model(), request.audit->level);
-  run_on_cuda(cuda->copy_inputs(run.call(), placed), latitude, run, request.audit != nullptr);
+  const bool is_replay_audited = request.audit != nullptr && request.audit->level == AuditLevel::Graph;
+  const bool call_by_call = request.audit != nullptr && !is_replay_audited;
+  run_on_cuda(cuda->copy_inputs(run.call(), placed), latitude, run, call_by_call);
   cuda->drop_copies();
   session::copy_on_device(run.call(), outputs, request.targets, loaded.what);
   run.finish();
   if (recorder) *request.audit = recorder->report();
+  if (is_replay_audited && cuda->graphs().replayed() != nullptr)
+    session::add_graph(*request.audit, *cuda->graphs().replayed(), run);
   return run.stream();
 }
 
 void Session::Impl::run_on_cuda(std::span<const TensorView> given, const model::Latitude& latitude,
-                                session::LaneRun& run, bool audited) {
+                                session::LaneRun& run, bool call_by_call) {
   const model::VersionScope scope(version);
   const std::function<void(std::span<const TensorView>, const shim::CudaCall&)> call_model =
       [&](std::span<const TensorView> inputs_of_call, const shim::CudaCall& call) {
@@ -110,7 +115,7 @@ void Session::Impl::run_on_cuda(std::span<const TensorView> given, const model::
     objects->begin_run();
     version_of_objects = objects->version();
   }
-  if (audited) obstacle = "an audit";
+  if (call_by_call) obstacle = "an audit";
   cuda->graphs().run({.run = run,
                       .inputs = given,
                       .versions = {.weights = version.number(), .objects = version_of_objects},
@@ -196,6 +201,26 @@ std::vector<Tensor> Session::Impl::enqueue(std::span<const TensorView> given, cu
   return options.outputs.empty() ? keep_results() : session::tensors_over(options.outputs);
 }
 
+Audit Session::Impl::audit(std::span<const TensorView> given, cuda::StreamHandle stream, AuditLevel level) {
+  const session::GraphRuns& graphs = cuda->graphs();
+  Audit audit;
+  const StreamRequest request{.stream = stream, .host_inputs = cuda->host_inputs(), .audit = &audit};
+  const auto run = [&] {
+    audit.level = level;
+    session::wait_for(execute_on(request, given), model.impl()->what);
+  };
+  run();
+  if (level != AuditLevel::Graph) return audit;
+  // The second run of these shapes is captured.
+  if (graphs.replayed() == nullptr && graphs.last_run().reason == session::kFirstRun) run();
+  if (graphs.replayed() == nullptr) {
+    base::fail(ErrorCode::Unsupported,
+               "{}: an audit of the graph, but the run was put on the stream call by call: {}",
+               model.impl()->what, graphs.last_run().reason);
+  }
+  return audit;
+}
+
 void Session::Impl::require_cuda() const {
   if (is_on_cuda()) return;
   base::fail(ErrorCode::InvalidArgument, "{} is on the CPU, which has no streams; take Session::run",
@@ -275,13 +300,7 @@ std::vector<Tensor> Session::enqueue(std::span<const TensorView> inputs, StreamV
 Audit Session::audit(std::span<const TensorView> inputs, StreamView stream, const AuditOptions& options) {
   return base::report_out_of_memory(impl_->model.impl()->what, [&] {
     impl_->require_cuda();
-    Audit audit;
-    audit.level = options.level;
-    const StreamRequest request{.stream = static_cast<cuda::StreamHandle>(stream.handle()),
-                                .host_inputs = impl_->cuda->host_inputs(),
-                                .audit = &audit};
-    session::wait_for(impl_->execute_on(request, inputs), impl_->model.impl()->what);
-    return audit;
+    return impl_->audit(inputs, static_cast<cuda::StreamHandle>(stream.handle()), options.level);
   });
 }
 

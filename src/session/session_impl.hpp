@@ -39,6 +39,7 @@ struct Session::Impl {
   std::vector<Tensor> enqueue(std::span<const TensorView> given, cuda::StreamHandle stream,
                               const RunOptions& options);
   void prepare(const PrepareOptions& options);
+  Audit audit(std::span<const TensorView> given, cuda::StreamHandle stream, AuditLevel level);
 
   [[nodiscard]] bool is_on_cuda() const noexcept { return cuda != nullptr; }
   void require_cuda() const;
@@ -66,7 +67,7 @@ struct Session::Impl {
                  const shim::CudaCall* call, model::Container& container);
   /// The same on CUDA, by a captured graph where that is right.
   void run_on_cuda(std::span<const TensorView> given, const model::Latitude& latitude, session::LaneRun& run,
-                   bool audited);
+                   bool call_by_call);
   /// Lets `results` show `outputs`.
   void show_results();
   void make_inputs(const model::InputRules& rules, std::span<const TensorView> given,

@@ -82,6 +82,17 @@ TEST(CliAudit, SaysThatThereIsNoCupti) {
                                 HasSubstr("/nonexistent/libcupti.so"), HasSubstr("PENSTOCK_CUPTI")));
 }
 
+TEST(CliAudit, OfTheGraphTellsItsNodesAndOfAllWhereItHasSeenAll) {
+  const e2e::CommandResult result = audit("--audit=graph");
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(
+      result.out,
+      AllOf(HasSubstr("audit of what a replayed run does, on cuda:0: a stream with 32 SMs of a partition"),
+            HasSubstr("  ok      graph   kernel       triton"),
+            HasSubstr("graph: all 1 nodes of the replayed graph stayed in the stream's partition\n"),
+            HasSubstr("not seen: on which SMs the driver ran the nodes")));
+}
+
 TEST(CliAudit, RefusesOtherLevels) { EXPECT_EQ(audit("--audit=everything").exit_code, 2); }
 
 }  // namespace

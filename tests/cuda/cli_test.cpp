@@ -184,6 +184,24 @@ TEST_F(CliOnCuda, BenchExportsBothSidesOfEveryRun) {
   }
 }
 
+TEST_F(CliOnCuda, BenchExportsWhichRunsWereReplayed) {
+  const std::string file = scratch_file("replayed_times.json");
+  const auto exported = [&](const char* mode) {
+    bench_of_add({"--export-times", file, "--graphs", mode});
+    return nlohmann::json::parse(read_text(file));
+  };
+  for (const nlohmann::json& run : exported("auto")) EXPECT_EQ(run["replayed"], true);
+  for (const nlohmann::json& run : exported("off")) EXPECT_EQ(run["replayed"], false);
+}
+
+TEST_F(CliOnCuda, BenchAdvisesTheSameBuffersWhereAGraphTakesNoOthers) {
+  // Its driver does not tell the parameters of kernels, so that addresses cannot be found.
+  set("PENSTOCK_RECORDING_VERSION", "12030");
+  const nlohmann::json page = bench_of_add({});
+  EXPECT_NE(page["graphs"]["fixed"], "") << page;
+  EXPECT_TRUE(contains(page["advice"].get<std::string>(), "give inputs at the same addresses")) << page;
+}
+
 TEST_F(CliOnCuda, BenchTellsWhatGraphsDid) {
   const nlohmann::json page = bench_of_add({"--sessions", "2", "--partition", "32"});
   EXPECT_EQ(page["graphs"]["captures"], 2);

@@ -112,6 +112,12 @@ void penstock_recording_clear_faults() {
   state.fault_calls.clear();
 }
 
+void penstock_recording_capture(const char* name, CapturedAs as) {
+  State& state = State::get();
+  const std::lock_guard lock(state.mutex);
+  state.captured_as[name] = as;
+}
+
 unsigned penstock_recording_calls() {
   State& state = State::get();
   const std::lock_guard lock(state.mutex);

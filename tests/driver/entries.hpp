@@ -90,6 +90,7 @@
   X(graph_destroy, cuGraphDestroy, cuGraphDestroy) \
   X(graph_get_nodes, cuGraphGetNodes, cuGraphGetNodes) \
   X(graph_get_edges, cuGraphGetEdges, cuGraphGetEdges) \
+  X(graph_child_graph_node_get_graph, cuGraphChildGraphNodeGetGraph, cuGraphChildGraphNodeGetGraph) \
   X(graph_node_get_type, cuGraphNodeGetType, cuGraphNodeGetType) \
   X(graph_kernel_node_get_params, cuGraphKernelNodeGetParams, cuGraphKernelNodeGetParams_v2) \
   X(graph_memcpy_node_get_params, cuGraphMemcpyNodeGetParams, cuGraphMemcpyNodeGetParams) \

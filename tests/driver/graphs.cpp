@@ -66,6 +66,20 @@ PENSTOCK_DRIVER_API cuGraphGetNodes(GraphHandle handle, GraphNodeHandle* nodes, 
   });
 }
 
+PENSTOCK_DRIVER_API cuGraphChildGraphNodeGetGraph(GraphNodeHandle handle, GraphHandle* graph) {
+  return call("cuGraphChildGraphNodeGetGraph", [&](State& state) -> Result {
+    Node& node = state.node_of(handle, kGraphChild);
+    if (node.inner == nullptr) {
+      node.inner = std::make_shared<Graph>();
+      node.inner->id = node.child->graph;
+      node.inner->nodes.assign(node.child->nodes.begin(), node.child->nodes.end());
+      state.inner_graphs[node.inner.get()] = node.inner;
+    }
+    *graph = reinterpret_cast<GraphHandle>(node.inner.get());
+    return kSuccess;
+  });
+}
+
 /// Of captures of one stream, which are one row of nodes. Which nodes of several streams come after which is
 /// not written down.
 PENSTOCK_DRIVER_API cuGraphGetEdges(GraphHandle handle, GraphNodeHandle* from, GraphNodeHandle* to,

@@ -68,6 +68,8 @@ void State::reset(const Machine& wanted) {
   graphs.clear();
   user_objects.clear();
   kernel_actions.clear();
+  captured_as.clear();
+  inner_graphs.clear();
   greens.clear();
   last_green.reset();
   green_contexts.clear();
@@ -120,16 +122,27 @@ Graph& State::graph_of(GraphHandle handle) {
     if (stream->capture == nullptr || stream->capture->graph == nullptr) continue;
     if (static_cast<void*>(stream->capture->graph.get()) == handle) return *stream->capture->graph;
   }
+  if (const auto inner = inner_graphs.find(handle); inner != inner_graphs.end() && !inner->second.expired())
+    return *inner->second.lock();
   const auto found = graphs.find(handle);
   if (found == graphs.end()) throw Failure{kInvalidValue};
   return *found->second;
 }
 
 Node& State::node_of(GraphNodeHandle handle) {
-  for (const auto& [key, graph] : graphs) {
-    for (Node& node : graph->nodes) {
-      if (static_cast<void*>(&node) == handle) return node;
+  const auto find_in = [&](Graph& graph) -> Node* {
+    for (Node& node : graph.nodes) {
+      if (static_cast<void*>(&node) == handle) return &node;
     }
+    return nullptr;
+  };
+  for (const auto& [key, graph] : graphs) {
+    if (Node* const node = find_in(*graph)) return *node;
+  }
+  for (const auto& [key, inner] : inner_graphs) {
+    const std::shared_ptr<Graph> graph = inner.lock();
+    if (graph == nullptr) continue;
+    if (Node* const node = find_in(*graph)) return *node;
   }
   throw Failure{kInvalidValue};
 }

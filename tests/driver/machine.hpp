@@ -189,6 +189,8 @@ class State {
   std::map<void*, std::unique_ptr<Function>> functions;
   std::map<void*, std::unique_ptr<Graph>> graphs;
   std::map<void*, std::unique_ptr<Executable>> executables;
+  std::map<void*, std::weak_ptr<Graph>> inner_graphs;
+  std::map<std::string, CapturedAs> captured_as;       ///< By kernel or call.
   std::map<void*, UserObjects> user_objects;           ///< References that the user has.
   std::map<std::string, KernelAction> kernel_actions;  ///< By kernel; of "" for any.
   std::vector<std::unique_ptr<Description>> descriptions;
@@ -207,6 +209,8 @@ class State {
 
  private:
   bool step(Stream& stream);
+  /// As a test wants the node to be captured.
+  void change_captured(Node& node);
   void run_kernel(const Node& node);
   bool is_disturbed(const Capture* capture) const;
   void check_implicit_order(Stream& stream) const;

@@ -21,6 +21,7 @@ using SmSet = std::bitset<kMostSms>;
 
 struct Context;
 struct Function;
+struct Graph;
 struct Program;
 
 /// A launch of a kernel. Knows all that it needs when the module is unloaded.
@@ -50,6 +51,7 @@ struct Node {
   HostFunction host = nullptr;
   void* host_data = nullptr;
   std::shared_ptr<const Program> child = {};
+  std::shared_ptr<Graph> inner = {};  ///< The child as a graph; made when it is asked for.
 
   std::shared_ptr<const void> keeps = {};  ///< What the work reads and nobody else holds.
 

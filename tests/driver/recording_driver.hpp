@@ -69,6 +69,10 @@ using Listener = void (*)(const Work& work);
 /// Kinds of memory that others may have made.
 enum class ForeignMemory { Managed, Pinned, Registered };
 
+/// What becomes of a call that is captured: a node of the primary context, as of a library that leaves its
+/// stream; a graph within the graph; both.
+enum class CapturedAs { OfPrimary, Child, ChildOfPrimary };
+
 /// A kernel as it would run now.
 struct KernelLaunch {
   const char* name = nullptr;
@@ -102,6 +106,9 @@ PENSTOCK_RECORDING_API bool penstock_recording_let_go(void* stream);
 /// kernel. Calls of the driver within it are not allowed.
 PENSTOCK_RECORDING_API void penstock_recording_kernel(const char* name,
                                                       penstock::recording::KernelAction action);
+
+/// How a kernel, or a call by its name ("cuMemsetD8Async"), is captured from now on, until the next reset.
+PENSTOCK_RECORDING_API void penstock_recording_capture(const char* name, penstock::recording::CapturedAs as);
 
 /// Whether cuCtxSynchronize with the primary context current waits for all that was put on the stream. It
 /// does not where that ends with a graph and the stream is a green context's.

@@ -54,6 +54,7 @@ void State::submit(Stream& stream, Node node) {
   if (stream.capture != nullptr) {
     if (stream.capture->invalidated) throw Failure{kStreamCaptureInvalidated};
     if (&stream != stream.capture->origin) stream.capture->unjoined.insert(&stream);
+    change_captured(node);
     log("captured: " + describe(node) + " " + name_of(stream));
     stream.capture->graph->nodes.push_back(std::move(node));
     return;
@@ -61,6 +62,26 @@ void State::submit(Stream& stream, Node node) {
   const std::string text = describe(node);
   put(stream, text,
       {.kind = Operation::Kind::Work, .act = [this, node = std::move(node)] { perform(node); }});
+}
+
+void State::change_captured(Node& node) {
+  const auto found = captured_as.find(node.type == kGraphKernel ? node.launch.kernel : node.call);
+  if (found == captured_as.end()) return;
+  if (found->second != CapturedAs::Child) {
+    node.context = &primary(node.context->device);
+    node.resource = name_of(*node.context);
+    node.sms = node.context->sms;
+    if (found->second == CapturedAs::OfPrimary) return;
+  }
+  auto program = std::make_shared<Program>();
+  program->graph = next_graph++;
+  program->nodes.push_back(node);
+  Node outer{.type = kGraphChild, .call = "cuGraphAddChildGraphNode", .stream = node.stream};
+  outer.context = node.context;
+  outer.resource = node.resource;
+  outer.sms = node.sms;
+  outer.child = std::move(program);
+  node = std::move(outer);
 }
 
 void State::put(Stream& stream, const std::string& text, Operation operation) {

@@ -86,6 +86,33 @@ TEST_P(EveryPackageAudited, TheProcessHasAllThatTheModelHasAndTheKernelsOfLibrar
 INSTANTIATE_TEST_SUITE_P(Sm90, EveryPackageAudited, ::testing::ValuesIn(kEveryPackage),
                          [](const auto& tested) { return std::string(tested.param); });
 
+/// Products, convolution, attention, a recurrent layer.
+class GraphAudited : public EveryPackageAudited {};
+
+TEST_P(GraphAudited, TheGraphHasTheKernelsThatCuptiSeesOfTheRunCallByCall) {
+  const GreenContext partition = GreenContext::create(SmResource::of_device().split("32,rest")[0]);
+  const Stream stream = partition.create_stream();
+  const Audit graph = session.audit(views, stream, {.level = AuditLevel::Graph});
+  EXPECT_TRUE(session.last_run().replayed);
+  EXPECT_TRUE(graph.stayed());
+  EXPECT_EQ(graph.missing_count, 0U);
+  const std::vector<AuditEntry> nodes = of_run(graph, AuditLevel::Graph);
+  EXPECT_THAT(nodes, Each(AllOf(Field(&AuditEntry::in_place, true), Field(&AuditEntry::place_known, true),
+                                Field(&AuditEntry::sm_count, partition.sm_count()),
+                                Field(&AuditEntry::in_green_context, true))));
+  for (const AuditEntry& node : nodes)
+    std::printf("%s: %s %s\n", name.c_str(), to_string(node.kind).c_str(), node.name.c_str());
+  const std::optional<Audit> process = audit_process(session, views, stream);
+  if (!process) return;
+  const std::vector<AuditEntry> seen = of_run(*process, AuditLevel::Process);
+  EXPECT_EQ(kernels_by_name(nodes), kernels_by_name(seen));
+  for (const AuditEntry::Kind kind : {AuditEntry::Kind::Copy, AuditEntry::Kind::Fill})
+    EXPECT_EQ(count_of(nodes, kind), count_of(seen, kind)) << to_string(kind);
+}
+
+INSTANTIATE_TEST_SUITE_P(Sm90, GraphAudited, ::testing::Values("mlp", "conv", "attention", "gpt", "lstm"),
+                         [](const auto& tested) { return std::string(tested.param); });
+
 class ProcessAudit : public ::testing::Test {
  protected:
   Model model = load_on_gpu("mlp");
