@@ -1,7 +1,5 @@
 #include "on_recorder.hpp"
 
-#include <cstring>
-
 namespace penstock::testing {
 namespace {
 
@@ -17,7 +15,6 @@ using ::testing::Not;
 using ::testing::SizeIs;
 
 constexpr AuditOptions kGraph{.level = AuditLevel::Graph};
-constexpr const char* kFill = "cuMemsetD8Async";
 
 std::vector<AuditEntry> nodes_of(const Audit& audit) {
   std::vector<AuditEntry> entries = audit.entries;
