@@ -136,7 +136,8 @@ class ModelReader {
   void read_metadata() {
     const std::vector<std::string> names = files("_metadata.json");
     for (const std::string& name : names) {
-      const nlohmann::json json = parse_json(archive_.read_text(name, kMaxMetadataBytes), name);
+      const nlohmann::json json =
+          parse_json(archive_.read_text(name, kMaxMetadataBytes), archive_.name() + ": " + name);
       if (!json.is_object()) corrupt("{} is not a JSON object", name);
       for (const auto& [key, value] : json.items()) {
         if (!value.is_string()) corrupt("{}: the value of \"{}\" is not a string", name, key);

@@ -34,7 +34,8 @@ class PickledWeightReader {
 
   std::vector<PackagedWeight> read() {
     std::vector<PackagedWeight> weights;
-    const nlohmann::json config = parse_json(archive_.read_text(config_, kMostConfigBytes), config_);
+    const nlohmann::json config =
+        parse_json(archive_.read_text(config_, kMostConfigBytes), archive_.name() + ": " + config_);
     if (!config.is_object()) corrupt("is not a JSON object");
     for (const auto& [name, entry] : config.items()) weights.push_back(read_weight(name, entry));
     return weights;

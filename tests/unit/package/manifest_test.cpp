@@ -155,7 +155,8 @@ TEST(Manifest, RefusesMetadataThatCannotBeTrusted) {
     files[kMetadata] = text;
     return files;
   };
-  expect_refused(with("{\"AOTI_DEVICE_KEY\": \"cpu\""), ErrorCode::Corrupt, "not valid JSON");
+  expect_refused(with("{\"AOTI_DEVICE_KEY\": \"cpu\""), ErrorCode::Corrupt,
+                 "test.pt2: " + kMetadata + ": not valid JSON");
   expect_refused(with("[]"), ErrorCode::Corrupt, "not a JSON object");
   expect_refused(with(R"({"AOTI_DEVICE_KEY": 1})"), ErrorCode::Corrupt,
                  "\"AOTI_DEVICE_KEY\" is not a string");
