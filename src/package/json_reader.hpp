@@ -6,8 +6,8 @@
 
 namespace penstock::package {
 
-/// Parses JSON from a package: at most 64 levels deep, no key twice in an object. `what` names the
-/// text in messages. Errors: Corrupt.
+/// Parses JSON from a package: at most 64 levels deep, at most 2,097,152 values, no key twice in an object.
+/// `what` names the text in messages. Host-only. Thread: thread-safe. Errors: Corrupt.
 nlohmann::json parse_json(std::string_view text, std::string_view what);
 
 }  // namespace penstock::package
