@@ -16,8 +16,16 @@ NestedArchive::NestedArchive(const Archive& outer, std::string_view entry, const
   }
 }
 
+SharedBytes NestedArchive::read(std::string_view name) const {
+  if (!contains(name)) {
+    base::fail(ErrorCode::Corrupt, "{}: the archive there has no \"{}\"; export the package again",
+               inner_.name(), name);
+  }
+  return inner_.read(name);
+}
+
 PrivateBytes NestedArchive::writable(std::string_view name) const {
-  const SharedBytes data = inner_.read(name);
+  const SharedBytes data = read(name);
   if (data.bytes.empty()) return {};
   const std::byte* const begin = bytes_.bytes.data();
   const std::byte* const end = begin + bytes_.bytes.size();

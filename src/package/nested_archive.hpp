@@ -14,10 +14,13 @@ class NestedArchive {
   /// Errors: as Archive::read and open_memory; Incompatible where it states another byte order.
   NestedArchive(const Archive& outer, std::string_view entry, const std::string& what);
 
-  [[nodiscard]] const Archive& inner() const noexcept { return inner_; }
+  [[nodiscard]] bool contains(std::string_view name) const noexcept { return inner_.contains(name); }
+
+  /// Errors: Corrupt where there is no such entry; else as Archive::read.
+  [[nodiscard]] SharedBytes read(std::string_view name) const;
 
   /// The bytes of an entry, to be written to: of the file itself where they lie in it as they are.
-  /// Errors: as Archive::read and read_private.
+  /// Errors: as `read` and Archive::read_private.
   [[nodiscard]] PrivateBytes writable(std::string_view name) const;
 
  private:

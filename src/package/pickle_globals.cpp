@@ -81,6 +81,7 @@ void PickleMachine::push_name(std::string_view module, std::string_view name) {
     }
   }
   if (module.size() + name.size() > kMostName) unsupported("has a name of more than {} bytes", kMostName);
+  if (pickle_.names.size() >= kMostMade) unsupported("names more than {} things", kMostMade);
   push(PickledNameRef{pickle_.names.size()});
   pickle_.names.push_back(std::string(module) + " " + std::string(name));
 }
@@ -193,6 +194,8 @@ PickledTensor PickleMachine::rebuild_tensor(const std::vector<PickledValue>& arg
 Device PickleMachine::make_device(const std::vector<PickledValue>& arguments) {
   std::string name(item<std::string_view>(arguments, 0, "the name of a device"));
   if (arguments.size() > 1) name += ":" + std::to_string(item<std::int64_t>(arguments, 1, "a number"));
+  // PyTorch numbers the one there is, too.
+  if (name == "cpu:0") name = "cpu";
   try {
     return device_from_string(name);
   } catch (const Error&) {

@@ -5,6 +5,12 @@
 #include <utility>
 
 namespace penstock::package {
+namespace {
+
+/// A byte of a pickle makes one, which takes some hundred bytes until it is a value.
+constexpr std::size_t kMostContainers = std::size_t{1} << 18;
+
+}  // namespace
 
 PickleMachine::PickleMachine(std::span<const std::byte> bytes, std::string_view what,
                              const PickleRules& rules)
@@ -48,6 +54,9 @@ std::vector<PickledValue> PickleMachine::pop_marked(std::string_view container) 
 }
 
 void PickleMachine::push_container(ContainerKind kind, std::vector<PickledValue> items) {
+  if (pickle_.containers.size() >= kMostContainers) {
+    unsupported("has more than {} lists, tuples and dictionaries", kMostContainers);
+  }
   push(PickledContainerRef{pickle_.containers.size()});
   pickle_.containers.push_back({kind, std::move(items)});
 }

@@ -34,7 +34,8 @@ class StateReader {
         what_(what),
         bytes_(pickle),
         pickle_(std::make_shared<const Pickle>(read_pickle(bytes_.bytes, what, kRules))),
-        made_(pickle_->containers.size()) {}
+        made_(pickle_->containers.size()),
+        open_(pickle_->containers.size()) {}
 
   PickledState read() {
     const PickledObjectRef* const root = std::get_if<PickledObjectRef>(&pickle_->root);
@@ -93,7 +94,8 @@ class StateReader {
     if (made_[index]) return *made_[index];
     const PickledContainer& described = pickle_->containers[index];
     // Left so until it is done: whoever meets it in between is inside of it.
-    if (std::exchange(open_[index], true)) corrupt("has a container that is within itself");
+    if (open_[index]) corrupt("has a container that is within itself");
+    open_[index] = true;
     std::vector<Value> items;
     Made made;
     for (const PickledValue& item : described.items) {
@@ -178,7 +180,7 @@ class StateReader {
   SharedBytes bytes_;
   std::shared_ptr<const Pickle> pickle_;
   std::vector<std::optional<Made>> made_;
-  std::map<std::size_t, bool> open_;
+  std::vector<bool> open_;
   std::map<std::string, PrivateBytes> storages_;
 };
 
@@ -194,10 +196,10 @@ PickledState read_pickled_state(const Archive& outer, std::string_view entry, co
   const StorageReader storages = [&archive](const PickledTensor& tensor) -> PrivateBytes {
     const std::string name = "data/" + tensor.key;
     // Without elements there may be no file.
-    if (tensor.storage_elements == 0 && !archive.inner().contains(name)) return {};
+    if (tensor.storage_elements == 0 && !archive.contains(name)) return {};
     return archive.writable(name);
   };
-  return read_pickled_state(archive.inner().read("data.pkl"), storages, what);
+  return read_pickled_state(archive.read("data.pkl"), storages, what);
 }
 
 }  // namespace penstock::package

@@ -102,7 +102,7 @@ class PickledWeightReader {
   [[nodiscard]] WeightFile read_file(const std::string& entry) const {
     const std::string what = archive_.name() + ": " + entry;
     const NestedArchive nested(archive_, entry, what);
-    const SharedBytes pickle = nested.inner().read("data.pkl");
+    const SharedBytes pickle = nested.read("data.pkl");
     const PickledTensor tensor = read_pickled_tensor(pickle.bytes, what);
     PrivateBytes data = nested.writable("data/" + tensor.key);
     const auto stated =

@@ -91,8 +91,8 @@ TEST(BadObject, LiesAboutLengths) {
 }
 
 TEST(BadObject, LacksAFile) {
-  expect_bad(object_file(tensor(2, 2)), ErrorCode::NotFound, "data/0");
-  expect_bad(package::test::build_zip({{"archive/byteorder", "little"}}), ErrorCode::NotFound, "data.pkl");
+  expect_bad(object_file(tensor(2, 2)), ErrorCode::Corrupt, "data/0");
+  expect_bad(package::test::build_zip({{"archive/byteorder", "little"}}), ErrorCode::Corrupt, "data.pkl");
   expect_bad(kObject, testing::nothing, ErrorCode::Corrupt,
              "its file data/constants/custom_obj_0 is not there");
 }

@@ -60,6 +60,12 @@ std::string floats(int count) {
   return bytes;
 }
 
+std::string repeated(const std::string& part, int count) {
+  std::string text;
+  for (int i = 0; i < count; ++i) text += part;
+  return text;
+}
+
 std::string list_of(const std::string& items) { return "](" + items + "e"; }
 
 TEST(PickledState, ReadsEveryKindOfValue) {
@@ -80,6 +86,7 @@ TEST(PickledState, ReadsEveryKindOfValue) {
   EXPECT_EQ(state_of("ctorch\nfloat16\n").dtype(), DType::Float16);
   EXPECT_EQ(state_of("ctorch\ndevice\nX\6\0\0\0cuda:1\x85R"s).device(), (Device{DeviceType::Cuda, 1}));
   EXPECT_EQ(state_of("ctorch\ndevice\nX\4\0\0\0cudaK\2\x86R"s).device(), (Device{DeviceType::Cuda, 2}));
+  EXPECT_EQ(state_of("ctorch\ndevice\nX\5\0\0\0cpu:0\x85R"s).device(), Device{});
 }
 
 TEST(PickledState, ReadsBytesAsProtocol2WritesThem) {
@@ -129,7 +136,7 @@ TEST(PickledState, RefusesTensorsThatLie) {
                  {{"data/0", floats(5)}});
   expect_refused(tensor("K\5"), ErrorCode::Corrupt, "reaches past its storage of 20 bytes",
                  {{"data/0", floats(5)}});
-  expect_refused(tensor(), ErrorCode::NotFound, "data/0");
+  expect_refused(tensor(), ErrorCode::Corrupt, "data/0");
   expect_refused(tensor_on("X\5\0\0\0xpu:0"s), ErrorCode::Unsupported, "a tensor on xpu:0",
                  {{"data/0", floats(6)}});
   expect_refused(tensor("K\6", "}(K\0\x88u"s), ErrorCode::Unsupported, "conjugated or negated",
@@ -171,6 +178,17 @@ TEST(PickledState, BoundsWhatIsDescribedByLittle) {
       ErrorCode::Corrupt, "truncated");
   expect_refused("\x8d\xff\xff\xff\xff\xff\xff\xff\xff"s, ErrorCode::Corrupt, "truncated");
   expect_refused("c" + std::string(5000, 'x'), ErrorCode::Unsupported, "a name of more than");
+  expect_refused("(" + repeated("ca\nb\n", 10'001) + "t", ErrorCode::Unsupported,
+                 "names more than 10000 things");
+  expect_refused("(" + std::string(1 << 18, ')') + "t", ErrorCode::Unsupported,
+                 "more than 262144 lists, tuples and dictionaries");
+}
+
+TEST(PickledState, NamesAFileOfTheArchiveThatIsMissing) {
+  const Archive archive = test::archive_of({{"object", test::build_zip({{"archive/byteorder", "little"}})}});
+  expect_error(ErrorCode::Corrupt, "thing: the archive there has no \"data.pkl\"",
+               [&] { read_pickled_state(archive, "object", "thing"); });
+  expect_refused(tensor(), ErrorCode::Corrupt, "the archive there has no \"data/0\"");
 }
 
 TEST(PickledState, RefusesEveryPrefix) {
