@@ -53,7 +53,9 @@ class PENSTOCK_API CustomObject {
 
 /// An object whose state is replaced as a whole. A run uses one state from its start to its end, and every
 /// session takes up a new one at its next run; neither waits for the other.
-/// Thread: thread-safe. Lifetime: a session keeps the state of its last run until its next one.
+/// Thread: thread-safe. Lifetime: a session keeps the state of its last run until its next one begins. On
+/// CUDA that may be before the device is done with the last run: a state must not give up device memory
+/// without waiting (as memory of `copy_to_device`, which is waited for), nor host memory that a copy reads.
 template <class State>
 class VersionedObject : public CustomObject {
  public:
@@ -66,15 +68,17 @@ class VersionedObject : public CustomObject {
     return state_;
   }
 
-  /// Replaces the state by a copy that `work(State&)` has changed. Changes take turns. Host-only.
-  /// Errors: what `work` throws, and then the state is as it was.
+  /// Replaces the state by a copy that `work(State&)` has changed. Changes take turns: `work` must not ask
+  /// for one of the same object. Host-only. Errors: what `work` throws, and then the state is as it was.
   template <class Work>
   void change(Work&& work) {
+    // Goes last, when nothing is locked: what the destructor of a state does is its own affair.
+    std::shared_ptr<const State> replaced;
     const std::lock_guard turn(change_mutex_);
     auto next = std::make_shared<State>(*state());
     std::forward<Work>(work)(*next);
     const std::lock_guard lock(mutex_);
-    state_ = std::move(next);
+    replaced = std::exchange(state_, std::move(next));
     changed();
   }
 

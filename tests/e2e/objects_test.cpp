@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
 #include <atomic>
+#include <functional>
 #include <set>
 #include <stdexcept>
 #include <string>
@@ -114,6 +117,35 @@ TEST(CustomObjects, AFailedChangeLeavesThemAsTheyWere) {
   EXPECT_EQ(foo->version(), before);
 }
 
+/// Asks its own object for its state when it goes.
+struct Curious {
+  std::shared_ptr<VersionedObject<Curious>> of;
+  int number = 0;
+  int* seen = nullptr;
+
+  Curious() = default;
+  Curious(const Curious&) = default;
+  Curious& operator=(const Curious&) = delete;
+  ~Curious() {
+    if (of != nullptr && seen != nullptr) *seen = of->state()->number;
+  }
+};
+
+TEST(VersionedObject, LetsAStateGoWhenNothingIsLocked) {
+  const auto object = std::make_shared<VersionedObject<Curious>>(Curious{});
+  int seen = 0;
+  object->change([&](Curious& state) {
+    state.of = object;
+    state.number = 1;
+    state.seen = &seen;
+  });
+  object->change([](Curious& state) {
+    state.of = nullptr;
+    state.number = 2;
+  });
+  EXPECT_EQ(seen, 2);
+}
+
 /// Changes an object in the middle of a run, and sees which state each call of the run uses.
 TEST(CustomObjects, ARunUsesOneStateFromItsStartToItsEnd) {
   Registry registry = fixtures::all_but({"fixtures::takes_foo", "fixtures::takes_foo_pair"});
@@ -146,19 +178,20 @@ TEST(CustomObjects, AreChangedWhileSessionsRun) {
   const auto foo = object_cast<fixtures::Foo>(model.custom_objects().at("_torchbind_obj0"));
   std::atomic<bool> done = false;
   std::atomic<int> torn = 0;
+  std::array<std::atomic<int>, 2> runs{};
   // Both numbers are always the same: a sum that is odd has one of each.
   foo->change([](fixtures::FooState& state) { state = {1, 1}; });
-  const auto work = [&] {
+  const auto work = [&](std::atomic<int>& made) {
     Session session(model);
-    while (!done) {
+    for (; !done; ++made) {
       const double factor = testing::numbers(session.run(views_of(inputs))[0].view())[0] / x[0];
       const auto whole = static_cast<std::int64_t>(factor + 0.5);
       if (whole % 2 != 0) ++torn;
     }
   };
-  std::thread first(work);
-  std::thread second(work);
-  for (int i = 0; i < 300; ++i) {
+  std::thread first(work, std::ref(runs[0]));
+  std::thread second(work, std::ref(runs[1]));
+  for (int i = 0; i < 300 || std::min(runs[0].load(), runs[1].load()) < 100; ++i) {
     foo->change([i](fixtures::FooState& state) {
       state.x = i;
       std::this_thread::yield();
