@@ -98,6 +98,7 @@ class ModelReader {
     const std::string what = fmt::format("{}: {}", archive_.name(), model_.library);
     const ElfImage image = ElfImage::parse(library.bytes, what);
     read_needs(image);
+    require_calls();
     read_instruction_sets(image, hints.march);
     const auto embedded = find_embedded_weights(image);
     find_weights(embedded ? std::optional(embedded->bytes) : std::nullopt, hints);
@@ -195,6 +196,15 @@ class ModelReader {
     }
     info_.needs.operators.assign(operators.begin(), operators.end());
     info_.needs.classes.assign(classes.begin(), classes.end());
+  }
+
+  /// A library that calls by number says nothing of what it calls.
+  void require_calls() const {
+    constexpr std::string_view kCall = "aoti_torch_proxy_executor_call_function";
+    const std::vector<std::string>& functions = info_.needs.shim_functions;
+    if (model_.nodes.empty() && std::ranges::find(functions, kCall) != functions.end())
+      corrupt(
+          "the library calls operators by number, and the file beside it that names them (.json) is missing");
   }
 
   static void take_version(std::string_view version, std::string_view prefix, std::string& highest) {

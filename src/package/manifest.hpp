@@ -44,7 +44,8 @@ struct ManifestOptions {
 /// `needs.libraries` has libsleef.so.3 where the library imports SLEEF functions, which stock packages
 /// expect of libtorch.
 /// A library for another architecture is read no further than its name: `machine_obstacles` tells it.
-/// Errors: Corrupt, Unsupported (format or version), Incompatible (byte order, system).
+/// Errors: Corrupt (also for calls by number that nothing names), Unsupported (format or version),
+/// Incompatible (byte order, system).
 Manifest read_manifest(const Archive& archive, const ManifestOptions& options = {});
 
 /// One sentence for each thing in `info` that this machine lacks: operating system, architecture,
