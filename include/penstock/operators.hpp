@@ -155,6 +155,7 @@ struct ObjectOrigin {
 struct ClassDefinition {
   std::string name;  ///< "ns.Name", or "__torch__.torch.classes.ns.Name".
   /// Makes an object of the state that the class wrote in PyTorch, tensors in host memory wherever they were.
+  /// Of a model on CUDA too: `origin.device` says where, and no context of that device need be current.
   /// May throw; null is an error too.
   std::function<std::shared_ptr<CustomObject>(const Value& state, const ObjectOrigin& origin)> create;
   /// The way back, for `ObjectHandle::state`. Empty: it gives none.

@@ -2,6 +2,7 @@
 
 #include "base/fail.hpp"
 #include "objects/operator_call.hpp"
+#include "objects/translated.hpp"
 #include "package/custom_objects.hpp"
 #include "shim/context.hpp"
 #include "system/ranges.hpp"
@@ -10,7 +11,6 @@
 
 #include <algorithm>
 #include <map>
-#include <new>
 #include <utility>
 
 namespace penstock::objects {
@@ -22,22 +22,6 @@ struct Held {
   std::shared_ptr<CustomObject> object;
 };
 
-/// Runs `work`, which is code of someone else: what it throws becomes an Error that begins with `what`.
-template <class Work>
-void translated(const std::string& what, Work&& work) {
-  try {
-    work();
-  } catch (const Error& error) {
-    throw Error(error.code(), what + ": " + error.what(), error.cuda_result());
-  } catch (const std::bad_alloc&) {
-    base::fail(ErrorCode::OutOfMemory, "{}: out of memory", what);
-  } catch (const std::exception& error) {
-    base::fail(ErrorCode::Internal, "{}: {}", what, error.what());
-  } catch (...) {
-    base::fail(ErrorCode::Internal, "{}: an exception of unknown type", what);
-  }
-}
-
 void refuse(const CallProblems& problems, const std::string& what) {
   if (problems.none()) return;
   std::vector<std::string> parts;
@@ -47,6 +31,11 @@ void refuse(const CallProblems& problems, const std::string& what) {
   if (!problems.classes.empty())
     parts.push_back(fmt::format("classes that are not registered: {}", fmt::join(problems.classes, ", ")));
   parts.insert(parts.end(), problems.others.begin(), problems.others.end());
+  if (!problems.objects.empty()) {
+    parts.insert(parts.begin(), fmt::format("calls are given objects that the package does not have: {}",
+                                            fmt::join(problems.objects, ", ")));
+    base::fail(ErrorCode::Corrupt, "{}: {}; export the package again", what, fmt::join(parts, "; "));
+  }
   base::fail(ErrorCode::Unsupported,
              "{}: {}; register them (LoadOptions::registry), or name a library that does "
              "(LoadOptions::libraries, --library)",
@@ -59,29 +48,18 @@ void tell_observer(const OperatorCall::Impl& call) {
                                 call.cuda->stream);
 }
 
-/// A library that calls by number says nothing of what it calls.
-void require_nodes(const ExecutorSource& source) {
-  constexpr std::string_view kCall = "aoti_torch_proxy_executor_call_function";
-  const auto& functions = source.files.info.needs.shim_functions;
-  if (!source.files.nodes.empty() || std::ranges::find(functions, kCall) == functions.end()) return;
-  base::fail(
-      ErrorCode::Corrupt,
-      "{}: the library calls operators by number, and the file beside it that names them (.json) is missing; "
-      "export the package again",
-      source.what);
-}
-
 }  // namespace
 
 std::shared_ptr<const Executor> Executor::make(const ExecutorSource& source) {
   const auto nodes = package::read_extern_nodes(source.archive, source.files.nodes);
   const auto files = package::read_object_files(source.archive, source.files, nodes);
-  require_nodes(source);
+  // Also where nothing is called: a library that cannot be opened is a mistake of its own.
+  auto registry = with_libraries(source.registry, source.libraries);
   if (files.empty() && source.files.nodes.empty()) return nullptr;
   const auto executor = std::make_shared<Executor>();
   executor->what_ = source.what;
   executor->device_ = source.device;
-  executor->registry_ = with_libraries(source.registry, source.libraries);
+  executor->registry_ = std::move(registry);
 
   CallProblems problems;
   std::vector<ObjectInfo> described;

@@ -79,10 +79,12 @@ void OperatorCall::Impl::set(std::size_t result, std::size_t item, tensor::Tenso
 }
 
 void OperatorCall::Impl::require_results() const {
-  const std::size_t wanted = prepared.tensors - prepared.input_tensors;
-  if (given.count() == wanted) return;
+  const std::size_t tensors = prepared.tensors - prepared.input_tensors;
+  if (given.count() == tensors && given_integers.count() == prepared.result_integers) return;
   for (std::size_t i = 0; i < prepared.results.size(); ++i) {
     const PreparedResult& result = prepared.results[i];
+    if (result.kind == PreparedResult::Kind::Integer && !given_integers.test(i))
+      base::fail(ErrorCode::Internal, "it did not give the integer of result {}", i);
     for (std::size_t item = 0; result.kind == PreparedResult::Kind::Tensors && item < result.count; ++item) {
       if (!given.test(result.first + item - prepared.input_tensors))
         base::fail(ErrorCode::Internal, "it did not give tensor {} of result {}", item, i);
@@ -218,6 +220,7 @@ void OperatorCall::give_integer(std::size_t result, std::int64_t value) {
     base::fail(ErrorCode::Unsupported, "result {} is {}, and the model was compiled for {}", result, value,
                built_in);
   }
+  impl_.given_integers.set(result);
 }
 
 }  // namespace penstock

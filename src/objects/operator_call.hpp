@@ -13,8 +13,9 @@ struct OperatorCall::Impl {
   const objects::PreparedCall& prepared;
   objects::ExecutorSession& session;
   const shim::ProxyCall& call;
-  const shim::CudaCall* cuda;                ///< Of the run; null on the CPU.
-  std::bitset<objects::kMostResults> given;  ///< Tensors of results that there are.
+  const shim::CudaCall* cuda;                              ///< Of the run; null on the CPU.
+  std::bitset<objects::kMostResults> given;                ///< Tensors of results that there are.
+  std::bitset<objects::kMostResults> given_integers = {};  ///< By result.
 
   [[nodiscard]] const objects::PreparedArgument& argument(std::size_t index) const;
   [[nodiscard]] const objects::PreparedArgument& argument(std::size_t index,

@@ -191,7 +191,7 @@ class Preparer {
     if (given.kind != NodeValueKind::Object) return false;
     const auto found = source_.objects.find(given.object);
     if (found == source_.objects.end()) {
-      refuse("is given the object \"{}\", which the package does not have", given.object);
+      problems_.add(problems_.objects, fmt::format("\"{}\" of class {}", given.object, given.class_name));
       return true;
     }
     const std::string& is = found->second.class_name;
@@ -216,6 +216,10 @@ class Preparer {
       refuse("is to give {} results, and its schema has {}", node_.outputs.size(), types.size());
       return;
     }
+    if (types.size() > kMostResults) {
+      refuse("is to give {} results; at most {} are possible", types.size(), kMostResults);
+      return;
+    }
     for (std::size_t i = 0; i < types.size(); ++i) {
       const NodeValue& output = node_.outputs[i];
       const std::optional<PreparedResult> result = match_result(types[i], output);
@@ -225,7 +229,10 @@ class Preparer {
       }
       call_.results.push_back(*result);
       if (result->kind == PreparedResult::Kind::Tensors) call_.tensors += result->count;
-      if (result->kind == PreparedResult::Kind::Integer) ++call_.integers;
+      if (result->kind == PreparedResult::Kind::Integer) {
+        ++call_.integers;
+        ++call_.result_integers;
+      }
     }
     if (call_.tensors - call_.input_tensors > kMostResults)
       refuse("is to give {} tensors; at most {} are possible", call_.tensors - call_.input_tensors,

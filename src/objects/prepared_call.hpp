@@ -54,6 +54,7 @@ struct PreparedCall {
   std::size_t input_tensors = 0;
   std::size_t tensors = 0;  ///< Those of results too.
   std::size_t integers = 0;
+  std::size_t result_integers = 0;  ///< Results that are integers.
 };
 
 /// What calls are matched with.
@@ -72,10 +73,13 @@ struct CallSource {
 struct CallProblems {
   std::vector<std::string> operators;  ///< That are not registered.
   std::vector<std::string> classes;
-  std::vector<std::string> others;  ///< One sentence each.
+  std::vector<std::string> objects;  ///< That the package does not have, with their classes.
+  std::vector<std::string> others;   ///< One sentence each.
 
   void add(std::vector<std::string>& list, std::string text);
-  [[nodiscard]] bool none() const noexcept { return operators.empty() && classes.empty() && others.empty(); }
+  [[nodiscard]] bool none() const noexcept {
+    return operators.empty() && classes.empty() && objects.empty() && others.empty();
+  }
 };
 
 /// Matches a call with what is registered. What is wrong with it is added to `problems`, and then the result

@@ -1,6 +1,7 @@
 #include "objects/registry.hpp"
 
 #include "base/fail.hpp"
+#include "objects/translated.hpp"
 #include "package/extern_nodes.hpp"
 
 #include <dlfcn.h>
@@ -12,6 +13,7 @@ namespace penstock {
 namespace {
 
 using objects::OperatorEntry;
+using objects::translated;
 
 template <class Map>
 std::vector<std::string> names_of(const Map* map) {
@@ -66,18 +68,7 @@ Registry::Impl read_library(const std::filesystem::path& path) {
   }
   Registry::Impl result;
   Registry registry;
-  try {
-    begin(registry);
-  } catch (const Error& error) {
-    throw Error(error.code(), path.string() + ": " + error.what());
-  } catch (const std::exception& error) {
-    base::fail(ErrorCode::Internal, "{}: the library could not register its operators: {}", path.string(),
-               error.what());
-  } catch (...) {
-    base::fail(ErrorCode::Internal,
-               "{}: the library could not register its operators: an exception of unknown type",
-               path.string());
-  }
+  translated(path.string() + ": the library could not register its operators", [&] { begin(registry); });
   if (registry.impl() == nullptr) return result;
   for (const auto& [name, entry] : registry.impl()->operators) {
     OperatorEntry copy = *entry;

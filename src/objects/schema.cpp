@@ -185,7 +185,12 @@ class SchemaParser {
     Parameter parameter{.name = std::string(take_word()), .type = sized.type, .preset = {}};
     if (parameter.name.empty()) refuse("the name of a parameter");
     if (!accept("=")) return parameter;
+    const std::size_t begin = at_;
     parameter.preset = take_preset(sized.type);
+    if (!parameter.type.list && parameter.preset->kind() == ValueKind::List) {
+      at_ = begin;
+      refuse("a default of type " + to_string(sized.type));
+    }
     // `int[2] size=1` is the same number twice.
     const bool is_one = parameter.type.list && parameter.preset->kind() != ValueKind::List;
     if (is_one && !parameter.preset->is_none()) {

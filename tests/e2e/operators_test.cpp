@@ -112,6 +112,13 @@ TEST(OperatorLibrary, IsRefusedWhereItIsNone) {
                  load_with(PENSTOCK_TEST_OPERATORS, fixtures::all_but({})));
 }
 
+TEST(OperatorLibrary, IsOpenedForModelsThatCallNothing) {
+  LoadOptions options;
+  options.libraries = {"/nonexistent/ops.so"};
+  expect_refused(ErrorCode::NotFound, {"/nonexistent/ops.so", "cannot be opened"},
+                 [&] { static_cast<void>(Model::load(testing::open_package("add"), options)); });
+}
+
 TEST(UnknownOperators, AreAllNamedAtOnce) {
   expect_refused(ErrorCode::Unsupported,
                  {"unknown_operators.pt2",
@@ -277,6 +284,15 @@ TEST(IntegerResults, HaveToBeWhatIsBuiltIn) {
   Session session(Model::load(open_objects("operator_effects"), with(registry)));
   expect_refused(ErrorCode::Unsupported,
                  {"fixtures::counted", "result 1 is 5, and the model was compiled for 2"},
+                 [&] { run(session, "operator_effects"); });
+}
+
+TEST(IntegerResults, HaveToBeGiven) {
+  Registry registry = fixtures::all_but({"fixtures::counted"});
+  registry.add({.schema = "fixtures::counted(Tensor x) -> (Tensor, int)",
+                .run = [](OperatorCall& call) { call.give_argument(0, 0); }});
+  Session session(Model::load(open_objects("operator_effects"), with(registry)));
+  expect_refused(ErrorCode::Internal, {"fixtures::counted", "did not give the integer of result 1"},
                  [&] { run(session, "operator_effects"); });
 }
 

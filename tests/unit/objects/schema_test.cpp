@@ -86,6 +86,8 @@ TEST(Schema, SaysWhatItDoesNotUnderstand) {
   refused("ns::op(int a=one) -> ()", "a default");
   refused("ns::op(int a=99999999999999999999) -> ()", "a default");
   refused("ns::op(int a=1.5) -> ()", "a default of type int is expected at \"1.5");
+  refused("ns::op(int a=[1]) -> ()", "a default of type int is expected at \"[1]");
+  refused("ns::op(int? a=[]) -> ()", "a default of type int?");
   refused("ns::op(bool a=1) -> ()", "a default of type bool");
   refused("ns::op(str a=5) -> ()", "a default of type str");
   refused("ns::op(float[] a=[1, True]) -> ()", "a default of type float");
