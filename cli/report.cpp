@@ -28,12 +28,18 @@ void write_json(const nlohmann::ordered_json& json) {
 
 std::string printable(std::string_view text) {
   std::string result;
+  unsigned char before = 0;
   for (const char c : text) {
-    if ((static_cast<unsigned char>(c) < 0x20 && c != '\n') || c == 0x7f) {
-      fmt::format_to(std::back_inserter(result), "\\x{:02x}", static_cast<unsigned char>(c));
+    const auto byte = static_cast<unsigned char>(c);
+    // The second byte of U+0080 to U+009F, of which some begin commands to a terminal.
+    const bool is_c1 = before == 0xc2 && byte >= 0x80 && byte < 0xa0;
+    if (is_c1) result.pop_back();
+    if (is_c1 || (byte < 0x20 && c != '\n') || byte == 0x7f) {
+      fmt::format_to(std::back_inserter(result), "\\x{:02x}", byte);
     } else {
       result += c;
     }
+    before = byte;
   }
   return result;
 }

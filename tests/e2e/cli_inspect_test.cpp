@@ -90,9 +90,9 @@ TEST(CliInspect, RefusesWhatIsNoPackage) {
 }
 
 TEST(CliInspect, ShowsControlBytesInsteadOfSendingThem) {
-  const CommandResult result = penstock_command({"inspect", "no\x1b[31m.pt2"});
+  const CommandResult result = penstock_command({"inspect", "no\x1b[31m \xc2\x9b\xc3\xbc.pt2"});
   EXPECT_EQ(result.exit_code, 3);
-  EXPECT_TRUE(contains(result.err, "\\x1b")) << result.err;
+  EXPECT_TRUE(contains(result.err, "\\x1b[31m \\x9b\xc3\xbc.pt2")) << result.err;
   EXPECT_FALSE(contains(result.err, "\x1b"));
 }
 
