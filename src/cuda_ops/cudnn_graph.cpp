@@ -129,6 +129,22 @@ CudnnDescriptor make_pack(const CudnnOperands& operands, void* workspace) {
   return pack;
 }
 
+/// Lends a handle to another stream for as long as it lives.
+class HandleOnStream {
+ public:
+  HandleOnStream(cudnn::Handle handle, cuda::StreamHandle stream, cuda::StreamHandle back)
+      : handle_(handle), back_(back) {
+    check(cudnn_functions().SetStream(handle, stream), "SetStream");
+  }
+  ~HandleOnStream() { cudnn_functions().SetStream(handle_, back_); }
+  HandleOnStream(const HandleOnStream&) = delete;
+  HandleOnStream& operator=(const HandleOnStream&) = delete;
+
+ private:
+  cudnn::Handle handle_;
+  cuda::StreamHandle back_;
+};
+
 }  // namespace
 
 /// The search for a plan's engine.
@@ -181,11 +197,9 @@ class CudnnPlan::Choice {
     const cudnn::Functions& dnn = cudnn_functions();
     const Workspace workspace(call_, static_cast<std::size_t>(workspace_bytes));
     const CudnnDescriptor pack = make_pack(operands_, workspace.data());
-    check(dnn.SetStream(handle_, trial_.stream()), "SetStream");
-    const bool stays =
-        trial_.stays([&] { return dnn.BackendExecute(handle_, made.get(), pack.get()) == cudnn::kSuccess; });
-    check(dnn.SetStream(handle_, call_.stream), "SetStream");
-    return stays;
+    const HandleOnStream on_trial(handle_, trial_.stream(), call_.stream);
+    return trial_.stays(
+        [&] { return dnn.BackendExecute(handle_, made.get(), pack.get()) == cudnn::kSuccess; });
   }
 
   CudnnPlan& plan_;

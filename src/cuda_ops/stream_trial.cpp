@@ -62,8 +62,12 @@ bool is_one_row(cuda::GraphHandle graph) {
 StreamTrial::StreamTrial(const shim::CudaCall& call) {
   const cuda::Driver& driver = cuda::driver();
   cuda::GreenContextHandle green = nullptr;
-  // A driver without partitions has no function that could tell.
-  if (driver.stream_get_green_ctx(call.stream, &green) != cuda::kSuccess) green = nullptr;
+  // Drivers without it have no partitions, and nor have those that do not support it.
+  if (driver.stream_get_green_ctx != nullptr) {
+    const cuda::Result result = driver.stream_get_green_ctx(call.stream, &green);
+    if (result != cuda::kNotSupported)
+      cuda::check(result, "cuStreamGetGreenCtx", "a stream to try engines on");
+  }
   if (green != nullptr) {
     cuda::check(driver.green_ctx_stream_create(&stream_, green, cuda::kStreamNonBlocking, 0),
                 "cuGreenCtxStreamCreate", "a stream to try engines on");
