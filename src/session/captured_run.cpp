@@ -100,7 +100,7 @@ CapturedRun::CapturedRun(const CaptureRequest& request) : node_context_(request.
     RepeatingAllocator repeating(std::move(moved.allocations), {DeviceType::Cuda, request.call.device});
     const cuda::Graph other = capture(request, moved.inputs, repeating);
     free_all(request.outputs);
-    addresses_ = GraphAddresses(nodes_of(graph_), nodes_of(other), moved.memory);
+    addresses_ = GraphAddresses(nodes_of(graph_), nodes_of(other), moved.memory, node_context_);
   } catch (const Error& error) {
     if (cuda::is_sticky(error.cuda_result())) throw;
     addresses_ = GraphAddresses(error.what());
@@ -224,7 +224,7 @@ std::size_t CapturedRun::replay(std::span<const TensorView> inputs, const shim::
 std::size_t CapturedRun::update() {
   if (!addresses_.has_moved()) return 0;
   const cuda::ContextScope scope(node_context_);
-  return addresses_.update(exec_.handle(), node_context_);
+  return addresses_.update(exec_.handle());
 }
 
 void CapturedRun::move_to(std::span<const TensorView> inputs) {

@@ -22,8 +22,8 @@ bool is_address_in(const MovableMemory& memory, DevicePointer captured, DevicePo
 
 GraphAddresses::GraphAddresses(std::vector<cuda::GraphNode> captured,
                                std::span<const cuda::GraphNode> elsewhere,
-                               std::span<const MovableMemory> memory)
-    : nodes_(std::move(captured)), changed_(nodes_.size(), false) {
+                               std::span<const MovableMemory> memory, cuda::ContextHandle context)
+    : context_(context), nodes_(std::move(captured)), changed_(nodes_.size(), false) {
   for (const MovableMemory& each : memory) memory_.push_back({each.captured, {}});
   if (nodes_.size() != elsewhere.size()) {
     obstacle_ = "two captures of the run differ in what they launch";
@@ -32,6 +32,11 @@ GraphAddresses::GraphAddresses(std::vector<cuda::GraphNode> captured,
   for (std::size_t node = 0; node < nodes_.size(); ++node) {
     if (!compare(node, elsewhere[node], memory)) return;
   }
+}
+
+/// The driver gives parameters to a kernel only where the context that is current is the kernel's own.
+bool GraphAddresses::can_change(const cuda::GraphNode& node) const noexcept {
+  return node.type() != cuda::kGraphKernel || node.context() == nullptr || node.context() == context_;
 }
 
 bool GraphAddresses::compare(std::size_t node, const cuda::GraphNode& other,
@@ -55,6 +60,10 @@ bool GraphAddresses::compare(std::size_t node, const cuda::GraphNode& other,
       obstacle_ = fmt::format("{} has addresses in a form that is not known", ours.name());
       return false;
     }
+    if (!can_change(ours)) {
+      obstacle_ = fmt::format("{} runs in another context than the run's stream", ours.name());
+      return false;
+    }
     const auto index = static_cast<std::size_t>(found - memory.begin());
     memory_[index].sites.push_back(
         {node, offset, static_cast<std::ptrdiff_t>(here - number(found->captured))});
@@ -74,10 +83,10 @@ void GraphAddresses::move(std::size_t memory, const void* address) noexcept {
   }
 }
 
-std::size_t GraphAddresses::update(cuda::GraphExecHandle exec, cuda::ContextHandle context) {
+std::size_t GraphAddresses::update(cuda::GraphExecHandle exec) {
   const std::size_t count = to_update_.size();
   for (const std::size_t node : to_update_) {
-    nodes_[node].update(exec, context);
+    nodes_[node].update(exec, context_);
     changed_[node] = false;
   }
   to_update_.clear();

@@ -26,8 +26,9 @@ class GraphAddresses {
   GraphAddresses() = default;
   /// Of a capture whose memory cannot be moved, with the reason.
   explicit GraphAddresses(std::string obstacle) : obstacle_(std::move(obstacle)) {}
+  /// `context` is that of the execution resource that was captured in.
   GraphAddresses(std::vector<cuda::GraphNode> captured, std::span<const cuda::GraphNode> elsewhere,
-                 std::span<const MovableMemory> memory);
+                 std::span<const MovableMemory> memory, cuda::ContextHandle context);
 
   /// Why nothing can be moved; empty: all can be.
   [[nodiscard]] const std::string& obstacle() const noexcept { return obstacle_; }
@@ -40,9 +41,9 @@ class GraphAddresses {
   [[nodiscard]] std::span<const cuda::GraphNode> nodes() const noexcept { return nodes_; }
 
   [[nodiscard]] bool has_moved() const noexcept { return !to_update_.empty(); }
-  /// Tells the executable graph of what has moved, and gives the number of its nodes that were concerned.
-  /// `context` is that of the resource that was captured in, and has to be current. Errors: Cuda.
-  std::size_t update(cuda::GraphExecHandle exec, cuda::ContextHandle context);
+  /// Tells the executable graph of what has moved, and gives the number of its nodes that were concerned. The
+  /// context of the resource that was captured in has to be current. Errors: Cuda.
+  std::size_t update(cuda::GraphExecHandle exec);
 
  private:
   struct Site {
@@ -55,7 +56,9 @@ class GraphAddresses {
     std::vector<Site> sites;
   };
   bool compare(std::size_t node, const cuda::GraphNode& other, std::span<const MovableMemory> memory);
+  [[nodiscard]] bool can_change(const cuda::GraphNode& node) const noexcept;
 
+  cuda::ContextHandle context_ = nullptr;
   std::vector<cuda::GraphNode> nodes_;
   std::vector<Moved> memory_;
   std::vector<bool> changed_;  ///< Of each node.

@@ -81,6 +81,20 @@ TEST_F(GraphAudit, GraphsWithinTheGraphAreReadToo) {
   EXPECT_FALSE(left.audit(views, stream, kGraph).stayed());
 }
 
+TEST_F(GraphAudit, AGraphWithAKernelOfAnotherContextTakesInputsOnlyWhereTheyLay) {
+  penstock_recording_capture(kernel_of_add(session.audit(views, stream, kGraph)).c_str(),
+                             CapturedAs::OfPrimary);
+  Session left(model);
+  std::vector<Tensor> kept;
+  for (int i = 0; i < 4; ++i) {
+    // Elsewhere each time.
+    kept = inputs_of("add");
+    left.enqueue(views_of(kept), stream);
+  }
+  for (int i = 0; i < 2; ++i) left.enqueue(views, stream);
+  EXPECT_THAT(left.graph_statistics().fixed, HasSubstr("runs in another context than the run's stream"));
+}
+
 /// `mlp` of one row: a copy and a fill beside the kernels, since the row is given room around it.
 class GraphAuditOfCopies : public GraphAudit {
  protected:
