@@ -123,6 +123,13 @@ unsigned long long green_id_of(const ExecutionResource& resource) {
   return id;
 }
 
+unsigned sm_count_of(int device) {
+  int count = 0;
+  check(driver().device_get_attribute(&count, kMultiprocessorCount, device_number(device)),
+        "cuDeviceGetAttribute", fmt::format("cuda:{}", device));
+  return static_cast<unsigned>(count);
+}
+
 unsigned sm_count_of(const ExecutionResource& resource) {
   const Driver& table = driver();
   const std::string what = fmt::format("cuda:{}", resource.device);
@@ -139,10 +146,7 @@ unsigned sm_count_of(const ExecutionResource& resource) {
     if (result == kSuccess) return sms.sm.sm_count;
     if (result != kNotSupported && result != kInvalidResourceType) check(result, "cuCtxGetDevResource", what);
   }
-  int count = 0;
-  check(table.device_get_attribute(&count, kMultiprocessorCount, device_number(resource.device)),
-        "cuDeviceGetAttribute", what);
-  return static_cast<unsigned>(count);
+  return sm_count_of(resource.device);
 }
 
 StreamHandle create_stream_in(const ExecutionResource& resource, const PrimaryContext& context) {

@@ -29,6 +29,9 @@ ExecutionResource resource_of(StreamHandle stream, const PrimaryContext& context
 /// contexts are gone. 0 where there is no green context. Errors: Cuda.
 unsigned long long green_id_of(const ExecutionResource& resource);
 
+/// SMs of a device. Errors: Cuda.
+unsigned sm_count_of(int device);
+
 /// SMs that its work may run on. Errors: Cuda.
 unsigned sm_count_of(const ExecutionResource& resource);
 

@@ -99,11 +99,7 @@ std::vector<unsigned> probe_sms(StreamView stream) {
                "{} is being captured; a probe runs and waits, so end the capture first",
                cuda::stream_text(handle));
   }
-  int sm_count = 0;
-  check_stream(cuda::driver().device_get_attribute(&sm_count, cuda::kMultiprocessorCount,
-                                                   cuda::device_number(scope.resource().device)),
-               "cuDeviceGetAttribute", handle);
-  return Probe(handle, static_cast<unsigned>(sm_count) * kBlocksPerSm).run();
+  return Probe(handle, cuda::sm_count_of(scope.resource().device) * kBlocksPerSm).run();
 }
 
 }  // namespace penstock

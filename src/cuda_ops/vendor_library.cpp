@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <sstream>
 #include <system_error>
+#include <utility>
 
 namespace penstock::cuda_ops {
 namespace {
@@ -33,13 +34,6 @@ struct Opened {
   std::vector<std::string> attempts;
   std::string advice;   ///< Where it could not be opened.
   std::string problem;  ///< The same, as a whole message.
-};
-
-template <class Functions>
-struct Library {
-  Wanted wanted;
-  Functions functions;
-  Opened opened;
 };
 
 std::string variable(const char* name) {
@@ -139,6 +133,15 @@ Opened open_library(const Wanted& wanted) {
   return opened;
 }
 
+template <class Functions>
+struct Library {
+  explicit Library(Wanted from) : wanted(std::move(from)), opened(open_library(wanted)) {}
+
+  Wanted wanted;
+  Opened opened;
+  Functions functions{};
+};
+
 template <class Function>
 void find(Opened& opened, const std::string& name, Function*& function) {
   if (opened.handle == nullptr) return;
@@ -173,16 +176,12 @@ std::vector<std::string> loaded_first(std::vector<std::string> names) {
 
 const Library<cublaslt::Functions>& cublaslt_library() {
   static const auto library = [] {
-    Library<cublaslt::Functions> made{
-        .wanted = {.who = "this model",
-                   .title = "cuBLASLt",
-                   .needed_for = "matrix products and attention",
-                   .variable = "PENSTOCK_CUBLASLT",
-                   .sonames = sonames("libcublasLt"),
-                   .how = "Install it (pip install nvidia-cublas, or the CUDA toolkit)"},
-        .functions = {},
-        .opened = {}};
-    made.opened = open_library(made.wanted);
+    Library<cublaslt::Functions> made({.who = "this model",
+                                       .title = "cuBLASLt",
+                                       .needed_for = "matrix products and attention",
+                                       .variable = "PENSTOCK_CUBLASLT",
+                                       .sonames = sonames("libcublasLt"),
+                                       .how = "Install it (pip install nvidia-cublas, or the CUDA toolkit)"});
 #define PENSTOCK_FIND(name) find(made.opened, "cublasLt" #name, made.functions.name);
     PENSTOCK_CUBLASLT_FUNCTIONS(PENSTOCK_FIND)
 #undef PENSTOCK_FIND
@@ -193,17 +192,14 @@ const Library<cublaslt::Functions>& cublaslt_library() {
 
 const Library<cudnn::Functions>& cudnn_library() {
   static const auto library = [] {
-    Library<cudnn::Functions> made{
-        .wanted = {.who = "this model",
-                   .title = "cuDNN 9",
-                   .needed_for = "convolution",
-                   .variable = "PENSTOCK_CUDNN",
-                   .sonames = {"libcudnn.so.9"},
-                   .how = "Install it (pip install nvidia-cudnn-cu13 or nvidia-cudnn-cu12, apt install "
-                          "libcudnn9-cuda-13)"},
-        .functions = {},
-        .opened = {}};
-    made.opened = open_library(made.wanted);
+    Library<cudnn::Functions> made(
+        {.who = "this model",
+         .title = "cuDNN 9",
+         .needed_for = "convolution",
+         .variable = "PENSTOCK_CUDNN",
+         .sonames = {"libcudnn.so.9"},
+         .how = "Install it (pip install nvidia-cudnn-cu13 or nvidia-cudnn-cu12, apt install "
+                "libcudnn9-cuda-13)"});
 #define PENSTOCK_FIND(name) find(made.opened, "cudnn" #name, made.functions.name);
     PENSTOCK_CUDNN_FUNCTIONS(PENSTOCK_FIND)
 #undef PENSTOCK_FIND
@@ -214,16 +210,13 @@ const Library<cudnn::Functions>& cudnn_library() {
 
 const Library<cuda::cupti::Functions>& cupti_library() {
   static const auto library = [] {
-    Library<cuda::cupti::Functions> made{
-        .wanted = {.who = "an audit of the process",
-                   .title = "CUPTI",
-                   .needed_for = "audits of the process",
-                   .variable = "PENSTOCK_CUPTI",
-                   .sonames = loaded_first(sonames("libcupti")),
-                   .how = "Install it (pip install nvidia-cuda-cupti, or the CUDA toolkit)"},
-        .functions = {},
-        .opened = {}};
-    made.opened = open_library(made.wanted);
+    Library<cuda::cupti::Functions> made(
+        {.who = "an audit of the process",
+         .title = "CUPTI",
+         .needed_for = "audits of the process",
+         .variable = "PENSTOCK_CUPTI",
+         .sonames = loaded_first(sonames("libcupti")),
+         .how = "Install it (pip install nvidia-cuda-cupti, or the CUDA toolkit)"});
 #define PENSTOCK_FIND(name) find(made.opened, "cupti" #name, made.functions.name);
     PENSTOCK_CUPTI_FUNCTIONS(PENSTOCK_FIND)
 #undef PENSTOCK_FIND

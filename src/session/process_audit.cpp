@@ -23,14 +23,6 @@ AuditEntry::Kind kind_of(cuda::Activity::Kind kind) noexcept {
   return AuditEntry::Kind::Fill;
 }
 
-unsigned sm_count_of(int device) {
-  int count = 0;
-  cuda::check(
-      cuda::driver().device_get_attribute(&count, cuda::kMultiprocessorCount, cuda::device_number(device)),
-      "cuDeviceGetAttribute", fmt::format("cuda:{}", device));
-  return static_cast<unsigned>(count);
-}
-
 constexpr std::size_t kNoCall = SIZE_MAX;
 
 /// True for what goes to the device itself; a call of a library or an operator is not in CUPTI's records.
@@ -74,16 +66,14 @@ ProcessAudit::ProcessAudit(LaneRun& run, const model::CudaModel& model)
     marker_region_ = region.number();
     mark();
   }
-  begin_region(kNoCall);
+  begin_call(kNoCall);
 }
 
-void ProcessAudit::begin_region(std::size_t index) {
+void ProcessAudit::begin_call(std::size_t index) {
   region_.reset();
   region_.emplace(trace_);
   calls_.emplace(region_->number(), index);
 }
-
-void ProcessAudit::begin_call(std::size_t index) { begin_region(index); }
 
 void ProcessAudit::mark() const {
   const StoragePtr byte(run_.call().pool->allocate(1));
@@ -112,13 +102,13 @@ void ProcessAudit::place(const cuda::Activities& seen, const cuda::Activity& mar
   const auto told = seen.contexts.find(work.context);
   if (told != seen.contexts.end()) {
     entry.in_green_context = told->second.is_green;
-    entry.sm_count = told->second.is_green ? told->second.sm_count : sm_count_of(work.device);
+    entry.sm_count = told->second.is_green ? told->second.sm_count : cuda::sm_count_of(work.device);
   } else if (in_context) {
     // CUPTI does not say, but the driver did.
     entry.in_green_context = expected.green != nullptr;
     entry.sm_count = run_.lane().sm_count;
   } else if (work.context == primary_number_) {
-    entry.sm_count = sm_count_of(work.device);
+    entry.sm_count = cuda::sm_count_of(work.device);
   }
   if (entry.of_run) {
     entry.in_place = in_context && work.stream == marker.stream &&

@@ -29,7 +29,6 @@ class ProcessAudit {
 
  private:
   void mark() const;
-  void begin_region(std::size_t index);
   [[nodiscard]] const cuda::Activity& marker_in(const cuda::Activities& seen) const;
   void place(const cuda::Activities& seen, const cuda::Activity& marker, const cuda::Activity& work,
              AuditEntry& entry) const;
