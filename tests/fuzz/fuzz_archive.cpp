@@ -1,5 +1,6 @@
 #include "package/archive.hpp"
 #include "package/manifest.hpp"
+#include "package/pickled_state.hpp"
 
 #include <penstock/error.hpp>
 
@@ -8,7 +9,8 @@
 #include <memory>
 #include <span>
 
-/// Whatever bytes an archive has, opening it and reading its entries and manifest works or is an Error.
+/// Whatever bytes an archive has, opening it and reading its entries, as archives of objects too, and its
+/// manifest works or is an Error.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace penstock;
   try {
@@ -20,6 +22,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       try {
         const package::SharedBytes bytes = archive.read(entry.name);
         if (bytes.bytes.size() != entry.bytes) __builtin_trap();
+      } catch (const Error&) {
+      }
+      try {
+        (void)package::read_pickled_state(archive, entry.name, "input");
       } catch (const Error&) {
       }
     }

@@ -4,6 +4,7 @@
 #include <penstock/error.hpp>
 #include <penstock/value.hpp>
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -47,9 +48,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   } catch (const Error&) {
   }
   try {
-    alignas(64) std::array<std::byte, 256> memory{};
-    const package::StorageReader storages = [&](const package::PickledTensor&) {
-      return package::PrivateBytes{.bytes = memory, .owner = nullptr};
+    alignas(64) std::array<std::byte, 4096> memory{};
+    const package::StorageReader storages = [&](const package::PickledTensor& tensor) {
+      // As many as are stated, where that is possible.
+      const std::uint64_t stated = tensor.storage_elements * element_bytes(tensor.dtype);
+      const std::size_t bytes = std::min<std::uint64_t>(stated, memory.size());
+      return package::PrivateBytes{.bytes = std::span(memory).first(bytes), .owner = nullptr};
     };
     const auto state = package::read_pickled_state(package::SharedBytes{bytes, nullptr}, storages, "input");
     // Small: what is there twice is gone through twice.

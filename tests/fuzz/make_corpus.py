@@ -1,17 +1,19 @@
-"""Makes the seeds of fuzz_archive, fuzz_manifest, fuzz_elf_image and fuzz_pickle: python tests/fuzz/make_corpus.py
+"""Makes the seeds of all targets but fuzz_tensor_file: python tests/fuzz/make_corpus.py
 
-Needs a C compiler for the small library; everything else is built here. Seeds are sound files and
-ones that are each wrong in one way.
+Needs a C compiler for the small library, and takes objects and calls from the packages of the tests;
+everything else is built here. Seeds are sound files and ones that are each wrong in one way.
 """
 
 import io
 import pathlib
 import struct
 import subprocess
+import tarfile
 import tempfile
 import zipfile
 
 CORPUS = pathlib.Path(__file__).parent / "corpus"
+OBJECTS = pathlib.Path(__file__).parent.parent / "packages" / "torch-2.15-objects.tar.xz"
 
 SOURCE = r"""
 #include <stdlib.h>
@@ -64,11 +66,17 @@ STORAGE = b"(X\x07\0\0\0storageq\x02ctorch\nFloatStorage\nq\x03X\x01\0\0\x000q\x
 HOOKS = b"ccollections\nOrderedDict\n)R"
 TENSOR = (b"ctorch._utils\n_rebuild_tensor_v2\n(" + STORAGE + b"K\0K\x08K\x10\x86K\x10K\x01\x86\x89"
           + HOOKS + b"tR")
+# An object of a class, whose state comes next.
+OBJECT = b"\x80\x02c__torch__.torch.classes.ns\nThing\n)\x81"
 PICKLES = {
     "tensor": b"\x80\x02" + TENSOR + b".",
     "parameter": b"\x80\x02ctorch._utils\n_rebuild_parameter\n" + TENSOR + b"\x88" + HOOKS + b"\x87R.",
     "protocol4": b"\x80\x04\x95\0\0\0\0\0\0\0\0\x8c\x02os\x94\x8c\x06system\x94\x93)R.",
     "truncated": b"\x80\x02" + TENSOR[:90],
+    "bytes": OBJECT + b"c_codecs\nencode\nX\x03\0\0\0a\xc3\xa9X\x06\0\0\0latin1\x86Rb.",
+    "cycle": OBJECT + b"]q\0h\0ab.",
+    # Pairs of the pair before, 40 deep.
+    "laughs": OBJECT + b"K\1" + b"q\0h\0\x86" * 40 + b"b.",
     "numbers": b"\x80\x02(J\xff\xff\xff\xffM\xff\xff\x8a\x08\0\0\0\0\0\0\0\x80tq\0h\0\x86.",
 }
 
@@ -201,8 +209,29 @@ def make_pickle():
         save("pickle", name, data)
 
 
+def packaged(package, suffix):
+    """The one entry of a package of the tests whose name ends so."""
+    with tarfile.open(OBJECTS) as packages:
+        data = packages.extractfile(f"torch-2.15-objects/{package}.pt2").read()
+    with zipfile.ZipFile(io.BytesIO(data)) as entries:
+        (name,) = [name for name in entries.namelist() if name.endswith(suffix)]
+        return entries.read(name)
+
+
+def make_objects():
+    for package in ["engines", "object_ints", "object_mixed", "object_tensor", "queue"]:
+        packed = packaged(package, "custom_obj_0")
+        with zipfile.ZipFile(io.BytesIO(packed)) as entries:
+            save("pickle", package, entries.read("archive/data.pkl"))
+        save("archive", f"{package}.zip", archive({"custom_obj_0": packed}))
+    for package in ["engines", "operator_effects", "operator_kinds", "queue"]:
+        save("objects", f"nodes_{package}", packaged(package, ".wrapper.json"))
+    save("objects", "config", packaged("engines", "custom_objs_config.json"))
+
+
 if __name__ == "__main__":
     make_elf()
     make_archive()
     make_manifest()
     make_pickle()
+    make_objects()
