@@ -1,7 +1,8 @@
 // penstock_gpu_call PACKAGE RESULT BLOCKS off|auto INPUT...: writes the first output of one run, as raw
-// bytes, then times runs on a stream, without CUDA graphs or with them; with them also on inputs that lie
-// elsewhere each time, and what the GPU needs. With 0 blocks it ends after the first output, which is what a
-// start is measured by.
+// bytes, then times runs on a stream, without CUDA graphs or with them. With them it first writes, behind the
+// other, that of a replayed run for each place that inputs lie in, and also times runs on inputs that lie
+// elsewhere each time, and what the GPU needs. With 0 blocks it ends after the outputs, which is what a start
+// is measured by.
 #include "../common/inputs.hpp"
 #include "timing.hpp"
 
@@ -9,20 +10,26 @@
 #include <penstock/penstock.hpp>
 
 #include <cstdlib>
+#include <fstream>
 #include <iostream>
+#include <stdexcept>
 #include <string_view>
 #include <vector>
 
 namespace {
 
-void write(const char* path, const penstock::Tensor& tensor) {
-  std::FILE* const file = std::fopen(path, "wb");
-  if (file == nullptr) throw std::runtime_error("cannot write the result");
-  std::fwrite(tensor.view().data(), 1, tensor.view().storage_bytes(), file);
-  std::fclose(file);
+/// The first output of a run that is done, behind what the file has.
+void append(std::ofstream& file, const std::vector<penstock::Tensor>& outputs) {
+  const penstock::Tensor host = penstock::copy_to_host(outputs.at(0).view());
+  file.write(static_cast<const char*>(host.view().data()),
+             static_cast<std::streamsize>(host.view().storage_bytes()));
+  if (!file.flush()) throw std::runtime_error("cannot write the result");
 }
 
 constexpr penstock::Device kGpu{penstock::DeviceType::Cuda, 0};
+
+/// Of the same values, each in memory of its own.
+constexpr int kInputSets = 4;
 
 /// Inputs on the GPU.
 struct Inputs {
@@ -37,6 +44,18 @@ struct Inputs {
   std::vector<penstock::Tensor> tensors;
   std::vector<penstock::TensorView> views;
 };
+
+/// One replayed run for each set of inputs, all of which have the same values.
+void write_replayed(std::ofstream& file, penstock::Session& session, const penstock::Stream& stream,
+                    const std::vector<Inputs>& sets) {
+  for (const Inputs& set : sets) {
+    const std::vector<penstock::Tensor> outputs = session.enqueue(set.views, stream);
+    stream.view().synchronize();
+    if (!session.last_run().replayed)
+      throw std::runtime_error("a run is not replayed: " + session.last_run().reason);
+    append(file, outputs);
+  }
+}
 
 /// Of runs that are replayed: what the GPU needs, and calls with inputs at other addresses each time.
 void time_graphs(int blocks, penstock::Session& session, const penstock::Stream& stream,
@@ -75,7 +94,7 @@ int main(int argc, char** argv) {
     for (int i = 5; i < argc; ++i) given.push_back(bench::read_input(argv[i]));
     const bool replays = std::string_view(argv[4]) == "auto";
     std::vector<Inputs> sets;
-    for (int i = 0; i < (replays ? 4 : 1); ++i) sets.emplace_back(given);
+    for (int i = 0; i < (replays ? kInputSets : 1); ++i) sets.emplace_back(given);
     const std::vector<penstock::TensorView>& views = sets[0].views;
     penstock::LoadOptions options;
     options.device = kGpu;
@@ -85,8 +104,10 @@ int main(int argc, char** argv) {
     const penstock::Stream stream = penstock::Stream::create();
     const std::vector<penstock::Tensor> first = session.enqueue(views, stream);
     stream.view().synchronize();
-    write(argv[2], penstock::copy_to_host(first.at(0).view()));
+    std::ofstream result(argv[2], std::ios::binary);
+    append(result, first);
     bench::tell_first_output();
+    if (replays) write_replayed(result, session, stream, sets);
     if (const int blocks = std::atoi(argv[3]); blocks > 0) {
       bench::time_calls(
           blocks, [&] { static_cast<void>(session.enqueue(views, stream)); },
