@@ -23,6 +23,15 @@ e2e::CommandResult audit(const std::string& option) {
                                 package + ".inputs.safetensors", option});
 }
 
+/// The same of the graph where the recording driver captures something in another way.
+template <class Audited>
+e2e::CommandResult captured_as(const std::string& how, Audited&& audited) {
+  ::setenv("PENSTOCK_RECORDING_CAPTURE", how.c_str(), 1);
+  e2e::CommandResult result = audited();
+  ::unsetenv("PENSTOCK_RECORDING_CAPTURE");
+  return result;
+}
+
 TEST(CliAudit, OfTheModelIsWhatNoLevelMeans) {
   const e2e::CommandResult result = audit("--audit");
   EXPECT_EQ(result.exit_code, 0) << result.err;
@@ -91,6 +100,33 @@ TEST(CliAudit, OfTheGraphTellsItsNodesAndOfAllWhereItHasSeenAll) {
             HasSubstr("  ok      graph   kernel       triton"),
             HasSubstr("graph: all 1 nodes of the replayed graph stayed in the stream's partition\n"),
             HasSubstr("not seen: on which SMs the driver ran the nodes")));
+}
+
+/// That `add` launches.
+std::string kernel_of(const std::string& out) {
+  const std::size_t begin = out.find("triton");
+  return out.substr(begin, out.find_first_of(" \n", begin) - begin);
+}
+
+TEST(CliAudit, FailsWhereANodeOfTheGraphHasLeft) {
+  const std::string kernel = kernel_of(audit("--audit=graph").out);
+  const e2e::CommandResult result = captured_as("primary:" + kernel, [] { return audit("--audit=graph"); });
+  EXPECT_EQ(result.exit_code, 1) << result.err;
+  EXPECT_THAT(result.out, AllOf(HasSubstr("  LEFT    graph   kernel       " + kernel + "  on stream "),
+                                HasSubstr(" with 132 SMs, the whole device\n"),
+                                HasSubstr("graph: 0 of 1 that were seen stayed"), Not(HasSubstr(" all "))));
+}
+
+/// `mlp` of one row, which is copied to where there is room around it.
+TEST(CliAudit, OfTheGraphMarksWhatItCannotTellThePlaceOf) {
+  const e2e::CommandResult result = captured_as("child:cuMemcpyDtoDAsync", [] {
+    return e2e::penstock_command({"run", std::string(PENSTOCK_TEST_PACKAGES) + "/torch-2.11-sm90/mlp.pt2",
+                                  "--device", "cuda", "--partition", "32", "--shapes", "arg0:1x64",
+                                  "--audit=graph"});
+  });
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.out, AllOf(HasSubstr("  UNKNOWN graph   copy         a copy\n"),
+                                HasSubstr("that were seen stayed"), Not(HasSubstr("graph: all "))));
 }
 
 TEST(CliAudit, RefusesOtherLevels) { EXPECT_EQ(audit("--audit=everything").exit_code, 2); }

@@ -12,6 +12,15 @@ const char* variable(const char* name) {
   return value == nullptr ? "" : value;
 }
 
+/// "primary:NAME" or "child:NAME", as penstock_recording_capture.
+void read_capture(State& state) {
+  const std::string capture = variable("PENSTOCK_RECORDING_CAPTURE");
+  const std::size_t colon = capture.find(':');
+  if (colon == std::string::npos) return;
+  state.captured_as[capture.substr(colon + 1)] =
+      capture.starts_with("primary:") ? CapturedAs::OfPrimary : CapturedAs::Child;
+}
+
 void read_variables(State& state) {
   Machine machine;
   if (const int devices = std::atoi(variable("PENSTOCK_RECORDING_GPUS")); devices > 0)
@@ -23,6 +32,7 @@ void read_variables(State& state) {
   state.reset(machine);
   state.log_file = variable("PENSTOCK_RECORDING_LOG");
   state.kernel_ms = std::atof(variable("PENSTOCK_RECORDING_KERNEL_MS"));
+  read_capture(state);
   static std::string function;
   const std::string fault = variable("PENSTOCK_RECORDING_FAIL");
   const std::size_t first = fault.find(':');

@@ -113,27 +113,77 @@ class Kernels {
 };
 
 /// What the package `operators` calls, as kernels.
-void add_kernels(Registry& registry, const std::shared_ptr<Kernels>& kernels) {
+void add_kernels(Registry& registry, const std::shared_ptr<Kernels>& kernels, Capture capture) {
+  registry.add({.schema = "fixtures::defaults(Tensor x, int count=2, float scale=1.5, *, bool add=True, "
+                          "str mode=\"twice\", int[] steps=[1, 2], ScalarType? dtype=None) -> Tensor",
+                .run =
+                    [kernels](OperatorCall& call) {
+                      std::int64_t sum = 0;
+                      for (std::size_t i = 0; i < call.count(5); ++i) sum = sum * 3 + call.integer(5, i);
+                      const auto more = static_cast<float>(call.integer(1) * sum + (call.boolean(3) ? 1 : 0));
+                      const TensorView x = call.tensor(0);
+                      const TensorView to =
+                          call.make_result(0, call.has(6) ? call.dtype(6) : DType::Float32, x.sizes());
+                      kernels->run(call, to, x,
+                                   {.factor = static_cast<float>(2 * call.number(2)), .more = 2 * more});
+                    },
+                .capture = capture});
   registry.add(
-      {.schema = "fixtures::defaults(Tensor x, int count=2, float scale=1.5, *, bool add=True, "
-                 "str mode=\"twice\", int[] steps=[1, 2], ScalarType? dtype=None) -> Tensor",
-       .run = [kernels](OperatorCall& call) {
-         std::int64_t sum = 0;
-         for (std::size_t i = 0; i < call.count(5); ++i) sum = sum * 3 + call.integer(5, i);
-         const auto more = static_cast<float>(call.integer(1) * sum + (call.boolean(3) ? 1 : 0));
-         const TensorView x = call.tensor(0);
-         const TensorView to = call.make_result(0, call.has(6) ? call.dtype(6) : DType::Float32, x.sizes());
-         kernels->run(call, to, x, {.factor = static_cast<float>(2 * call.number(2)), .more = 2 * more});
-       }});
-  registry.add({.schema = "fixtures::add_one(Tensor(a!) x) -> ()", .run = [kernels](OperatorCall& call) {
-                  kernels->run(call, call.tensor(0), call.tensor(0), {.more = 1});
-                }});
-  registry.add(
-      {.schema = "fixtures::counted(Tensor x) -> (Tensor, int)", .run = [kernels](OperatorCall& call) {
-         const TensorView x = call.tensor(0);
-         kernels->run(call, call.make_result(0, DType::Float32, x.sizes()), x, {.more = 1});
-         call.give_integer(1, static_cast<std::int64_t>(x.rank()));
-       }});
+      {.schema = "fixtures::add_one(Tensor(a!) x) -> ()",
+       .run =
+           [kernels](OperatorCall& call) { kernels->run(call, call.tensor(0), call.tensor(0), {.more = 1}); },
+       .capture = capture});
+  registry.add({.schema = "fixtures::counted(Tensor x) -> (Tensor, int)",
+                .run =
+                    [kernels](OperatorCall& call) {
+                      const TensorView x = call.tensor(0);
+                      kernels->run(call, call.make_result(0, DType::Float32, x.sizes()), x, {.more = 1});
+                      call.give_integer(1, static_cast<std::int64_t>(x.rank()));
+                    },
+                .capture = capture});
+}
+
+/// What the package `objects` calls, as kernels that may be captured: all multiply by the sum of a Foo.
+Registry capturable_objects(const std::shared_ptr<Kernels>& kernels) {
+  const auto times = [kernels](const OperatorCall& call, const TensorView& to, const TensorView& from) {
+    const auto& foo = call.state<fixtures::FooState>(0);
+    kernels->run(call, to, from, {.factor = static_cast<float>(foo.x + foo.y)});
+    return to;
+  };
+  const auto once = [times](OperatorCall& call) {
+    const TensorView x = call.tensor(1);
+    times(call, call.make_result(0, x.dtype(), x.sizes()), x);
+  };
+  const std::string foo = "__torch__.torch.classes.fixtures.Foo foo";
+  Registry made;
+  made.add({.schema = "fixtures::takes_foo(" + foo + ", Tensor x) -> Tensor",
+            .run = once,
+            .capture = Capture::Allowed});
+  made.add({.schema = "fixtures::takes_foo_list(" + foo + ", Tensor x) -> Tensor[]",
+            .run =
+                [times](OperatorCall& call) {
+                  TensorView from = call.tensor(1);
+                  for (std::size_t item = 0; item < call.result_count(0); ++item)
+                    from = times(call, call.make_result(0, from.dtype(), from.sizes(), item), from);
+                },
+            .capture = Capture::Allowed});
+  made.add({.schema = "fixtures::takes_foo_pair(" + foo + ", Tensor x) -> (Tensor, Tensor)",
+            .run =
+                [times](OperatorCall& call) {
+                  const TensorView x = call.tensor(1);
+                  const TensorView first = times(call, call.make_result(0, x.dtype(), x.sizes()), x);
+                  times(call, call.make_result(1, x.dtype(), x.sizes()), first);
+                },
+            .capture = Capture::Allowed});
+  made.add(ClassDefinition{
+      .name = "fixtures.Foo",
+      .create =
+          [](const Value& state, const ObjectOrigin&) {
+            return std::make_shared<fixtures::Foo>(
+                fixtures::FooState{state.items()[0].integer(), state.items()[1].integer()});
+          },
+      .methods = {{.schema = "add_tensor(Tensor z) -> Tensor", .run = once, .capture = Capture::Allowed}}});
+  return made;
 }
 
 Model load_with(std::string_view package, Registry registry) {
@@ -176,7 +226,7 @@ class OperatorKernels : public ::testing::Test {
   std::shared_ptr<Kernels> kernels_ = std::make_shared<Kernels>();
   Registry registry_ = [this] {
     Registry made;
-    add_kernels(made, kernels_);
+    add_kernels(made, kernels_, Capture::Never);
     return made;
   }();
 };
@@ -218,6 +268,48 @@ TEST_F(OperatorKernels, AreInAnAudit) {
   const auto is_operator = [](const AuditEntry& entry) { return entry.kind == AuditEntry::Kind::Operator; };
   EXPECT_EQ(std::count_if(audit.entries.begin(), audit.entries.end(), is_operator), 4);
   EXPECT_TRUE(audit.stayed());
+}
+
+TEST_F(OperatorKernels, AreReplayedWhereTheyMayBeCaptured) {
+  Registry registry;
+  add_kernels(registry, kernels_, Capture::Allowed);
+  Session session(load_with("operators", registry));
+  const Stream stream = Stream::create();
+  for (int i = 0; i < 5; ++i) {
+    // Elsewhere each time, and one is changed in place.
+    const std::vector<Tensor> inputs = given_to("operators");
+    const std::vector<Tensor> outputs = session.enqueue(views_of(inputs), stream);
+    stream.view().synchronize();
+    expect_answers("operators", outputs);
+    EXPECT_EQ(session.last_run().replayed, i != 0) << session.last_run().reason;
+  }
+}
+
+TEST_F(OperatorKernels, AChangeOfTheirObjectShowsUnderGraphs) {
+  const Model model = load_with("objects", capturable_objects(kernels_));
+  Session session(model);
+  const std::vector<Tensor> inputs = given_to("objects");
+  const GreenContext partition = GreenContext::create(SmResource::of_device().split("32,rest")[0]);
+  const Stream stream = partition.create_stream();
+  const auto first_of = [&](bool replayed) {
+    const std::vector<Tensor> outputs = session.enqueue(views_of(inputs), stream);
+    stream.view().synchronize();
+    EXPECT_EQ(session.last_run().replayed, replayed) << session.last_run().reason;
+    return numbers(on_host(outputs)[0].view());
+  };
+  expect_answers("objects", session.enqueue(views_of(inputs), stream));
+  const std::vector<double> before = first_of(true);
+  EXPECT_EQ(first_of(true), before);
+  // What they multiply by was 1 + 2.
+  object_cast<fixtures::Foo>(model.custom_objects().at("_torchbind_obj0"))
+      ->change([](fixtures::FooState& state) {
+        state = {4, 2};
+      });
+  for (const bool replayed : {false, true, true}) {
+    const std::vector<double> after = first_of(replayed);
+    ASSERT_EQ(after.size(), before.size());
+    for (std::size_t i = 0; i < after.size(); ++i) EXPECT_NEAR(after[i], 2 * before[i], 1e-4);
+  }
 }
 
 TEST(CudaCustomObjects, AChangeShowsInTheNextRun) {
