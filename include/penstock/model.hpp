@@ -87,8 +87,8 @@ struct UpdateOptions {
 /// Loading runs code of the package: see SECURITY.md.
 class PENSTOCK_API Model {
  public:
-  /// Loads a model. Blocking: reads the library, binds it, creates its weights, folds constants,
-  /// and asks the library's own checks what inputs it takes.
+  /// Loads a model. Blocking: reads the library, binds it, creates its weights, folds constants, and asks the
+  /// library's own checks what inputs it takes. Large entries are verified by up to 4 threads meanwhile.
   /// Weights that lie in the package's file are used in place: their pages are the page cache's.
   /// Errors: NotFound (no such model); Unsupported (functions that Penstock does not have, operators
   /// and classes that are not registered, all named; a device it was not compiled for); Incompatible
