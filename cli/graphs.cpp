@@ -12,13 +12,11 @@
 namespace penstock::cli {
 namespace {
 
-/// Every session's first run of some shapes is put on the stream call by call, whatever the model is.
-constexpr std::string_view kFirst = "the first run of these shapes";
-
+/// Of the reasons that are the model's own; null: there are none.
 const GraphStatistics::Eager* most_frequent(const GraphStatistics& statistics) {
   const GraphStatistics::Eager* most = nullptr;
   for (const GraphStatistics::Eager& each : statistics.eager) {
-    if (each.reason != kFirst && (most == nullptr || each.runs > most->runs)) most = &each;
+    if (each.reason != kFirstRun && (most == nullptr || each.runs > most->runs)) most = &each;
   }
   return most;
 }

@@ -22,9 +22,9 @@ enum class AuditLevel {
   Process,
   /// How a run is replayed: it is, from its CUDA graph, and every node of that is told with its kernel's
   /// name,
-  /// those of libraries too, and what the driver says of the execution resource that it runs in. Beside the
-  /// nodes, as at AuditLevel::Model, what Penstock puts on the stream before and behind the graph. A run that
-  /// was not captured before is made twice, since the second one is.
+  /// those of libraries too, and with what the driver says of the execution resource that it runs in. Beside
+  /// the nodes, as at AuditLevel::Model, what Penstock puts on the stream before and behind the graph. A run
+  /// that was not captured before is made twice, since the second one is.
   Graph,
 };
 

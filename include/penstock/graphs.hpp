@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace penstock {
@@ -24,6 +25,9 @@ struct GraphOptions {
   /// cudaDeviceSynchronize nor torch.cuda.synchronize waits for the replay.
   bool seen_by_device_sync = true;
 };
+
+/// The reason why a run is not replayed that every model has: each set of shapes is first run call by call.
+inline constexpr std::string_view kFirstRun = "the first run of these shapes";
 
 /// What a session did with CUDA graphs so far.
 struct GraphStatistics {
@@ -48,7 +52,7 @@ struct GraphStatistics {
 /// How the last run was put on its stream.
 struct LastRun {
   bool replayed = false;
-  /// Why it was not: "the first run of these shapes", "item needs the host". Empty where it was.
+  /// Why it was not: kFirstRun, "item needs the host". Empty where it was.
   std::string reason;
 };
 

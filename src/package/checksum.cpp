@@ -8,6 +8,10 @@
 #include <zlib.h>
 
 #include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <span>
 #include <system_error>
 #include <thread>
 #include <vector>

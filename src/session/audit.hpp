@@ -13,7 +13,7 @@
 
 namespace penstock::session {
 
-/// What no audit sees.
+/// What audits at the levels Model and Process do not see.
 inline constexpr const char* kReplaysNotSeen =
     "how a captured run is replayed: an audited run is put on the stream call by call";
 

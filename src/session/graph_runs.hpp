@@ -12,9 +12,6 @@
 
 namespace penstock::session {
 
-/// Why a run is not replayed the first time.
-inline constexpr std::string_view kFirstRun = "the first run of these shapes";
-
 /// One run, as it is offered for capture and replay.
 struct GraphRun {
   LaneRun& run;
@@ -38,7 +35,7 @@ class GraphRuns {
   void run(const GraphRun& run);
 
   [[nodiscard]] const LastRun& last_run() const noexcept { return last_run_; }
-  /// That was replayed by the last run; null: none was. Lifetime: until the next run.
+  /// That was replayed by the last run; null: none was. Lifetime: until the next run, and that of the lanes.
   [[nodiscard]] const CapturedRun* replayed() const noexcept { return replayed_; }
   /// Without what the lanes count.
   [[nodiscard]] const GraphStatistics& statistics() const noexcept { return statistics_; }

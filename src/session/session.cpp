@@ -212,7 +212,7 @@ Audit Session::Impl::audit(std::span<const TensorView> given, cuda::StreamHandle
   run();
   if (level != AuditLevel::Graph) return audit;
   // The second run of these shapes is captured.
-  if (graphs.replayed() == nullptr && graphs.last_run().reason == session::kFirstRun) run();
+  if (graphs.replayed() == nullptr && graphs.last_run().reason == kFirstRun) run();
   if (graphs.replayed() == nullptr) {
     base::fail(ErrorCode::Unsupported,
                "{}: an audit of the graph, but the run was put on the stream call by call: {}",

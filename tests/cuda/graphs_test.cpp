@@ -58,7 +58,7 @@ TEST_F(Graphs, TheSecondRunIsCapturedAndAllLaterOnesAreReplayed) {
   const Stream stream = Stream::create();
   session.enqueue(views, stream);
   EXPECT_FALSE(session.last_run().replayed);
-  EXPECT_EQ(session.last_run().reason, "the first run of these shapes");
+  EXPECT_EQ(session.last_run().reason, kFirstRun);
   for (int run = 0; run < 5; ++run) {
     session.enqueue(views, stream);
     EXPECT_TRUE(session.last_run().replayed);
