@@ -92,8 +92,18 @@ class PENSTOCK_API Session {
   /// other streams that still reads one must be done by then. Inputs must stay as they are until the run is
   /// done. Stream-ordered; a model that needs a value on the host (sizes that depend on data, `item`) waits
   /// for the stream. Thread: one caller at a time. Errors: as `run`; InvalidArgument for a stream of another
-  /// device, a model on the CPU; Unsupported for a stream that is being captured, whose capture goes on as it
-  /// was; Cuda, also for a stream that was destroyed.
+  /// device, a model on the CPU; Cuda, also for a stream that was destroyed.
+  ///
+  /// On a stream that the caller captures, the run is recorded into that graph as one node, and nothing is
+  /// executed, recorded in an event or waited for. Before that, `prepare` with these shapes and such a stream,
+  /// or a run like this one. The graph reads the inputs where they lie now, uses the weights and objects of
+  /// now, whatever they are later, and leaves the results in the outputs returned here. All that it uses lives
+  /// as long as the graph, what was made of it, and the outputs, also when session and model are gone; it is
+  /// given back by the next call of any session that waits, or `release_memory`. What was made of one graph
+  /// must not run twice at the same time, and on a stream of a partition the device's own synchronization does
+  /// not wait for a graph: wait for the stream. Errors then also: InvalidArgument for a run that was not
+  /// prepared, inputs that would have to be copied from the host, a capture that has failed; Unsupported for a
+  /// run that cannot be captured. The capture goes on as it was then.
   std::vector<Tensor> enqueue(std::span<const TensorView> inputs, StreamView stream,
                               const RunOptions& options = {});
 
@@ -126,7 +136,8 @@ class PENSTOCK_API Session {
 
   /// Runs on zeros of these sizes, so that a later run of the same sizes prepares nothing: on CUDA, in the
   /// execution resource of the stream, its graph included. Blocking. Errors: InvalidArgument for shapes that
-  /// the model does not accept; Unsupported as GraphMode::Require says.
+  /// the model does not accept, and for a stream that is being captured; Unsupported as GraphMode::Require
+  /// says.
   void prepare(const PrepareOptions& options = {});
 
   /// Threads that a run uses at most. Host-only. Errors: none.
@@ -138,8 +149,8 @@ class PENSTOCK_API Session {
   /// Memory held for runs. Host-only. Errors: none.
   [[nodiscard]] SessionMemory memory() const noexcept;
 
-  /// Gives back what no run and no output uses, captured runs too; the next run gets it anew. Blocking on
-  /// CUDA: the driver waits for work of the device. Errors: none.
+  /// Gives back what no run and no output uses, captured runs too, and what graphs of callers used that are
+  /// gone; the next run gets it anew. Blocking on CUDA: the driver waits for work of the device. Errors: none.
   void release_memory() noexcept;
 
   /// Waits so far; zeros on the CPU. Host-only. Errors: none.

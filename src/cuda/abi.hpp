@@ -167,6 +167,7 @@ struct MemsetNodeParams {
   std::size_t height = 0;
 };
 
+enum CaptureDependencies : unsigned { kSetCaptureDependencies = 1 };
 enum UserObjectFlags : unsigned { kUserObjectNoDestructorSync = 1 };
 enum UserObjectRetainFlags : unsigned { kGraphUserObjectMove = 1 };
 

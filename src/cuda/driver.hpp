@@ -129,6 +129,12 @@ struct Driver {
   Result (*stream_get_capture_info)(StreamHandle stream, int* status, unsigned long long* id,
                                     GraphHandle* graph, const GraphNodeHandle** dependencies,
                                     std::size_t* dependency_count) = nullptr;
+  Result (*stream_update_capture_dependencies)(StreamHandle stream, GraphNodeHandle* dependencies,
+                                               std::size_t count, unsigned flags) = nullptr;
+  Result (*graph_add_child_graph_node)(GraphNodeHandle* node, GraphHandle graph,
+                                       const GraphNodeHandle* dependencies, std::size_t count,
+                                       GraphHandle child) = nullptr;
+  Result (*graph_destroy_node)(GraphNodeHandle node) = nullptr;
   Result (*graph_destroy)(GraphHandle graph) = nullptr;
   Result (*graph_get_nodes)(GraphHandle graph, GraphNodeHandle* nodes, std::size_t* count) = nullptr;
   Result (*graph_get_edges)(GraphHandle graph, GraphNodeHandle* from, GraphNodeHandle* to,

@@ -21,13 +21,14 @@ GreenContextHandle green_of(StreamHandle stream) {
 }
 
 /// The device of a stream of this context. Drivers before CUDA 12.8 tell only that of the current context,
-/// which this one is for a moment then.
+/// which this one is for a moment then; others do not tell that of a stream that is being captured.
 DeviceNumber device_of(StreamHandle stream, ContextHandle context) {
   const Driver& table = driver();
   DeviceNumber device = 0;
   if (table.stream_get_device != nullptr) {
-    check_stream(table.stream_get_device(stream, &device), "cuStreamGetDevice", stream);
-    return device;
+    const Result result = table.stream_get_device(stream, &device);
+    if (result == kSuccess) return device;
+    if (result != kStreamCaptureUnsupported) check_stream(result, "cuStreamGetDevice", stream);
   }
   const ContextScope scope(context);
   check_stream(table.ctx_get_device(&device), "cuCtxGetDevice", stream);
@@ -108,6 +109,15 @@ ExecutionResource resource_of(StreamHandle stream, const PrimaryContext& context
   if (resource.device == context.device()) return resource;
   base::fail(ErrorCode::InvalidArgument,
              "{} is that of the current context, which is of another device than cuda:{}, where the model is",
+             stream_text(stream), context.device());
+}
+
+ExecutionResource resource_of_captured(StreamHandle stream, const PrimaryContext& context) {
+  ExecutionResource resource{.device = context.device()};
+  check_stream(driver().stream_get_ctx(stream, &resource.context), "cuStreamGetCtx", stream);
+  resource.green = green_of(stream);
+  if (resource.green != nullptr || resource.context == context.handle()) return resource;
+  base::fail(ErrorCode::InvalidArgument, "{} belongs to another device than cuda:{}, where the model is",
              stream_text(stream), context.device());
 }
 

@@ -25,6 +25,10 @@ ExecutionResource resource_of(StreamHandle stream);
 /// current. Errors: InvalidArgument also for a stream of another device.
 ExecutionResource resource_of(StreamHandle stream, const PrimaryContext& context);
 
+/// The same of a stream that is being captured, whose device the driver does not tell: that of a green context
+/// is taken for the model's. Errors: as StreamView::device; InvalidArgument for a stream of another device.
+ExecutionResource resource_of_captured(StreamHandle stream, const PrimaryContext& context);
+
 /// A number that the driver gives to no other green context of the process: handles come again when their
 /// contexts are gone. 0 where there is no green context. Errors: Cuda.
 unsigned long long green_id_of(const ExecutionResource& resource);

@@ -79,6 +79,8 @@ class CaptureModeScope {
   /// Errors: none; where the driver refuses, the calls that follow will say so.
   explicit CaptureModeScope(CaptureMode mode) noexcept;
   ~CaptureModeScope();
+  /// False where the driver refused.
+  [[nodiscard]] bool is_set() const noexcept { return is_set_; }
   CaptureModeScope(const CaptureModeScope&) = delete;
   CaptureModeScope& operator=(const CaptureModeScope&) = delete;
 

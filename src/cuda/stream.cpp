@@ -4,6 +4,7 @@
 #include "cuda/execution_resource.hpp"
 #include "cuda/stream_impl.hpp"
 
+#include <optional>
 #include <utility>
 
 namespace penstock {
@@ -35,7 +36,9 @@ unsigned StreamView::sm_count() const { return cuda::sm_count_of(cuda::resource_
 bool StreamView::in_green_context() const { return cuda::resource_of(handle_of(*this)).green != nullptr; }
 
 bool StreamView::is_capturing() const {
-  const StreamScope scope(handle_of(*this));
+  // Any other stream can be asked with whatever context is current.
+  std::optional<StreamScope> scope;
+  if (is_default()) scope.emplace(handle_of(*this));
   int status = cuda::kCaptureNone;
   cuda::check_stream(cuda::driver().stream_is_capturing(handle_of(*this), &status), "cuStreamIsCapturing",
                      handle_of(*this));

@@ -41,6 +41,36 @@ struct SoftmaxShape {
   int causal;
 };
 
+/// As in kernels/attention.cu: batch, head, row, column.
+struct Strides {
+  std::int64_t batch;
+  std::int64_t head;
+  std::int64_t row;
+  std::int64_t column;
+};
+
+/// As in kernels/attention.cu.
+struct AttentionShape {
+  std::int64_t heads;
+  std::int64_t heads_a_key;
+  std::int64_t queries;
+  std::int64_t keys;
+  std::int64_t depth;
+  std::int64_t value_depth;
+  Strides query;
+  Strides key;
+  Strides value;
+  Strides mask;
+  Strides out;
+  Strides sum;
+  float scale;
+  int causal;
+};
+
+double scale_of(const Attention& attention) {
+  return attention.scale.value_or(1 / std::sqrt(static_cast<double>(attention.query.size[kDepth])));
+}
+
 /// Innermost elements that follow one another, in a copy where they do not.
 const TensorObject& readable(const shim::CudaCall& call, const TensorObject& tensor, TensorObjectPtr& held) {
   const bool reads = (tensor.size[kDepth] == 1 || tensor.stride[kDepth] == 1) &&
@@ -159,7 +189,7 @@ void attend_part(const shim::CudaCall& call, const TensorObject& out, const Tens
   scores.a = matrices(attention.query, plan, part, part.head, plan.head_step, part.query, part.queries);
   scores.b = transposed(matrices(attention.key, plan, part, part.key_head, plan.key_step, 0, keys));
   scores.d = score_matrices(buffers.scores, plan, part.queries, keys);
-  scores.alpha = attention.scale.value_or(1 / std::sqrt(static_cast<double>(attention.query.size[kDepth])));
+  scores.alpha = scale_of(attention);
   run_product(call, scores);
   softmax(call, attention, mask, log_sum, plan, part, buffers);
   Product result;
@@ -168,6 +198,72 @@ void attend_part(const shim::CudaCall& call, const TensorObject& out, const Tens
   result.b = matrices(attention.value, plan, part, part.key_head, plan.key_step, 0, keys);
   result.d = matrices(out, plan, part, part.head, plan.head_step, part.query, part.queries);
   run_product(call, result);
+}
+
+Strides strides_of(const TensorObject& tensor) {
+  return {tensor.stride[kBatch], tensor.stride[kHead], tensor.stride[kLength], tensor.stride[kDepth]};
+}
+
+/// The kernel for a dtype and as many columns as the tensors have, of which it has room for 32, 64 or 128.
+const Kernel& kernel_of(DType dtype, std::int64_t columns) {
+  static constexpr std::array kKernels{Kernel(kAttentionImage, "penstock_attention_float32_32"),
+                                       Kernel(kAttentionImage, "penstock_attention_float32_64"),
+                                       Kernel(kAttentionImage, "penstock_attention_float32_128"),
+                                       Kernel(kAttentionImage, "penstock_attention_float16_32"),
+                                       Kernel(kAttentionImage, "penstock_attention_float16_64"),
+                                       Kernel(kAttentionImage, "penstock_attention_float16_128"),
+                                       Kernel(kAttentionImage, "penstock_attention_bfloat16_32"),
+                                       Kernel(kAttentionImage, "penstock_attention_bfloat16_64"),
+                                       Kernel(kAttentionImage, "penstock_attention_bfloat16_128")};
+  const std::size_t of_dtype = dtype == DType::Float32 ? 0 : dtype == DType::Float16 ? 3 : 6;
+  return kKernels[of_dtype + (columns <= 32 ? 0 : columns <= 64 ? 1 : 2)];
+}
+
+std::int64_t columns_of(const Attention& attention) {
+  return std::max(attention.query.size[kDepth], attention.value.size[kDepth]);
+}
+
+/// True where one kernel is faster than two products and a softmax, each of which takes microseconds at
+/// least.
+bool is_small(const Attention& attention) {
+  constexpr std::int64_t kMostScores = std::int64_t{1} << 18;
+  constexpr std::int64_t kMostColumns = 128;
+  const TensorObject& query = attention.query;
+  const std::int64_t keys = attention.key.size[kLength];
+  return columns_of(attention) <= kMostColumns && keys <= kMostScores &&
+         query.size[kBatch] * query.size[kHead] * query.size[kLength] <= kMostScores / keys;
+}
+
+void attend_at_once(const shim::CudaCall& call, const TensorObject& out, const TensorObject* log_sum,
+                    const Attention& attention, const TensorObject* mask) {
+  constexpr std::int64_t kQueriesOfBlock = 16;
+  constexpr unsigned kThreads = 128;
+  const TensorObject& query = attention.query;
+  AttentionShape shape{.heads = query.size[kHead],
+                       .heads_a_key = group_size(attention),
+                       .queries = query.size[kLength],
+                       .keys = attention.key.size[kLength],
+                       .depth = query.size[kDepth],
+                       .value_depth = attention.value.size[kDepth],
+                       .query = strides_of(query),
+                       .key = strides_of(attention.key),
+                       .value = strides_of(attention.value),
+                       .mask = {},
+                       .out = strides_of(out),
+                       .sum = {},
+                       .scale = static_cast<float>(scale_of(attention)),
+                       .causal = attention.causal ? 1 : 0};
+  if (mask != nullptr) shape.mask = strides_of(*mask);
+  if (log_sum != nullptr) shape.sum = {log_sum->stride[kBatch], log_sum->stride[kHead], 1, 0};
+  const std::int64_t tiles = (shape.queries + kQueriesOfBlock - 1) / kQueriesOfBlock;
+  const Grid grid{.blocks_x = static_cast<unsigned>(query.size[kBatch] * shape.heads * tiles),
+                  .threads = kThreads};
+  const auto data = [](const TensorObject* tensor) {
+    return static_cast<void*>(tensor == nullptr ? nullptr : tensor->data);
+  };
+  kernel_of(query.dtype, columns_of(attention))
+      .launch(call, grid, data(&query), data(&attention.key), data(&attention.value), data(mask), data(&out),
+              data(log_sum), shape);
 }
 
 void fill_infinity(const shim::CudaCall& call, const TensorObject& log_sum) {
@@ -250,6 +346,15 @@ void attend(const shim::CudaCall& call, const TensorObject& out, const TensorObj
     return;
   }
   std::array<TensorObjectPtr, 4> held;
+  if (attention.mask != nullptr) {
+    const std::array sizes{attention.query.size[kBatch], attention.query.size[kHead],
+                           attention.query.size[kLength], attention.key.size[kLength]};
+    held[3] = expand(attention.op, *attention.mask, sizes);
+  }
+  if (is_small(attention)) {
+    attend_at_once(call, out, log_sum, attention, held[3].get());
+    return;
+  }
   const Attention read{.op = attention.op,
                        .query = readable(call, attention.query, held[0]),
                        .key = readable(call, attention.key, held[1]),
@@ -259,10 +364,6 @@ void attend(const shim::CudaCall& call, const TensorObject& out, const TensorObj
                        .scale = attention.scale};
   const std::int64_t queries = read.query.size[kLength];
   const std::int64_t keys = read.key.size[kLength];
-  if (read.mask != nullptr) {
-    const std::array sizes{read.query.size[kBatch], read.query.size[kHead], queries, keys};
-    held[3] = expand(read.op, *read.mask, sizes);
-  }
   const HeadPlan plan = plan_heads(read, out);
   const std::int64_t scores_per_query = plan.merged * plan.heads * score_stride(keys);
   const std::int64_t step = queries_at_a_time(scores_per_query, queries);

@@ -81,6 +81,8 @@ class ExecutorSession final : public AOTIProxyExecutorOpaque {
     std::shared_ptr<void> data;
   };
   [[nodiscard]] Slot& slot(std::size_t object) noexcept { return slots_[object]; }
+  /// All that the last run used of objects, to be held beyond it.
+  [[nodiscard]] const std::vector<Slot>& slots() const noexcept { return slots_; }
   [[nodiscard]] const ObjectHandle& object(std::size_t number) const noexcept {
     return executor_->objects_[number];
   }

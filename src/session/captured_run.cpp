@@ -17,23 +17,6 @@ cuda::DevicePointer address(const void* data) { return reinterpret_cast<cuda::De
 
 std::byte* bytes_at(void* data) { return static_cast<std::byte*>(data); }
 
-/// Not inlined: parameters of kernels may hold addresses of the stack (of factors that a library is given by
-/// address), which are the same in both captures where both are called from one function.
-[[gnu::noinline]] cuda::Graph capture(const CaptureRequest& request, std::span<const TensorView> inputs,
-                                      tensor::Allocator& allocator) {
-  shim::CudaCall call = request.call;
-  call.stream = request.stream;
-  call.pool = &allocator;
-  call.observer = nullptr;
-  call.is_capture = true;
-  call.read_by_host = nullptr;
-  cuda::CaptureScope scope(request.stream, request.context);
-  request.run_model(inputs, call);
-  if (call.read_by_host != nullptr)
-    base::fail(ErrorCode::Unsupported, "{} needs the host", call.read_by_host);
-  return scope.end();
-}
-
 std::vector<cuda::GraphNode> nodes_of(const cuda::Graph& graph) {
   std::vector<cuda::GraphNode> nodes;
   for (cuda::GraphNodeHandle const node : graph.nodes()) nodes.emplace_back(node);
@@ -77,6 +60,23 @@ class Elsewhere {
 
 }  // namespace
 
+/// Not inlined: parameters of kernels may hold addresses of the stack (of factors that a library is given by
+/// address), which are the same in both captures where both are called from one function.
+[[gnu::noinline]] cuda::Graph capture_run(const CaptureRequest& request, std::span<const TensorView> inputs,
+                                          tensor::Allocator& allocator) {
+  shim::CudaCall call = request.call;
+  call.stream = request.stream;
+  call.pool = &allocator;
+  call.observer = nullptr;
+  call.is_capture = true;
+  call.read_by_host = nullptr;
+  cuda::CaptureScope scope(request.stream, request.context);
+  request.run_model(inputs, call);
+  if (call.read_by_host != nullptr)
+    base::fail(ErrorCode::Unsupported, "{} needs the host", call.read_by_host);
+  return scope.end();
+}
+
 /// What a second capture is made with.
 struct CapturedRun::Moved {
   Elsewhere elsewhere;  ///< Holds the memory.
@@ -87,7 +87,7 @@ struct CapturedRun::Moved {
 
 CapturedRun::CapturedRun(const CaptureRequest& request) : node_context_(request.node_context) {
   RecordingAllocator recording(request.memory);
-  graph_ = capture(request, request.inputs, recording);
+  graph_ = capture_run(request, request.inputs, recording);
   try {
     find_results(request.outputs, request.inputs, recording.all());
   } catch (...) {
@@ -98,7 +98,7 @@ CapturedRun::CapturedRun(const CaptureRequest& request) : node_context_(request.
   try {
     Moved moved = move_elsewhere(request, recording.all());
     RepeatingAllocator repeating(std::move(moved.allocations), {DeviceType::Cuda, request.call.device});
-    const cuda::Graph other = capture(request, moved.inputs, repeating);
+    const cuda::Graph other = capture_run(request, moved.inputs, repeating);
     free_all(request.outputs);
     addresses_ = GraphAddresses(nodes_of(graph_), nodes_of(other), moved.memory, node_context_);
   } catch (const Error& error) {

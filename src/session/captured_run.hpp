@@ -32,6 +32,11 @@ struct CaptureRequest {
   GraphMemory& memory;
 };
 
+/// Captures a run of these inputs, whose memory is the allocator's, and leaves its results in the outputs.
+/// Errors: what the run says, Unsupported where it needs the host; Cuda.
+[[nodiscard]] cuda::Graph capture_run(const CaptureRequest& request, std::span<const TensorView> inputs,
+                                      tensor::Allocator& allocator);
+
 /// A run that was captured, to be replayed with inputs and outputs at any address.
 /// Thread: one caller at a time. Lifetime: the memory's; may go while a replay is on its way.
 class CapturedRun {

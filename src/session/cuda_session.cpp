@@ -1,6 +1,7 @@
 #include "session/cuda_session.hpp"
 
 #include "base/fail.hpp"
+#include "cuda/callers_capture.hpp"
 #include "cuda/driver.hpp"
 #include "cuda/graph.hpp"
 #include "tensor/reach.hpp"
@@ -103,6 +104,7 @@ void wait_for(cuda::StreamHandle stream, const std::string& what) {
   // A capture of another thread may forbid waits.
   const cuda::CaptureModeScope scope(cuda::kCaptureThreadLocal);
   cuda::check(cuda::driver().stream_synchronize(stream), "cuStreamSynchronize", what);
+  cuda::let_go_of_used();
 }
 
 }  // namespace penstock::session

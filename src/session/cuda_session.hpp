@@ -63,7 +63,8 @@ class CudaSession {
   std::vector<StoragePtr> copies_;
 };
 
-/// Waits for a stream that a run was put on. Blocking. Errors: Cuda, with what failed in the run too.
+/// Waits for a stream that a run was put on; then what graphs of callers used may go too. Blocking. Errors:
+/// Cuda, with what failed in the run too.
 void wait_for(cuda::StreamHandle stream, const std::string& what);
 
 }  // namespace penstock::session

@@ -24,6 +24,11 @@ GraphEntry& GraphCache::entry(const GraphKey& key, std::size_t most) {
   return entries_.front();
 }
 
+const GraphEntry* GraphCache::find(const GraphKey& key) const noexcept {
+  const auto found = std::ranges::find_if(entries_, [&](const GraphEntry& each) { return each.key == key; });
+  return found == entries_.end() ? nullptr : &*found;
+}
+
 void GraphCache::drop_last() noexcept {
   dropped_ += entries_.back().captured.size();
   entries_.pop_back();

@@ -32,6 +32,8 @@ class GraphCache {
   /// The entry of a key, the first of all from now on; made where there is none, in place of the one that was
   /// not used for longest where there are `most`, and of those of other versions. Lifetime: the next call.
   GraphEntry& entry(const GraphKey& key, std::size_t most);
+  /// That entry; null where there is none. Lifetime: the next call.
+  [[nodiscard]] const GraphEntry* find(const GraphKey& key) const noexcept;
 
   /// Drops all, and gives back their memory.
   void clear() noexcept;

@@ -14,19 +14,21 @@ constexpr std::size_t kMostAddresses = 4;
 constexpr std::size_t kMostReasons = 32;
 
 constexpr std::string_view kOff = "graphs are off";
+constexpr std::string_view kRecorded = "recorded into the caller's graph";
 
 }  // namespace
 
 void GraphRuns::run(const GraphRun& run) {
   replayed_ = nullptr;
-  if (options_.mode == GraphMode::Off) return run_eagerly(run, kOff);
+  const bool is_off = options_.mode == GraphMode::Off;
+  if (is_off && !run.prepares) return run_eagerly(run, kOff);
   if (!run.obstacle.empty()) {
     refuse(run.obstacle);
     return run_eagerly(run, run.obstacle);
   }
   key_.set(run.inputs, run.versions);
   GraphEntry& entry = run.run.graphs().entry(key_, options_.most);
-  if (!entry.warm) return warm_up(run, entry);
+  if (!entry.warm || is_off) return warm_up(run, entry, is_off ? kOff : kFirstRun);
   if (entry.obstacle.empty() && replay(run, entry)) {
     ++statistics_.replays;
     last_run_.replayed = true;
@@ -50,8 +52,15 @@ void GraphRuns::run_eagerly(const GraphRun& run, std::string_view reason) {
   run.run_model(run.inputs, run.run.call());
 }
 
-void GraphRuns::warm_up(const GraphRun& run, GraphEntry& entry) {
-  run_eagerly(run, kFirstRun);
+void GraphRuns::note_recorded() {
+  replayed_ = nullptr;
+  last_run_.replayed = false;
+  last_run_.reason = kRecorded;
+  ++statistics_.recorded;
+}
+
+void GraphRuns::warm_up(const GraphRun& run, GraphEntry& entry, std::string_view reason) {
+  run_eagerly(run, reason);
   entry.warm = true;
   const char* const read = run.run.call().read_by_host;
   if (read == nullptr) return;

@@ -22,6 +22,8 @@ struct GraphRun {
   std::span<AtenTensorHandle> outputs;
   /// Why this one is not to be captured; empty: it may be.
   std::string_view obstacle;
+  /// It makes ready for runs like it, which may be recorded into graphs of the caller.
+  bool prepares = false;
 };
 
 /// Decides for each run of a session whether it is replayed, and counts. docs/design/0012-graphs.md says how.
@@ -34,6 +36,9 @@ class GraphRuns {
   /// Errors: what the run says; with GraphMode::Require, Unsupported where it cannot be captured.
   void run(const GraphRun& run);
 
+  /// Notes a run that was recorded into a graph of the caller.
+  void note_recorded();
+
   [[nodiscard]] const LastRun& last_run() const noexcept { return last_run_; }
   /// That was replayed by the last run; null: none was. Lifetime: until the next run, and that of the lanes.
   [[nodiscard]] const CapturedRun* replayed() const noexcept { return replayed_; }
@@ -42,7 +47,7 @@ class GraphRuns {
 
  private:
   void run_eagerly(const GraphRun& run, std::string_view reason);
-  void warm_up(const GraphRun& run, GraphEntry& entry);
+  void warm_up(const GraphRun& run, GraphEntry& entry, std::string_view reason);
   bool replay(const GraphRun& run, GraphEntry& entry);
   CapturedRun* capture(const GraphRun& run, GraphEntry& entry);
   void refuse(std::string_view obstacle) const;

@@ -113,15 +113,26 @@ void Lanes::release_unused() noexcept {
   }
 }
 
-Lane& Lanes::lane_of(const cuda::ExecutionResource& resource) {
+Lane* Lanes::find(const cuda::ExecutionResource& resource) {
   const unsigned long long id = cuda::green_id_of(resource);
   const auto found = std::ranges::find_if(lanes_, [&](const auto& lane) {
     return lane->resource.green == resource.green && lane->green_id == id;
   });
-  if (found != lanes_.end()) {
-    (*found)->last_use = ++uses_;
-    return **found;
-  }
+  if (found == lanes_.end()) return nullptr;
+  (*found)->last_use = ++uses_;
+  return found->get();
+}
+
+shim::CudaCall Lanes::call_of(Lane& lane) const noexcept {
+  shim::CudaCall call = model_->load_call();
+  call.pool = &lane.pool;
+  call.lane = lane.operators.get();
+  call.sm_count = lane.sm_count;
+  return call;
+}
+
+Lane& Lanes::lane_of(const cuda::ExecutionResource& resource) {
+  if (Lane* const found = find(resource); found != nullptr) return *found;
   const cuda::ContextScope scope(*model_->context());
   make_room(resource);
   Lane& made = *lanes_.emplace_back(std::make_unique<Lane>(resource, *model_));
@@ -176,15 +187,11 @@ LaneRun::LaneRun(Lanes& lanes, cuda::StreamHandle stream)
       callers_(stream),
       callers_context_(cuda::current_context()),
       is_default_(cuda::is_default(stream)) {
-  refuse_capture(stream);
   mode_.emplace(cuda::kCaptureThreadLocal);
   const cuda::PrimaryContext& primary = *lanes.model_->context();
   if (callers_context_ == nullptr) callers_context_ = primary.handle();
   lane_ = &lanes.lane_of(cuda::resource_of(stream, primary));
-  call_ = lanes.model_->load_call();
-  call_.pool = &lane_->pool;
-  call_.lane = lane_->operators.get();
-  call_.sm_count = lane_->sm_count;
+  call_ = lanes.call_of(*lane_);
   call_.stream = stream;
   if (is_default_) take_own_stream();
   wait_for_last(id_of(call_.stream));
@@ -197,18 +204,6 @@ LaneRun::~LaneRun() {
   } catch (const Error& error) {
     base::log(LogLevel::Warning, error.what());
   }
-}
-
-void LaneRun::refuse_capture(cuda::StreamHandle stream) const {
-  // The default streams cannot be captured, and asking for one disturbs a capture that goes on elsewhere.
-  if (is_default_) return;
-  int status = cuda::kCaptureNone;
-  const cuda::Result result = cuda::driver().stream_is_capturing(stream, &status);
-  if (result != cuda::kSuccess || status == cuda::kCaptureNone) return;
-  base::fail(
-      ErrorCode::Unsupported,
-      "the stream is being captured into a CUDA graph, which a session cannot be recorded into yet; the "
-      "capture is as it was. Run outside of the capture");
 }
 
 /// The caller's default stream and the lane's own take turns, by one event each way.

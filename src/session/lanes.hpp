@@ -32,7 +32,7 @@ struct Lane {
   cuda::ContextHandle context;  ///< Of the resource: a green context's own.
   std::shared_ptr<const cuda::PrimaryContext> primary;
   tensor::MemoryPool pool;
-  std::unique_ptr<shim::CudaLaneState> operators;
+  std::shared_ptr<shim::CudaLaneState> operators;  ///< Also of runs that graphs of callers hold.
   GraphCache graphs;
   tensor::Storage* seen = nullptr;          ///< What is filled behind replays; made when first needed.
   cuda::EventHandle done = nullptr;         ///< Recorded at the end of each run.
@@ -60,13 +60,19 @@ class Lanes {
   /// Gives back device memory that no run and no output uses, and captured runs.
   void release_unused() noexcept;
 
+  /// The lane of a resource; null where there is none. Errors: Cuda.
+  [[nodiscard]] Lane* find(const cuda::ExecutionResource& resource);
+  /// For a call into the library on a lane: all but the stream.
+  [[nodiscard]] shim::CudaCall call_of(Lane& lane) const noexcept;
+  /// A stream of the lane's resource, made when first needed. Errors: Cuda.
+  [[nodiscard]] cuda::StreamHandle own_stream(Lane& lane) const;
+
   StreamWaits waits;
 
  private:
   friend class LaneRun;
   [[nodiscard]] Lane& lane_of(const cuda::ExecutionResource& resource);
   void make_room(const cuda::ExecutionResource& resource);
-  [[nodiscard]] cuda::StreamHandle own_stream(Lane& lane) const;
 
   std::shared_ptr<model::CudaModel> model_;
   std::size_t most_;
@@ -78,8 +84,8 @@ class Lanes {
 /// One run on a stream: from the waits before it to the events behind it, with the device's context current.
 class LaneRun {
  public:
-  /// Stream-ordered. Errors: InvalidArgument (a stream that cannot be used); Unsupported where the stream is
-  /// being captured, which is left as it is; Cuda; OutOfMemory.
+  /// Of a stream that is not being captured. Stream-ordered. Errors: InvalidArgument (a stream that cannot be
+  /// used); Cuda; OutOfMemory.
   LaneRun(Lanes& lanes, cuda::StreamHandle stream);
   ~LaneRun();
   LaneRun(const LaneRun&) = delete;
@@ -107,7 +113,6 @@ class LaneRun {
   void finish();
 
  private:
-  void refuse_capture(cuda::StreamHandle stream) const;
   void take_own_stream();
   void wait_for_last(unsigned long long id);
 

@@ -1,19 +1,14 @@
 #include "session/session_impl.hpp"
 
 #include "base/fail.hpp"
-#include "session/audit.hpp"
-#include "session/graph_audit.hpp"
+#include "cuda/callers_capture.hpp"
 #include "session/outputs.hpp"
 #include "shim/context.hpp"
 #include "system/machine.hpp"
-#include "system/ranges.hpp"
 
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <functional>
-#include <optional>
-#include <string_view>
 #include <utility>
 
 namespace penstock {
@@ -62,7 +57,10 @@ Session::Impl::Impl(Model given, const SessionOptions& options)
     cuda = std::make_unique<session::CudaSession>(model.impl()->cuda, options);
 }
 
-Session::Impl::~Impl() { drop_results(); }
+Session::Impl::~Impl() {
+  drop_results();
+  if (is_on_cuda()) cuda::let_go_of_used();
+}
 
 void Session::Impl::drop_results() noexcept {
   for (AtenTensorHandle& output : outputs) tensor::free_tensor(std::exchange(output, nullptr));
@@ -75,53 +73,6 @@ void Session::Impl::execute(std::span<const TensorView> given) {
   const model::VersionScope run(version);
   if (objects != nullptr) objects->begin_run();
   run_model(given, latitude, nullptr, run.container());
-  show_results();
-}
-
-cuda::StreamHandle Session::Impl::execute_on(const StreamRequest& request,
-                                             std::span<const TensorView> given) {
-  const Model::Impl& loaded = *model.impl();
-  const system::Range range(loaded.what.c_str());
-  drop_results();
-  const session::PlacedInputs placed = cuda->place(given, loaded.rules, request.host_inputs);
-  const model::Latitude latitude = loaded.rules.check(placed.views);
-  session::LaneRun run(cuda->lanes(), request.stream);
-  run.call().numerics = cuda->numerics();
-  std::optional<session::AuditRecorder> recorder;
-  if (request.audit != nullptr) recorder.emplace(run, cuda->lanes().model(), request.audit->level);
-  const bool is_replay_audited = request.audit != nullptr && request.audit->level == AuditLevel::Graph;
-  const bool call_by_call = request.audit != nullptr && !is_replay_audited;
-  run_on_cuda(cuda->copy_inputs(run.call(), placed), latitude, run, call_by_call);
-  cuda->drop_copies();
-  session::copy_on_device(run.call(), outputs, request.targets, loaded.what);
-  run.finish();
-  if (recorder) *request.audit = recorder->report();
-  if (is_replay_audited && cuda->graphs().replayed() != nullptr)
-    session::add_graph(*request.audit, *cuda->graphs().replayed(), run);
-  return run.stream();
-}
-
-void Session::Impl::run_on_cuda(std::span<const TensorView> given, const model::Latitude& latitude,
-                                session::LaneRun& run, bool call_by_call) {
-  const model::VersionScope scope(version);
-  const std::function<void(std::span<const TensorView>, const shim::CudaCall&)> call_model =
-      [&](std::span<const TensorView> inputs_of_call, const shim::CudaCall& call) {
-        run_model(inputs_of_call, latitude, &call, scope.container());
-      };
-  std::string_view obstacle = model.impl()->graph_obstacle;
-  std::uint64_t version_of_objects = 0;
-  if (objects != nullptr) {
-    // Once a run: a capture calls the model twice, and both times as the key says.
-    objects->begin_run();
-    version_of_objects = objects->version();
-  }
-  if (call_by_call) obstacle = "an audit";
-  cuda->graphs().run({.run = run,
-                      .inputs = given,
-                      .versions = {.weights = version.number(), .objects = version_of_objects},
-                      .run_model = call_model,
-                      .outputs = outputs,
-                      .obstacle = obstacle});
   show_results();
 }
 
@@ -193,40 +144,6 @@ std::vector<Tensor> Session::Impl::run(std::span<const TensorView> given, const 
   return session::tensors_over(options.outputs);
 }
 
-std::vector<Tensor> Session::Impl::enqueue(std::span<const TensorView> given, cuda::StreamHandle stream,
-                                           const RunOptions& options) {
-  require_cuda();
-  session::check_targets(options.outputs, given, {outputs.size(), model.device()}, model.impl()->what);
-  execute_on({.stream = stream, .targets = options.outputs, .host_inputs = cuda->host_inputs()}, given);
-  return options.outputs.empty() ? keep_results() : session::tensors_over(options.outputs);
-}
-
-Audit Session::Impl::audit(std::span<const TensorView> given, cuda::StreamHandle stream, AuditLevel level) {
-  const session::GraphRuns& graphs = cuda->graphs();
-  Audit audit;
-  const StreamRequest request{.stream = stream, .host_inputs = cuda->host_inputs(), .audit = &audit};
-  const auto run = [&] {
-    audit.level = level;
-    session::wait_for(execute_on(request, given), model.impl()->what);
-  };
-  run();
-  if (level != AuditLevel::Graph) return audit;
-  // The second run of these shapes is captured.
-  if (graphs.replayed() == nullptr && graphs.last_run().reason == kFirstRun) run();
-  if (graphs.replayed() == nullptr) {
-    base::fail(ErrorCode::Unsupported,
-               "{}: an audit of the graph, but the run was put on the stream call by call: {}",
-               model.impl()->what, graphs.last_run().reason);
-  }
-  return audit;
-}
-
-void Session::Impl::require_cuda() const {
-  if (is_on_cuda()) return;
-  base::fail(ErrorCode::InvalidArgument, "{} is on the CPU, which has no streams; take Session::run",
-             model.impl()->what);
-}
-
 void Session::Impl::prepare(const PrepareOptions& options) {
   const std::span<const TensorSpec> specs = model.inputs();
   if (!options.shapes.empty() && options.shapes.size() != specs.size()) {
@@ -252,8 +169,8 @@ void Session::Impl::prepare(const PrepareOptions& options) {
     execute(views);
   } else {
     void* const stream = options.stream ? options.stream->handle() : nullptr;
-    const StreamRequest request{.stream = static_cast<cuda::StreamHandle>(stream),
-                                .host_inputs = HostInputs::Copy};
+    const StreamRequest request{
+        .stream = static_cast<cuda::StreamHandle>(stream), .host_inputs = HostInputs::Copy, .prepares = true};
     session::wait_for(execute_on(request, views), model.impl()->what);
     // The second run of these shapes is captured.
     session::wait_for(execute_on(request, views), model.impl()->what);
@@ -308,7 +225,8 @@ std::span<const TensorView> Session::enqueue_borrowed(std::span<const TensorView
   return base::report_out_of_memory(impl_->model.impl()->what, [&]() -> std::span<const TensorView> {
     impl_->require_cuda();
     impl_->execute_on({.stream = static_cast<cuda::StreamHandle>(stream.handle()),
-                       .host_inputs = impl_->cuda->host_inputs()},
+                       .host_inputs = impl_->cuda->host_inputs(),
+                       .may_be_recorded = true},
                       inputs);
     return impl_->results;
   });
@@ -342,7 +260,9 @@ SessionMemory Session::memory() const noexcept {
 
 void Session::release_memory() noexcept {
   impl_->pool.release_unused();
-  if (impl_->is_on_cuda()) impl_->cuda->lanes().release_unused();
+  if (!impl_->is_on_cuda()) return;
+  impl_->cuda->lanes().release_unused();
+  cuda::let_go_of_used();
 }
 
 LastRun Session::last_run() const {

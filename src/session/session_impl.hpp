@@ -20,6 +20,9 @@ struct StreamRequest {
   std::span<const TensorView> targets = {};
   HostInputs host_inputs = HostInputs::Refuse;
   Audit* audit = nullptr;  ///< Where what the run does is told, at its level; null: nowhere.
+  /// Where the stream is being captured, the run is recorded into that graph. Otherwise that is an error.
+  bool may_be_recorded = false;
+  bool prepares = false;  ///< As GraphRun::prepares.
 };
 
 struct Session::Impl {
@@ -66,8 +69,12 @@ struct Session::Impl {
   void run_model(std::span<const TensorView> given, const model::Latitude& latitude,
                  const shim::CudaCall* call, model::Container& container);
   /// The same on CUDA, by a captured graph where that is right.
-  void run_on_cuda(std::span<const TensorView> given, const model::Latitude& latitude, session::LaneRun& run,
-                   bool call_by_call);
+  void run_on_cuda(const StreamRequest& request, std::span<const TensorView> given,
+                   const model::Latitude& latitude, session::LaneRun& run);
+  /// Records a run into the graph that the stream is being captured into, instead of putting it there.
+  void record_on(const StreamRequest& request, std::span<const TensorView> given);
+  /// Takes up what has changed in objects, and gives their version.
+  std::uint64_t begin_run_of_objects();
   /// Lets `results` show `outputs`.
   void show_results();
   void make_inputs(const model::InputRules& rules, std::span<const TensorView> given,

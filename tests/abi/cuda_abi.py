@@ -92,6 +92,7 @@ CONSTANTS = {
     "kGraphEventRecord": "CU_GRAPH_NODE_TYPE_EVENT_RECORD",
     "kGraphMemAlloc": "CU_GRAPH_NODE_TYPE_MEM_ALLOC",
     "kGraphMemFree": "CU_GRAPH_NODE_TYPE_MEM_FREE",
+    "kSetCaptureDependencies": "CU_STREAM_SET_CAPTURE_DEPENDENCIES",
     "kUserObjectNoDestructorSync": "CU_USER_OBJECT_NO_DESTRUCTOR_SYNC",
     "kGraphUserObjectMove": "CU_GRAPH_USER_OBJECT_MOVE",
 }

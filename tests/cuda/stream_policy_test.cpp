@@ -175,7 +175,7 @@ TEST_F(StreamPolicy, RefusesACaptureAndLeavesItIntact) {
   auto* const handle = static_cast<cuda::StreamHandle>(stream.view().handle());
   ASSERT_EQ(cuStreamBeginCapture_v2(handle, cuda::kCaptureGlobal), cuda::kSuccess);
   const Error error = error_of([&] { session.enqueue(views, stream); });
-  EXPECT_EQ(error.code(), ErrorCode::Unsupported);
+  EXPECT_EQ(error.code(), ErrorCode::InvalidArgument);
   EXPECT_THAT(error.what(), HasSubstr("captured"));
   EXPECT_TRUE(stream.view().is_capturing());
   cuda::GraphHandle graph = nullptr;

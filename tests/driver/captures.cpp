@@ -89,6 +89,7 @@ PENSTOCK_DRIVER_API cuStreamEndCapture(StreamHandle handle, GraphHandle* graph) 
     leave(state, *capture);
     // Where the call is to fail, the capture ends all the same.
     std::unique_ptr<Graph> made = std::move(capture->graph);
+    if (capture->loose) state.violate("cuStreamEndCapture: nothing comes behind a node that was added");
     if (capture->invalidated) return kStreamCaptureInvalidated;
     if (!capture->unjoined.empty()) return kStreamCaptureUnjoined;
     *graph = reinterpret_cast<GraphHandle>(made.get());
@@ -114,13 +115,38 @@ PENSTOCK_DRIVER_API cuStreamGetCaptureInfo_v2(StreamHandle handle, int* status, 
                                               GraphHandle* graph, const GraphNodeHandle** dependencies,
                                               std::size_t* dependency_count) {
   return call("cuStreamGetCaptureInfo", [&](State& state) -> Result {
-    // What depends on what is not written down but by the order of the nodes.
-    if (dependencies != nullptr || dependency_count != nullptr) return kNotSupported;
     const Stream& stream = state.stream_of(handle);
     *status = status_of(state, stream);
     if (*status != kCaptureActive) return kSuccess;
     if (id != nullptr) *id = stream.capture->id;
     if (graph != nullptr) *graph = reinterpret_cast<GraphHandle>(stream.capture->graph.get());
+    if (dependencies == nullptr && dependency_count == nullptr) return kSuccess;
+    if (dependencies == nullptr || dependency_count == nullptr) return kInvalidValue;
+    // What depends on what is not written down but by the order of the nodes of one stream.
+    Capture& capture = *stream.capture;
+    for (const Node& node : capture.graph->nodes) {
+      if (node.stream != &stream) return kNotSupported;
+    }
+    capture.last = capture.graph->nodes.empty()
+                       ? nullptr
+                       : reinterpret_cast<GraphNodeHandle>(&capture.graph->nodes.back());
+    *dependencies = &capture.last;
+    *dependency_count = capture.last == nullptr ? 0 : 1;
+    return kSuccess;
+  });
+}
+
+PENSTOCK_DRIVER_API cuStreamUpdateCaptureDependencies(StreamHandle handle, GraphNodeHandle* dependencies,
+                                                      std::size_t count, unsigned flags) {
+  return call("cuStreamUpdateCaptureDependencies", [&](State& state) -> Result {
+    const Stream& stream = state.stream_of(handle);
+    if (stream.capture == nullptr) return kIllegalState;
+    Capture& capture = *stream.capture;
+    if (flags != kSetCaptureDependencies || count != 1) return kNotSupported;
+    if (capture.graph->nodes.empty() ||
+        dependencies[0] != reinterpret_cast<GraphNodeHandle>(&capture.graph->nodes.back()))
+      return kInvalidValue;
+    capture.loose = false;
     return kSuccess;
   });
 }

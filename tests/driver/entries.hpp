@@ -87,6 +87,9 @@
   X(kernel_get_param_info, cuKernelGetParamInfo, cuKernelGetParamInfo) \
   X(kernel_get_name, cuKernelGetName, cuKernelGetName) \
   X(stream_get_capture_info, cuStreamGetCaptureInfo, cuStreamGetCaptureInfo_v2) \
+  X(stream_update_capture_dependencies, cuStreamUpdateCaptureDependencies, cuStreamUpdateCaptureDependencies) \
+  X(graph_add_child_graph_node, cuGraphAddChildGraphNode, cuGraphAddChildGraphNode) \
+  X(graph_destroy_node, cuGraphDestroyNode, cuGraphDestroyNode) \
   X(graph_destroy, cuGraphDestroy, cuGraphDestroy) \
   X(graph_get_nodes, cuGraphGetNodes, cuGraphGetNodes) \
   X(graph_get_edges, cuGraphGetEdges, cuGraphGetEdges) \

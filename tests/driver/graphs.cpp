@@ -80,6 +80,53 @@ PENSTOCK_DRIVER_API cuGraphChildGraphNodeGetGraph(GraphNodeHandle handle, GraphH
   });
 }
 
+/// To a graph that is being captured, behind all that it has.
+PENSTOCK_DRIVER_API cuGraphAddChildGraphNode(GraphNodeHandle* node, GraphHandle handle,
+                                             const GraphNodeHandle* dependencies, std::size_t count,
+                                             GraphHandle child_handle) {
+  return call("cuGraphAddChildGraphNode", [&](State& state) -> Result {
+    Graph& graph = state.graph_of(handle);
+    const Graph& child = state.graph_of(child_handle);
+    const auto origin = std::find_if(state.streams.begin(), state.streams.end(), [&](const auto& each) {
+      return each.second->capture != nullptr && each.second->capture->graph.get() == &graph;
+    });
+    if (origin == state.streams.end() || count != (graph.nodes.empty() ? 0U : 1U)) return kNotSupported;
+    Stream& stream = *origin->second;
+    if (stream.capture->invalidated) return kInvalidValue;
+    if (count == 1 && dependencies[0] != reinterpret_cast<GraphNodeHandle>(&graph.nodes.back()))
+      return kNotSupported;
+    auto program = std::make_shared<Program>();
+    program->graph = child.id;
+    program->nodes.assign(child.nodes.begin(), child.nodes.end());
+    Node outer{.type = kGraphChild, .call = "cuGraphAddChildGraphNode", .stream = &stream};
+    outer.context = stream.context;
+    outer.resource = state.name_of(*stream.context);
+    outer.sms = stream.context->sms;
+    outer.child = std::move(program);
+    state.log("captured: " + describe(outer) + " " + state.name_of(stream));
+    graph.nodes.push_back(std::move(outer));
+    stream.capture->loose = true;
+    *node = reinterpret_cast<GraphNodeHandle>(&graph.nodes.back());
+    return kSuccess;
+  });
+}
+
+/// Of a node that was added last to a graph that is being captured.
+PENSTOCK_DRIVER_API cuGraphDestroyNode(GraphNodeHandle handle) {
+  const auto body = [&](State& state) -> Result {
+    for (const auto& [key, stream] : state.streams) {
+      if (stream->capture == nullptr || !stream->capture->loose) continue;
+      std::list<Node>& nodes = stream->capture->graph->nodes;
+      if (reinterpret_cast<GraphNodeHandle>(&nodes.back()) != handle) continue;
+      nodes.pop_back();
+      stream->capture->loose = false;
+      return kSuccess;
+    }
+    return kInvalidValue;
+  };
+  return call("cuGraphDestroyNode", body, true);
+}
+
 /// Of captures of one stream, which are one row of nodes. Which nodes of several streams come after which is
 /// not written down.
 PENSTOCK_DRIVER_API cuGraphGetEdges(GraphHandle handle, GraphNodeHandle* from, GraphNodeHandle* to,

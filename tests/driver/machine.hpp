@@ -83,7 +83,9 @@ struct Capture {
   std::set<Stream*> unjoined;
   std::map<Stream*, std::set<Stream*>> covers;
   unsigned long long id = 0;
-  std::unique_ptr<Graph> graph;  ///< Null once it has ended.
+  std::unique_ptr<Graph> graph;    ///< Null once it has ended.
+  GraphNodeHandle last = nullptr;  ///< What was given as the dependency.
+  bool loose = false;              ///< A node was added that what is captured next does not depend on.
 };
 
 struct Module {

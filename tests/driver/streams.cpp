@@ -97,7 +97,10 @@ PENSTOCK_DRIVER_API cuStreamGetPriority(StreamHandle handle, int* priority) {
 
 PENSTOCK_DRIVER_API cuStreamGetDevice(StreamHandle handle, DeviceNumber* device) {
   return call("cuStreamGetDevice", [&](State& state) -> Result {
-    *device = state.stream_of(handle).context->device;
+    const Stream& stream = state.stream_of(handle);
+    // Measured on an H200 with a driver of CUDA 13.0.
+    if (stream.capture != nullptr) return kStreamCaptureUnsupported;
+    *device = stream.context->device;
     return kSuccess;
   });
 }

@@ -108,6 +108,10 @@ DriverCalls open_driver() {
   find(library, calls.end_capture, "cuStreamEndCapture");
   find(library, calls.synchronize, "cuCtxSynchronize");
   find(library, calls.graph_destroy, "cuGraphDestroy");
+  find(library, calls.graph_instantiate, "cuGraphInstantiateWithFlags");
+  find(library, calls.graph_launch, "cuGraphLaunch");
+  find(library, calls.graph_exec_destroy, "cuGraphExecDestroy");
+  find(library, calls.copy_to, "cuMemcpyHtoD_v2");
   require(calls.init(0), "cuInit");
   return calls;
 }

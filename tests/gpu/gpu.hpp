@@ -53,6 +53,10 @@ struct DriverCalls {
   cuda::Result (*begin_capture)(cuda::StreamHandle, int);
   cuda::Result (*end_capture)(cuda::StreamHandle, cuda::GraphHandle*);
   cuda::Result (*graph_destroy)(cuda::GraphHandle);
+  cuda::Result (*graph_instantiate)(cuda::GraphExecHandle*, cuda::GraphHandle, unsigned long long);
+  cuda::Result (*graph_launch)(cuda::GraphExecHandle, cuda::StreamHandle);
+  cuda::Result (*graph_exec_destroy)(cuda::GraphExecHandle);
+  cuda::Result (*copy_to)(cuda::DevicePointer, const void*, std::size_t);
 };
 const DriverCalls& driver();
 
@@ -116,6 +120,14 @@ inline constexpr const char* kEveryPackage[] = {
     "order",         "selection", "indexing",    "search",           "pooling",
     "embedding_bag", "lstm",      "inplace",     "aliases",          "item",
     "host_input",    "gpt"};
+
+/// Those of them whose runs can be captured.
+inline constexpr const char* kCapturedPackages[] = {
+    "add",     "mlp",       "mlp16",       "fatbin",           "embedded",
+    "blob",    "folded",    "conv",        "conv16",           "conv1d3d",
+    "matmuls", "attention", "attention16", "attention_causal", "attention_masked",
+    "order",   "indexing",  "pooling",     "embedding_bag",    "lstm",
+    "inplace", "aliases",   "gpt"};
 
 /// The SMs that a kernel's blocks run on where they can.
 std::set<unsigned> sms_of(StreamView stream);

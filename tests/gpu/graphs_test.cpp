@@ -11,13 +11,6 @@ namespace {
 
 using ::testing::HasSubstr;
 
-constexpr const char* kPackages[] = {
-    "add",     "mlp",       "mlp16",       "fatbin",           "embedded",
-    "blob",    "folded",    "conv",        "conv16",           "conv1d3d",
-    "matmuls", "attention", "attention16", "attention_causal", "attention_masked",
-    "order",   "indexing",  "pooling",     "embedding_bag",    "lstm",
-    "inplace", "aliases",   "gpt"};
-
 /// Of each dtype's bytes, so that no input is what another one was.
 std::vector<Tensor> copies_of(const std::vector<Tensor>& tensors) {
   std::vector<Tensor> made;
@@ -106,7 +99,7 @@ TEST_P(EveryGraph, StaysInThePartitionThatItWasCapturedIn) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Sm90, EveryGraph, ::testing::ValuesIn(kPackages),
+INSTANTIATE_TEST_SUITE_P(Sm90, EveryGraph, ::testing::ValuesIn(kCapturedPackages),
                          [](const auto& tested) { return std::string(tested.param); });
 
 class NoGraph : public ::testing::TestWithParam<std::pair<const char*, const char*>> {};

@@ -1,4 +1,4 @@
-// Softmax of the scores of an attention.
+// Attention: all of it where it is small, else the softmax of its scores.
 
 #include "element.cuh"
 
@@ -20,6 +20,32 @@ struct SoftmaxShape {
   std::int64_t mask_key;
   std::int64_t sum_batch;
   std::int64_t sum_head;
+  int causal;
+};
+
+/// Batch, head, row, column.
+struct Strides {
+  std::int64_t batch;
+  std::int64_t head;
+  std::int64_t row;
+  std::int64_t column;
+};
+
+/// As in attention.cpp.
+struct AttentionShape {
+  std::int64_t heads;
+  std::int64_t heads_a_key;  ///< Heads of queries that share one of keys.
+  std::int64_t queries;
+  std::int64_t keys;
+  std::int64_t depth;
+  std::int64_t value_depth;
+  Strides query;
+  Strides key;
+  Strides value;
+  Strides mask;
+  Strides out;
+  Strides sum;
+  float scale;
   int causal;
 };
 
@@ -76,7 +102,146 @@ __device__ void softmax(float* scores, T* weights, const T* mask, float* log_sum
   }
 }
 
+__device__ std::int64_t place(const Strides& strides, std::int64_t batch, std::int64_t head, std::int64_t row,
+                              std::int64_t column) {
+  return batch * strides.batch + head * strides.head + row * strides.row + column * strides.column;
+}
+
+/// Some queries of one head in a block, `kRows` of them a warp, so that each number of a key that is read
+/// counts for all of these. Keys come by, a tile at a time, one a lane for the scores; then the lanes have
+/// columns of the result. What the keys before amount to is kept relative to the largest score so far.
+template <class T, int kDepth>
+struct Attend {
+  static constexpr int kWarps = 4;
+  static constexpr int kRows = 4;
+  static constexpr int kTile = 32;
+  static constexpr int kParts = kDepth / 32;
+  static constexpr int kQueries = kWarps * kRows;
+
+  /// One number of each row of a warp, read at once.
+  struct alignas(16) Rows {
+    float of[kRows];
+  };
+  /// One column more than there is keeps lanes out of each other's banks.
+  struct Shared {
+    Rows queries[kWarps][kDepth];
+    Rows weights[kWarps][kTile];
+    float keys[kTile][kDepth + 1];
+    float values[kTile][kDepth];
+  };
+
+  /// Calls store(row, column, number) for a tile of `kCount` rows, of which `rows` are there; zeros else.
+  template <int kCount, class Store>
+  static __device__ void load(const T* from, const Strides& strides, int rows, std::int64_t depth,
+                              const Store& store) {
+    for (int i = threadIdx.x; i < kCount * kDepth; i += kWarps * 32) {
+      const int row = i / kDepth;
+      const int column = i % kDepth;
+      const bool is_there = row < rows && column < depth;
+      store(row, column, is_there ? wide(from[row * strides.row + column * strides.column]) : 0.0F);
+    }
+  }
+
+  static __device__ void run(Shared& shared, const T* query, const T* key, const T* value, const T* mask, T* out,
+                             float* log_sums, const AttentionShape& shape) {
+    const std::int64_t tiles = (shape.queries + kQueries - 1) / kQueries;
+    const std::int64_t first = blockIdx.x % tiles * kQueries;
+    const std::int64_t head = blockIdx.x / tiles % shape.heads;
+    const std::int64_t batch = blockIdx.x / tiles / shape.heads;
+    const std::int64_t key_head = head / shape.heads_a_key;
+    const int warp = threadIdx.x / 32;
+    const int lane = threadIdx.x % 32;
+    const std::int64_t left = shape.queries - first;
+    const int count = left < kQueries ? static_cast<int>(left) : kQueries;
+    // What the last query of the block sees.
+    const std::int64_t seen = shape.causal != 0 && first + count < shape.keys ? first + count : shape.keys;
+    load<kQueries>(query + place(shape.query, batch, head, first, 0), shape.query, count, shape.depth,
+                   [&](int row, int column, float number) {
+                     shared.queries[row / kRows][column].of[row % kRows] = number * shape.scale;
+                   });
+    float largest[kRows];
+    float sum[kRows];
+    float result[kRows][kParts];
+    for (int row = 0; row < kRows; ++row) {
+      largest[row] = -INFINITY;
+      sum[row] = 0;
+      for (int part = 0; part < kParts; ++part) result[row][part] = 0;
+    }
+    for (std::int64_t begin = 0; begin < seen; begin += kTile) {
+      const int rows = seen - begin < kTile ? static_cast<int>(seen - begin) : kTile;
+      __syncthreads();
+      load<kTile>(key + place(shape.key, batch, key_head, begin, 0), shape.key, rows, shape.depth,
+                  [&](int row, int column, float number) { shared.keys[row][column] = number; });
+      load<kTile>(value + place(shape.value, batch, key_head, begin, 0), shape.value, rows, shape.value_depth,
+                  [&](int row, int column, float number) { shared.values[row][column] = number; });
+      __syncthreads();
+      float score[kRows] = {};
+      for (int d = 0; d < kDepth; ++d) {
+        const float number = shared.keys[lane][d];
+        const Rows of_queries = shared.queries[warp][d];
+        for (int row = 0; row < kRows; ++row) score[row] += of_queries.of[row] * number;
+      }
+      for (int row = 0; row < kRows; ++row) {
+        const std::int64_t at = first + warp * kRows + row;
+        const std::int64_t number = begin + lane;
+        const bool is_seen = lane < rows && at < shape.queries && (shape.causal == 0 || number <= at);
+        if (!is_seen) {
+          score[row] = -INFINITY;
+        } else if (mask != nullptr) {
+          score[row] += wide(mask[place(shape.mask, batch, head, at, number)]);
+        }
+        const float before = largest[row];
+        largest[row] = Larger()(over_warp(score[row], Larger()), before);
+        const float subtracted = largest[row] == -INFINITY ? 0 : largest[row];
+        const float weight = is_seen ? expf(score[row] - subtracted) : 0.0F;
+        const float kept = expf(before - subtracted);
+        sum[row] = sum[row] * kept + over_warp(weight, Sum());
+        for (int part = 0; part < kParts; ++part) result[row][part] *= kept;
+        shared.weights[warp][lane].of[row] = weight;
+      }
+      __syncthreads();
+      for (int number = 0; number < rows; ++number) {
+        const Rows weights = shared.weights[warp][number];
+        for (int part = 0; part < kParts; ++part) {
+          const float of_value = shared.values[number][part * 32 + lane];
+          for (int row = 0; row < kRows; ++row) result[row][part] += weights.of[row] * of_value;
+        }
+      }
+    }
+    for (int row = 0; row < kRows; ++row) {
+      const std::int64_t at = first + warp * kRows + row;
+      if (at >= shape.queries) continue;
+      const float scale = sum[row] == 0 ? 0 : 1 / sum[row];
+      for (int part = 0; part < kParts; ++part) {
+        const std::int64_t column = part * 32 + lane;
+        if (column < shape.value_depth)
+          out[place(shape.out, batch, head, at, column)] = Narrow<T>::of(result[row][part] * scale);
+      }
+      if (log_sums == nullptr || lane != 0) continue;
+      const float subtracted = largest[row] == -INFINITY ? 0 : largest[row];
+      log_sums[place(shape.sum, batch, head, at, 0)] = subtracted + logf(sum[row]);
+    }
+  }
+};
+
 }  // namespace
+
+#define PENSTOCK_ATTENTION(name, T, depth)                                                                   \
+  PENSTOCK_KERNEL(penstock_attention_##name##_##depth, const T* query, const T* key, const T* value,         \
+                  const T* mask, T* out, float* log_sums, AttentionShape shape) {                            \
+    __shared__ Attend<T, depth>::Shared shared;                                                              \
+    Attend<T, depth>::run(shared, query, key, value, mask, out, log_sums, shape);                            \
+  }
+
+PENSTOCK_ATTENTION(float32, float, 32)
+PENSTOCK_ATTENTION(float32, float, 64)
+PENSTOCK_ATTENTION(float32, float, 128)
+PENSTOCK_ATTENTION(float16, Half, 32)
+PENSTOCK_ATTENTION(float16, Half, 64)
+PENSTOCK_ATTENTION(float16, Half, 128)
+PENSTOCK_ATTENTION(bfloat16, BFloat16, 32)
+PENSTOCK_ATTENTION(bfloat16, BFloat16, 64)
+PENSTOCK_ATTENTION(bfloat16, BFloat16, 128)
 
 #define PENSTOCK_SOFTMAX(name, T)                                                                        \
   PENSTOCK_KERNEL(penstock_softmax_##name, float* scores, T* weights, const T* mask, float* log_sums,    \

@@ -214,6 +214,52 @@ TEST(GpuAttention, SharesHeadsOfKeys) {
   }
 }
 
+/// The queries from `first` on.
+TensorObjectPtr rows_of(const tensor::TensorObject& tensor, Int first, Int rows) {
+  return view(tensor, {tensor.size[0], tensor.size[1], rows, tensor.size[3]},
+              Dims(tensor.strides().begin(), tensor.strides().end()), first * tensor.stride[2]);
+}
+
+/// What is too large for one kernel is made by products: the same as one kernel makes of few queries.
+void check_large(const Attention& large, DType dtype) {
+  constexpr Int kStep = 40;
+  Answer all;
+  ASSERT_EQ(run("efficient", large, all), "");
+  const std::vector<double> actual = gpu_values(*all.out);
+  const Int heads = large.query->size[1];
+  const Int queries = large.query->size[2];
+  const Int depth = large.value->size[3];
+  for (Int first = 0; first < queries; first += kStep) {
+    Attention part;
+    part.query = rows_of(*large.query, first, kStep);
+    part.key = rows_of(*large.key, 0, large.key->size[2]);
+    part.value = rows_of(*large.value, 0, large.key->size[2]);
+    if (large.mask != nullptr) part.mask = rows_of(*large.mask, first, kStep);
+    Answer answer;
+    ASSERT_EQ(run("efficient", part, answer), "");
+    std::vector<double> rows;
+    for (Int matrix = 0; matrix < large.query->size[0] * heads; ++matrix) {
+      const auto begin = actual.begin() + (matrix * queries + first) * depth;
+      rows.insert(rows.end(), begin, begin + kStep * depth);
+    }
+    contract::expect_values(rows, gpu_values(*answer.out), dtype, "from " + std::to_string(first));
+  }
+}
+
+TEST(GpuAttention, AnswersAlikeByOneKernelAndByProducts) {
+  for (const DType dtype : {DType::Float32, DType::Float16, DType::BFloat16}) {
+    for (const Int depth : {Int{16}, Int{40}, Int{96}}) {
+      Attention large;
+      large.query = hashed({2, 4, 240, depth}, dtype, 1);
+      large.key = hashed({2, 2, 200, depth}, dtype, 2);
+      large.value = hashed({2, 2, 200, depth}, dtype, 3);
+      check_large(large, dtype);
+      large.mask = hashed({2, 4, 240, 200}, dtype, 4);
+      check_large(large, dtype);
+    }
+  }
+}
+
 /// All keys are equal, so that every value counts as much.
 TEST(GpuAttention, KeepsToBoundedMemoryWithManyKeys) {
   constexpr Int kLength = 3000;
