@@ -33,7 +33,7 @@ inline constexpr std::string_view kFirstRun = "the first run of these shapes";
 struct GraphStatistics {
   std::uint64_t captures = 0;
   std::uint64_t replays = 0;
-  std::uint64_t recorded = 0;  ///< Runs that were recorded into graphs that the caller captured.
+  std::uint64_t recorded = 0;       ///< Runs that were recorded into graphs that the caller captured.
   std::uint64_t patched_nodes = 0;  ///< Nodes of graphs that were told of another address, over all replays.
   std::uint64_t fills = 0;          ///< Of GraphOptions::seen_by_device_sync.
   std::uint64_t dropped = 0;  ///< Captured runs that went, for others or with the weights that they used.
@@ -53,7 +53,8 @@ struct GraphStatistics {
 /// How the last run was put on its stream.
 struct LastRun {
   bool replayed = false;
-  /// Why it was not: kFirstRun, "item needs the host", "recorded into the caller's graph". Empty where it was.
+  /// Why it was not: kFirstRun, "item needs the host", "recorded into the caller's graph". Empty where it
+  /// was.
   std::string reason;
 };
 

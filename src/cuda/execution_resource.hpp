@@ -25,8 +25,9 @@ ExecutionResource resource_of(StreamHandle stream);
 /// current. Errors: InvalidArgument also for a stream of another device.
 ExecutionResource resource_of(StreamHandle stream, const PrimaryContext& context);
 
-/// The same of a stream that is being captured, whose device the driver does not tell: that of a green context
-/// is taken for the model's. Errors: as StreamView::device; InvalidArgument for a stream of another device.
+/// The same of a stream that is being captured, whose device the driver does not tell: that of a green
+/// context is taken for the model's. Errors: as StreamView::device; InvalidArgument for a stream of another
+/// device.
 ExecutionResource resource_of_captured(StreamHandle stream, const PrimaryContext& context);
 
 /// A number that the driver gives to no other green context of the process: handles come again when their

@@ -12,7 +12,8 @@ namespace {
 
 /// Of the lane and the run's key. Errors: as record_run.
 Lane& find_prepared(const RecordRequest& request) {
-  Lane* const lane = request.lanes.find(cuda::resource_of_captured(request.stream, *request.lanes.model().context()));
+  Lane* const lane =
+      request.lanes.find(cuda::resource_of_captured(request.stream, *request.lanes.model().context()));
   GraphKey key;
   key.set(request.inputs, request.versions);
   const GraphEntry* const entry = lane == nullptr ? nullptr : lane->graphs.find(key);
