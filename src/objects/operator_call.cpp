@@ -73,21 +73,26 @@ void OperatorCall::Impl::set(std::size_t result, std::size_t item, tensor::Tenso
     base::fail(ErrorCode::InvalidArgument, "tensor {} of result {} is given, which the model does not take",
                item, result);
   }
-  const std::size_t number = prepared.results[result].first + item;
-  tensor::assign(*call.tensors[number], made);
-  given.set(number - prepared.input_tensors);
+  const PreparedResult& found = prepared.results[result];
+  tensor::assign(*call.tensors[found.first + item], made);
+  given.set(number_of(found, item));
+}
+
+std::size_t OperatorCall::Impl::number_of(const PreparedResult& result, std::size_t item) const noexcept {
+  if (result.kind == PreparedResult::Kind::Tensors) return result.first + item - prepared.input_tensors;
+  const std::size_t input_integers = prepared.integers - prepared.result_integers;
+  return prepared.tensors - prepared.input_tensors + result.first - input_integers;
 }
 
 void OperatorCall::Impl::require_results() const {
-  const std::size_t tensors = prepared.tensors - prepared.input_tensors;
-  if (given.count() == tensors && given_integers.count() == prepared.result_integers) return;
+  if (given.count() == prepared.tensors - prepared.input_tensors + prepared.result_integers) return;
   for (std::size_t i = 0; i < prepared.results.size(); ++i) {
     const PreparedResult& result = prepared.results[i];
-    if (result.kind == PreparedResult::Kind::Integer && !given_integers.test(i))
-      base::fail(ErrorCode::Internal, "it did not give the integer of result {}", i);
-    for (std::size_t item = 0; result.kind == PreparedResult::Kind::Tensors && item < result.count; ++item) {
-      if (!given.test(result.first + item - prepared.input_tensors))
-        base::fail(ErrorCode::Internal, "it did not give tensor {} of result {}", item, i);
+    for (std::size_t item = 0; item < result.count; ++item) {
+      if (given.test(number_of(result, item))) continue;
+      const bool is_integer = result.kind == PreparedResult::Kind::Integer;
+      base::fail(ErrorCode::Internal, "it did not give {} {} of result {}", is_integer ? "integer" : "tensor",
+                 item, i);
     }
   }
 }
@@ -220,7 +225,7 @@ void OperatorCall::give_integer(std::size_t result, std::int64_t value) {
     base::fail(ErrorCode::Unsupported, "result {} is {}, and the model was compiled for {}", result, value,
                built_in);
   }
-  impl_.given_integers.set(result);
+  impl_.given.set(impl_.number_of(impl_.prepared.results[result], 0));
 }
 
 }  // namespace penstock

@@ -13,9 +13,8 @@ struct OperatorCall::Impl {
   const objects::PreparedCall& prepared;
   objects::ExecutorSession& session;
   const shim::ProxyCall& call;
-  const shim::CudaCall* cuda;                              ///< Of the run; null on the CPU.
-  std::bitset<objects::kMostResults> given;                ///< Tensors of results that there are.
-  std::bitset<objects::kMostResults> given_integers = {};  ///< By result.
+  const shim::CudaCall* cuda;                ///< Of the run; null on the CPU.
+  std::bitset<objects::kMostResults> given;  ///< By number: results that there are.
 
   [[nodiscard]] const objects::PreparedArgument& argument(std::size_t index) const;
   [[nodiscard]] const objects::PreparedArgument& argument(std::size_t index,
@@ -24,6 +23,8 @@ struct OperatorCall::Impl {
   [[nodiscard]] const Value& constant(std::size_t index, std::size_t item, std::string_view wanted) const;
   /// The tensor of an argument; null for None.
   [[nodiscard]] AtenTensorHandle tensor(std::size_t index, std::size_t item) const;
+  /// Of a tensor or integer among the results: tensors first.
+  [[nodiscard]] std::size_t number_of(const objects::PreparedResult& result, std::size_t item) const noexcept;
   /// Where a tensor of a result goes.
   void set(std::size_t result, std::size_t item, tensor::TensorObject& made);
   /// Errors: Internal for a result that the operator did not give.

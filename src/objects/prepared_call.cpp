@@ -216,10 +216,6 @@ class Preparer {
       refuse("is to give {} results, and its schema has {}", node_.outputs.size(), types.size());
       return;
     }
-    if (types.size() > kMostResults) {
-      refuse("is to give {} results; at most {} are possible", types.size(), kMostResults);
-      return;
-    }
     for (std::size_t i = 0; i < types.size(); ++i) {
       const NodeValue& output = node_.outputs[i];
       const std::optional<PreparedResult> result = match_result(types[i], output);
@@ -234,9 +230,8 @@ class Preparer {
         ++call_.result_integers;
       }
     }
-    if (call_.tensors - call_.input_tensors > kMostResults)
-      refuse("is to give {} tensors; at most {} are possible", call_.tensors - call_.input_tensors,
-             kMostResults);
+    const std::size_t made = call_.tensors - call_.input_tensors + call_.result_integers;
+    if (made > kMostResults) refuse("is to give {} results; at most {} are possible", made, kMostResults);
   }
 
   [[nodiscard]] std::optional<PreparedResult> match_result(const SchemaType& type,

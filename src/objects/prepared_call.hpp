@@ -14,7 +14,7 @@
 
 namespace penstock::objects {
 
-/// Most tensors that an operator may give: what a call notes of each.
+/// Most tensors and integers that an operator may give: what a call notes of each.
 inline constexpr std::size_t kMostResults = 1024;
 
 /// Where an argument of a call is found.

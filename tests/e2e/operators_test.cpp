@@ -292,7 +292,7 @@ TEST(IntegerResults, HaveToBeGiven) {
   registry.add({.schema = "fixtures::counted(Tensor x) -> (Tensor, int)",
                 .run = [](OperatorCall& call) { call.give_argument(0, 0); }});
   Session session(Model::load(open_objects("operator_effects"), with(registry)));
-  expect_refused(ErrorCode::Internal, {"fixtures::counted", "did not give the integer of result 1"},
+  expect_refused(ErrorCode::Internal, {"fixtures::counted", "did not give integer 0 of result 1"},
                  [&] { run(session, "operator_effects"); });
 }
 
