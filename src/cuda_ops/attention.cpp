@@ -3,6 +3,7 @@
 #include "base/fail.hpp"
 #include "cuda/driver.hpp"
 #include "cuda_ops/images.hpp"
+#include "cuda_ops/kernels/arguments.hpp"
 #include "cuda_ops/lane_state.hpp"
 #include "cuda_ops/product.hpp"
 #include "cuda_ops/views.hpp"
@@ -17,55 +18,15 @@
 namespace penstock::cuda_ops {
 namespace {
 
+using kernels::AttentionShape;
+using kernels::AttentionStrides;
+using kernels::SoftmaxShape;
 using tensor::TensorObject;
 using tensor::TensorObjectPtr;
 
 constexpr std::int64_t kScoreBytes = std::int64_t{64} << 20;
 
 enum Dim : std::size_t { kBatch = 0, kHead = 1, kLength = 2, kDepth = 3 };
-
-/// As in kernels/attention.cu.
-struct SoftmaxShape {
-  std::int64_t rows;         ///< Of scores, of all heads.
-  std::int64_t queries;      ///< Rows of one head,
-  std::int64_t first_query;  ///< beginning with this one.
-  std::int64_t keys;
-  std::int64_t row_stride;
-  std::int64_t heads;  ///< A head's number is `batch * heads + head`.
-  std::int64_t mask_batch;
-  std::int64_t mask_head;
-  std::int64_t mask_query;
-  std::int64_t mask_key;
-  std::int64_t sum_batch;
-  std::int64_t sum_head;
-  int causal;
-};
-
-/// As in kernels/attention.cu: batch, head, row, column.
-struct Strides {
-  std::int64_t batch;
-  std::int64_t head;
-  std::int64_t row;
-  std::int64_t column;
-};
-
-/// As in kernels/attention.cu.
-struct AttentionShape {
-  std::int64_t heads;
-  std::int64_t heads_a_key;
-  std::int64_t queries;
-  std::int64_t keys;
-  std::int64_t depth;
-  std::int64_t value_depth;
-  Strides query;
-  Strides key;
-  Strides value;
-  Strides mask;
-  Strides out;
-  Strides sum;
-  float scale;
-  int causal;
-};
 
 double scale_of(const Attention& attention) {
   return attention.scale.value_or(1 / std::sqrt(static_cast<double>(attention.query.size[kDepth])));
@@ -200,7 +161,7 @@ void attend_part(const shim::CudaCall& call, const TensorObject& out, const Tens
   run_product(call, result);
 }
 
-Strides strides_of(const TensorObject& tensor) {
+AttentionStrides strides_of(const TensorObject& tensor) {
   return {tensor.stride[kBatch], tensor.stride[kHead], tensor.stride[kLength], tensor.stride[kDepth]};
 }
 
@@ -236,8 +197,6 @@ bool is_small(const Attention& attention) {
 
 void attend_at_once(const shim::CudaCall& call, const TensorObject& out, const TensorObject* log_sum,
                     const Attention& attention, const TensorObject* mask) {
-  constexpr std::int64_t kQueriesOfBlock = 16;
-  constexpr unsigned kThreads = 128;
   const TensorObject& query = attention.query;
   AttentionShape shape{.heads = query.size[kHead],
                        .heads_a_key = group_size(attention),
@@ -255,9 +214,9 @@ void attend_at_once(const shim::CudaCall& call, const TensorObject& out, const T
                        .causal = attention.causal ? 1 : 0};
   if (mask != nullptr) shape.mask = strides_of(*mask);
   if (log_sum != nullptr) shape.sum = {log_sum->stride[kBatch], log_sum->stride[kHead], 1, 0};
-  const std::int64_t tiles = (shape.queries + kQueriesOfBlock - 1) / kQueriesOfBlock;
+  const std::int64_t tiles = (shape.queries + kernels::kAttentionQueries - 1) / kernels::kAttentionQueries;
   const Grid grid{.blocks_x = static_cast<unsigned>(query.size[kBatch] * shape.heads * tiles),
-                  .threads = kThreads};
+                  .threads = kernels::kAttentionThreads};
   const auto data = [](const TensorObject* tensor) {
     return static_cast<void*>(tensor == nullptr ? nullptr : tensor->data);
   };

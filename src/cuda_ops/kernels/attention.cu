@@ -6,49 +6,6 @@ using namespace penstock::kernels;
 
 namespace {
 
-/// As in attention.cpp.
-struct SoftmaxShape {
-  std::int64_t rows;
-  std::int64_t queries;
-  std::int64_t first_query;
-  std::int64_t keys;
-  std::int64_t row_stride;
-  std::int64_t heads;
-  std::int64_t mask_batch;
-  std::int64_t mask_head;
-  std::int64_t mask_query;
-  std::int64_t mask_key;
-  std::int64_t sum_batch;
-  std::int64_t sum_head;
-  int causal;
-};
-
-/// Batch, head, row, column.
-struct Strides {
-  std::int64_t batch;
-  std::int64_t head;
-  std::int64_t row;
-  std::int64_t column;
-};
-
-/// As in attention.cpp.
-struct AttentionShape {
-  std::int64_t heads;
-  std::int64_t heads_a_key;  ///< Heads of queries that share one of keys.
-  std::int64_t queries;
-  std::int64_t keys;
-  std::int64_t depth;
-  std::int64_t value_depth;
-  Strides query;
-  Strides key;
-  Strides value;
-  Strides mask;
-  Strides out;
-  Strides sum;
-  float scale;
-  int causal;
-};
-
 struct Larger {
   __device__ float operator()(float a, float b) const { return a > b || isnan(a) ? a : b; }
 };
@@ -102,8 +59,8 @@ __device__ void softmax(float* scores, T* weights, const T* mask, float* log_sum
   }
 }
 
-__device__ std::int64_t place(const Strides& strides, std::int64_t batch, std::int64_t head, std::int64_t row,
-                              std::int64_t column) {
+__device__ std::int64_t place(const AttentionStrides& strides, std::int64_t batch, std::int64_t head,
+                              std::int64_t row, std::int64_t column) {
   return batch * strides.batch + head * strides.head + row * strides.row + column * strides.column;
 }
 
@@ -112,11 +69,11 @@ __device__ std::int64_t place(const Strides& strides, std::int64_t batch, std::i
 /// columns of the result. What the keys before amount to is kept relative to the largest score so far.
 template <class T, int kDepth>
 struct Attend {
-  static constexpr int kWarps = 4;
-  static constexpr int kRows = 4;
+  static constexpr int kWarps = kAttentionThreads / 32;
+  static constexpr int kRows = kAttentionQueries / kWarps;
   static constexpr int kTile = 32;
   static constexpr int kParts = kDepth / 32;
-  static constexpr int kQueries = kWarps * kRows;
+  static constexpr int kQueries = kAttentionQueries;
 
   /// One number of each row of a warp, read at once.
   struct alignas(16) Rows {
@@ -132,7 +89,7 @@ struct Attend {
 
   /// Calls store(row, column, number) for a tile of `kCount` rows, of which `rows` are there; zeros else.
   template <int kCount, class Store>
-  static __device__ void load(const T* from, const Strides& strides, int rows, std::int64_t depth,
+  static __device__ void load(const T* from, const AttentionStrides& strides, int rows, std::int64_t depth,
                               const Store& store) {
     for (int i = threadIdx.x; i < kCount * kDepth; i += kWarps * 32) {
       const int row = i / kDepth;
@@ -142,8 +99,8 @@ struct Attend {
     }
   }
 
-  static __device__ void run(Shared& shared, const T* query, const T* key, const T* value, const T* mask, T* out,
-                             float* log_sums, const AttentionShape& shape) {
+  static __device__ void run(Shared& shared, const T* query, const T* key, const T* value, const T* mask,
+                             T* out, float* log_sums, const AttentionShape& shape) {
     const std::int64_t tiles = (shape.queries + kQueries - 1) / kQueries;
     const std::int64_t first = blockIdx.x % tiles * kQueries;
     const std::int64_t head = blockIdx.x / tiles % shape.heads;
