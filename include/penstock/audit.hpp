@@ -20,11 +20,10 @@ enum class AuditLevel {
   /// the run, those of libraries included, and of others. Needs libcupti of CUDA 12.5 or later, which is
   /// opened then: the file that PENSTOCK_CUPTI names, or where other libraries of NVIDIA are found.
   Process,
-  /// How a run is replayed: it is, from its CUDA graph, and every node of that is told with its kernel's
-  /// name,
-  /// those of libraries too, and with what the driver says of the execution resource that it runs in. Beside
-  /// the nodes, as at AuditLevel::Model, what Penstock puts on the stream before and behind the graph. A run
-  /// that was not captured before is made twice, since the second one is.
+  /// How a run is replayed: it is, from its CUDA graph, and every node of that is told with the name of its
+  /// kernel, those of libraries too, and with what the driver says of the execution resource that it runs in.
+  /// Beside the nodes, as at AuditLevel::Model, what Penstock puts on the stream before and behind the graph.
+  /// A run that was not captured before is made twice, since the second one is.
   Graph,
 };
 

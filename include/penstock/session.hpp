@@ -95,15 +95,16 @@ class PENSTOCK_API Session {
   /// device, a model on the CPU; Cuda, also for a stream that was destroyed.
   ///
   /// On a stream that the caller captures, the run is recorded into that graph as one node, and nothing is
-  /// executed, recorded in an event or waited for. Before that, `prepare` with these shapes and such a
-  /// stream, or a run like this one. The graph reads the inputs where they lie now, uses the weights and
-  /// objects of now, whatever they are later, and leaves the results in the outputs returned here. All that
-  /// it uses lives as long as the graph, what was made of it, and the outputs, also when session and model
-  /// are gone; it is given back by the next call of any session that waits, or `release_memory`. What was
-  /// made of one graph must not run twice at the same time, and on a stream of a partition the device's own
-  /// synchronization does not wait for a graph: wait for the stream. Errors then also: InvalidArgument for a
-  /// run that was not prepared, inputs that would have to be copied from the host, a capture that has failed;
-  /// Unsupported for a run that cannot be captured. The capture goes on as it was then.
+  /// executed, recorded in an event or waited for. Before that, and again after new weights or a change of an
+  /// object, `prepare` with these shapes and such a stream, or a run like this one. The graph reads the
+  /// inputs where they lie now, uses the weights and objects of now, whatever they are later, and leaves the
+  /// results in the outputs returned here. All that it uses lives as long as the graph, what was made of it,
+  /// and the outputs, also when session and model are gone; it is given back by the next call of any session
+  /// that waits, or `release_memory`. What was made of one graph must not run twice at the same time, and on
+  /// a stream of a partition the device's own synchronization does not wait for a graph: wait for the stream.
+  /// Errors then also: InvalidArgument for a run that was not prepared, inputs that would have to be copied
+  /// from the host, a capture that has failed; Unsupported for a run that cannot be captured. The capture
+  /// goes on as it was then.
   std::vector<Tensor> enqueue(std::span<const TensorView> inputs, StreamView stream,
                               const RunOptions& options = {});
 

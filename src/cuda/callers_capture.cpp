@@ -5,7 +5,7 @@
 #include "cuda/execution_resource.hpp"
 
 #include <atomic>
-#include <mutex>
+#include <memory>
 #include <utility>
 
 namespace penstock::cuda {

@@ -60,7 +60,7 @@ class Lanes {
   /// Gives back device memory that no run and no output uses, and captured runs.
   void release_unused() noexcept;
 
-  /// The lane of a resource; null where there is none. Errors: Cuda.
+  /// The lane of a resource, which counts as used; null where there is none. Errors: Cuda.
   [[nodiscard]] Lane* find(const cuda::ExecutionResource& resource);
   /// For a call into the library on a lane: all but the stream.
   [[nodiscard]] shim::CudaCall call_of(Lane& lane) const noexcept;

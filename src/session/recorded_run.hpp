@@ -12,7 +12,7 @@
 #include <functional>
 #include <memory>
 #include <span>
-#include <string_view>
+#include <utility>
 #include <vector>
 
 namespace penstock::session {
@@ -21,12 +21,11 @@ namespace penstock::session {
 /// graph and the run's results, whatever becomes of the session.
 class RecordedRun final : public cuda::UsedByGraph {
  public:
-  /// `version` and `objects` are what the run uses of the model. Host-only. Errors: OutOfMemory.
+  /// `version` and `objects` are what the run uses of the model. With its last share it is put by. Host-only.
+  /// Errors: OutOfMemory.
   static std::shared_ptr<RecordedRun> make(std::shared_ptr<Model::Impl> model,
                                            std::shared_ptr<model::Container> version,
                                            std::vector<objects::ExecutorSession::Slot> objects);
-  RecordedRun(std::shared_ptr<Model::Impl> model, std::shared_ptr<model::Container> version,
-              std::vector<objects::ExecutorSession::Slot> objects);
   ~RecordedRun() override;
 
   [[nodiscard]] GraphMemory& memory() noexcept { return memory_; }
@@ -34,6 +33,10 @@ class RecordedRun final : public cuda::UsedByGraph {
   void hold(std::shared_ptr<shim::CudaLaneState> operators) noexcept { operators_ = std::move(operators); }
 
  private:
+  RecordedRun(std::shared_ptr<Model::Impl> model, std::shared_ptr<model::Container> version,
+              std::vector<objects::ExecutorSession::Slot> objects);
+
+  // Each goes before what it is of.
   std::shared_ptr<Model::Impl> model_;
   std::shared_ptr<model::Container> version_;
   std::vector<objects::ExecutorSession::Slot> objects_;

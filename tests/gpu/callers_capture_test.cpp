@@ -55,13 +55,6 @@ void vary(const std::vector<Tensor>& tensors, std::mt19937& engine) {
   }
 }
 
-std::vector<Tensor> copies_of(const std::vector<Tensor>& tensors) {
-  std::vector<Tensor> made;
-  for (const Tensor& tensor : tensors)
-    made.push_back(copy_to_device(copy_to_host(tensor.view()).view(), kGpu));
-  return made;
-}
-
 class CallersCapture : public ::testing::TestWithParam<const char*> {
  protected:
   std::string name = GetParam();

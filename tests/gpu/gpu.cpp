@@ -229,6 +229,13 @@ std::vector<Tensor> on_host(const std::vector<Tensor>& tensors) {
   return copies;
 }
 
+std::vector<Tensor> copies_of(const std::vector<Tensor>& tensors) {
+  std::vector<Tensor> made;
+  for (const Tensor& tensor : tensors)
+    made.push_back(copy_to_device(copy_to_host(tensor.view()).view(), kGpu));
+  return made;
+}
+
 Model load_on_gpu(std::string_view package) {
   return Model::load(open_package(package, kGpuPackages),
                      {.model = {}, .device = kGpu, .weights = {}, .progress = {}});

@@ -137,6 +137,9 @@ std::vector<Tensor> inputs_of(std::string_view package);
 /// Copies of device tensors on the host; host tensors as they are.
 std::vector<Tensor> on_host(const std::vector<Tensor>& tensors);
 
+/// The same in other memory of the GPU.
+std::vector<Tensor> copies_of(const std::vector<Tensor>& tensors);
+
 Model load_on_gpu(std::string_view package);
 
 /// Expects what libtorch has answered, as close as the dtype allows.

@@ -11,14 +11,6 @@ namespace {
 
 using ::testing::HasSubstr;
 
-/// Of each dtype's bytes, so that no input is what another one was.
-std::vector<Tensor> copies_of(const std::vector<Tensor>& tensors) {
-  std::vector<Tensor> made;
-  for (const Tensor& tensor : tensors)
-    made.push_back(copy_to_device(copy_to_host(tensor.view()).view(), kGpu));
-  return made;
-}
-
 /// Floats that differ with every call; what is not floats stays, since it may be indices.
 std::vector<Tensor> varied(const std::vector<Tensor>& tensors, std::mt19937& engine) {
   std::vector<Tensor> made;

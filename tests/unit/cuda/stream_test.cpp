@@ -166,6 +166,9 @@ TEST_F(StreamOnRecorder, TellsThatItIsCaptured) {
   EXPECT_FALSE(stream.view().is_capturing());
   ASSERT_EQ(driver().stream_begin_capture(handle(stream), kCaptureThreadLocal), kSuccess);
   EXPECT_TRUE(stream.view().is_capturing());
+  // The driver does not tell the device then: it is that of the stream's context.
+  EXPECT_EQ(stream.view().device().index, 0);
+  EXPECT_EQ(stream.view().sm_count(), 132U);
   GraphHandle graph = nullptr;
   ASSERT_EQ(driver().stream_end_capture(handle(stream), &graph), kSuccess);
   EXPECT_FALSE(stream.view().is_capturing());
