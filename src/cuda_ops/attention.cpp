@@ -3,7 +3,7 @@
 #include "base/fail.hpp"
 #include "cuda/driver.hpp"
 #include "cuda_ops/images.hpp"
-#include "cuda_ops/kernels/arguments.hpp"
+#include "cuda_ops/kernels/attention_arguments.hpp"
 #include "cuda_ops/lane_state.hpp"
 #include "cuda_ops/product.hpp"
 #include "cuda_ops/views.hpp"

@@ -1,5 +1,6 @@
 // Attention: all of it where it is small, else the softmax of its scores.
 
+#include "attention_arguments.hpp"
 #include "element.cuh"
 
 using namespace penstock::kernels;
