@@ -264,7 +264,8 @@ std::vector<Tensor> place_inputs(const Model& model, std::vector<Tensor> inputs)
 
 std::vector<Tensor> on_host(std::vector<Tensor> tensors) {
   for (Tensor& tensor : tensors) {
-    if (tensor.view().device().type == DeviceType::Cuda) tensor = copy_to_host(tensor.view());
+    if (tensor.defined() && tensor.view().device().type == DeviceType::Cuda)
+      tensor = copy_to_host(tensor.view());
   }
   return tensors;
 }

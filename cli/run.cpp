@@ -63,6 +63,7 @@ std::string statistics(const Tensor& tensor) {
 }
 
 std::string output_text(const std::string& name, const Tensor& output) {
+  if (!output.defined()) return fmt::format("{}  None\n", name);
   const Tensor tensor = output.view().is_contiguous() ? output : output.clone();
   std::string out =
       fmt::format("{}  {}\n  {}\n", name, to_string(tensor.view()), preview(tensor.view(), kPreviewed));
@@ -144,7 +145,9 @@ int run(const RunCommand& command) {
   std::string out;
   if (!command.outputs_file.empty()) {
     NamedTensors named;
-    for (std::size_t i = 0; i < outputs.size(); ++i) named.emplace_back(model.output_names()[i], outputs[i]);
+    for (std::size_t i = 0; i < outputs.size(); ++i) {
+      if (outputs[i].defined()) named.emplace_back(model.output_names()[i], outputs[i]);
+    }
     write_tensors(command.outputs_file, named);
   } else if (!ranked) {
     for (std::size_t i = 0; i < outputs.size(); ++i) out += output_text(model.output_names()[i], outputs[i]);

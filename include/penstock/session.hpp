@@ -60,7 +60,7 @@ struct StreamWaits {
 struct RunOptions {
   /// Where results go: one view an output, of the right dtype and sizes, of any strides that each step
   /// past all that the smaller ones span. Empty: Penstock gives memory. A view may not overlap an input or
-  /// another output view.
+  /// another output view. One for an output that is None is left as it is: `TensorView()` will do.
   std::span<const TensorView> outputs = {};
 };
 
@@ -122,8 +122,9 @@ class PENSTOCK_API Session {
   [[nodiscard]] Audit audit(std::span<const TensorView> inputs, StreamView stream,
                             const AuditOptions& options = {});
 
-  /// Runs once and gives the outputs, which are safe to keep. An output that is an input, or a view
-  /// of one, shares the caller's memory; one that is a weight shares the model's, which must not be
+  /// Runs once and gives the outputs, which are safe to keep. One that the exported model returned as None is
+  /// a Tensor that is not defined, of the borrowed forms `TensorView()`. An output that is an input, or a
+  /// view of one, shares the caller's memory; one that is a weight shares the model's, which must not be
   /// written to. Blocking (CPU: the calling thread and up to `threads() - 1` others;
   /// CUDA: `enqueue` on the legacy default stream, so in the current context's resource, and a wait).
   /// Errors: InvalidArgument names the input, what was given and what is accepted, before anything

@@ -50,7 +50,6 @@ class Namer {
     const auto keys = keys_of(node);
     if (node["type"].is_null()) {
       if (!children.empty()) wrong_form("has a leaf with children");
-      if (names_.size() >= leaf_count_) wrong_form("has more leaves than the model has inputs");
       names_.push_back(name);
       return;
     }
@@ -61,7 +60,9 @@ class Namer {
   }
 
   std::vector<std::string> take() {
-    if (names_.size() != leaf_count_) wrong_form("has fewer leaves than the model has inputs");
+    if (names_.size() < leaf_count_) wrong_form("has fewer leaves than the model has inputs");
+    // Those that are no tensors were built in, and nothing says which they are.
+    if (names_.size() > leaf_count_) names_.assign(leaf_count_, {});
     return std::move(names_);
   }
 

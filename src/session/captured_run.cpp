@@ -112,6 +112,10 @@ void CapturedRun::find_results(std::span<AtenTensorHandle> outputs, std::span<co
                                std::span<const Allocation> allocations) {
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     tensor::TensorObjectPtr output(std::exchange(outputs[i], nullptr));
+    if (output == nullptr) {
+      results_.push_back({.place = Result::Place::None});
+      continue;
+    }
     Result result{.dtype = output->dtype,
                   .sizes = {output->sizes().begin(), output->sizes().end()},
                   .strides = {output->strides().begin(), output->strides().end()}};
@@ -267,6 +271,7 @@ tensor::TensorObjectPtr CapturedRun::make_result(const Result& result,
           bytes_at(input.data()) + result.offset, input.storage_bytes() - result.offset, input.device()));
       return tensor::TensorObjectPtr(tensor::make_tensor(storage.get(), layout));
     }
+    case Result::Place::None: return nullptr;
     case Result::Place::Weight: break;
   }
   layout.storage_offset = result.weight->storage_offset;

@@ -65,7 +65,7 @@ class CapturedRun {
  private:
   /// A result, as the capture left it.
   struct Result {
-    enum class Place { Input, Memory, Weight };
+    enum class Place { Input, Memory, Weight, None };
     Place place = Place::Weight;
     std::size_t index = 0;   ///< Of the input, or in `memory_`.
     std::size_t offset = 0;  ///< In bytes, from the start of that memory.

@@ -27,8 +27,9 @@ struct WeightOwner {
 /// A result that the caller keeps: it holds its memory, and the owner where that is a weight's.
 Tensor keep(tensor::TensorObjectPtr result, const TensorView& view, const WeightOwner& owner);
 
-/// Tensors over views that the caller keeps alive.
-std::vector<Tensor> tensors_over(std::span<const TensorView> views);
+/// Tensors over views that the caller keeps alive; none where the result is None.
+std::vector<Tensor> tensors_over(std::span<const TensorView> views,
+                                 std::span<const AtenTensorHandle> results);
 
 /// How many outputs there are, and where.
 struct OutputPlace {
@@ -40,10 +41,10 @@ struct OutputPlace {
 void check_targets(std::span<const TensorView> targets, std::span<const TensorView> inputs,
                    const OutputPlace& place, const std::string& what);
 
-/// Copies results into the caller's views, all or none. Errors: InvalidArgument names the output whose
-/// dtype or sizes differ.
-void copy_to_targets(std::span<const TensorView> results, std::span<const TensorView> targets,
-                     const std::string& what);
+/// Copies results into the caller's views, all or none. Of those whose handle is null there is nothing to
+/// copy. Errors: InvalidArgument names the output whose dtype or sizes differ.
+void copy_to_targets(std::span<const TensorView> results, std::span<const AtenTensorHandle> handles,
+                     std::span<const TensorView> targets, const std::string& what);
 
 /// The same on a CUDA device; nothing where there are no targets. Stream-ordered on the call's stream.
 void copy_on_device(const shim::CudaCall& call, std::span<const AtenTensorHandle> results,

@@ -110,8 +110,9 @@ void record_run(const RecordRequest& request, const std::shared_ptr<RecordedRun>
                                .memory = recorded->memory()};
   RecordingAllocator recording(recorded->memory());
   const cuda::Graph graph = capture_run(capture, request.inputs, recording);
-  for (std::size_t i = 0; i < request.outputs.size(); ++i)
-    hand_over(request.outputs[i], i, request, recording.all(), recorded);
+  for (std::size_t i = 0; i < request.outputs.size(); ++i) {
+    if (request.outputs[i] != nullptr) hand_over(request.outputs[i], i, request, recording.all(), recorded);
+  }
   callers.keep(recorded);
   callers.add(graph);
 }

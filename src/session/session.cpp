@@ -108,13 +108,18 @@ void Session::Impl::run_model(std::span<const TensorView> given, const model::La
     throw container.error(context);
   }
   if (staged != nullptr) {
-    for (AtenTensorHandle output : outputs) staged->give_back(*output, given);
+    for (AtenTensorHandle output : outputs) {
+      if (output != nullptr) staged->give_back(*output, given);
+    }
     staged->finish(given);
   }
 }
 
 void Session::Impl::show_results() {
   for (std::size_t i = 0; i < outputs.size(); ++i) {
+    results[i] = {};
+    // The model returns None there.
+    if (outputs[i] == nullptr) continue;
     session::show(*outputs[i], results[i], model.impl()->what);
     if (outputs[i]->storage->of_model && version_of_outputs == nullptr) version_of_outputs = version.held();
   }
@@ -125,6 +130,10 @@ std::vector<Tensor> Session::Impl::keep_results() {
   kept.reserve(outputs.size());
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     tensor::TensorObjectPtr output(std::exchange(outputs[i], nullptr));
+    if (output == nullptr) {
+      kept.emplace_back();
+      continue;
+    }
     kept.push_back(session::keep(std::move(output), results[i], {model.impl(), version_of_outputs}));
   }
   return kept;
@@ -136,12 +145,12 @@ std::vector<Tensor> Session::Impl::run(std::span<const TensorView> given, const 
   if (is_on_cuda()) {
     session::wait_for(execute_on({.targets = options.outputs, .host_inputs = cuda->host_inputs()}, given),
                       what);
-    return options.outputs.empty() ? keep_results() : session::tensors_over(options.outputs);
+    return options.outputs.empty() ? keep_results() : session::tensors_over(options.outputs, outputs);
   }
   execute(given);
   if (options.outputs.empty()) return keep_results();
-  session::copy_to_targets(results, options.outputs, what);
-  return session::tensors_over(options.outputs);
+  session::copy_to_targets(results, outputs, options.outputs, what);
+  return session::tensors_over(options.outputs, outputs);
 }
 
 void Session::Impl::prepare(const PrepareOptions& options) {

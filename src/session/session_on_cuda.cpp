@@ -131,7 +131,7 @@ std::vector<Tensor> Session::Impl::enqueue(std::span<const TensorView> given, cu
               .host_inputs = cuda->host_inputs(),
               .may_be_recorded = true},
              given);
-  return options.outputs.empty() ? keep_results() : session::tensors_over(options.outputs);
+  return options.outputs.empty() ? keep_results() : session::tensors_over(options.outputs, outputs);
 }
 
 Audit Session::Impl::audit(std::span<const TensorView> given, cuda::StreamHandle stream, AuditLevel level) {

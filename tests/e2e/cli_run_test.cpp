@@ -81,6 +81,19 @@ TEST(CliRun, PrintsOutputsWithoutAFile) {
   EXPECT_TRUE(contains(dtypes.out, "out3  bfloat16[4, 6]\n  [")) << dtypes.out;
 }
 
+TEST(CliRun, TellsOfAnOutputThatIsNoneAndLeavesItOutOfTheFile) {
+  const std::string stem = testing::package_path("nested", "2.15-calls").replace_extension("").string();
+  const CommandResult shown =
+      penstock_command({"run", stem + ".pt2", "--inputs", stem + ".inputs.safetensors"});
+  EXPECT_EQ(shown.exit_code, 0) << shown.err;
+  EXPECT_TRUE(contains(shown.out, "\nout2  None\nout3  float32[2, 4]\n")) << shown.out;
+  const std::string file = scratch_file("nested.safetensors");
+  const CommandResult written =
+      penstock_command({"run", stem + ".pt2", "--inputs", stem + ".inputs.safetensors", "--outputs", file});
+  EXPECT_EQ(written.exit_code, 0) << written.err;
+  expect_close(read_tensors(file), read_tensors(stem + ".outputs.safetensors"), 1e-6);
+}
+
 TEST(CliRun, TakesKeywordsAndSingleFiles) {
   const NamedTensors inputs = read_tensors(package_file("shared.inputs.safetensors"));
   std::vector<std::string> arguments{"run", package_file("shared.pt2"), "--outputs", scratch_file("kw.npz")};

@@ -1,8 +1,12 @@
 #include "support.hpp"
 
+#include <penstock/io.hpp>
+
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <filesystem>
+#include <string>
 
 namespace penstock::testing {
 namespace {
@@ -32,6 +36,46 @@ TEST(SessionOutputs, GoToStridedViewsAndLeaveTheGapsAlone) {
   session.run(add_inputs(recorded("add", "inputs")), {.outputs = {&view, 1}});
   expect_same({&view, 1}, views_of(recorded("add", "outputs")));
   for (std::int64_t i = 1; i < memory.numel(); i += 2) ASSERT_EQ(memory.data_as<float>()[i], -77.0F) << i;
+}
+
+/// What "nested" returns: all but out2, which is None.
+void expect_nested(std::span<const TensorView> given) {
+  ASSERT_EQ(given.size(), 7U);
+  std::filesystem::path file = package_path("nested", "2.15-calls");
+  for (const auto& [name, expected] : read_tensors(file.replace_extension(".outputs.safetensors"))) {
+    const auto number = static_cast<std::size_t>(std::stoi(name.substr(3)));
+    ASSERT_NE(number, 2U);
+    expect_same(given.subspan(number, 1), std::span(&expected.view(), 1));
+  }
+}
+
+TEST(SessionOutputs, AreNotDefinedWhereTheModelReturnsNone) {
+  Session session(load_model("nested", "2.15-calls"));
+  const std::vector<Tensor> inputs = recorded("nested", "inputs", "2.15-calls");
+  const std::vector<Tensor> made = session.run(views_of(inputs));
+  EXPECT_FALSE(made[2].defined());
+  expect_nested(views_of(made));
+
+  const std::span<const TensorView> borrowed = session.run_borrowed(views_of(inputs));
+  EXPECT_EQ(borrowed[2].data(), nullptr);
+  EXPECT_EQ(borrowed[2].numel(), 0);
+  expect_nested(borrowed);
+}
+
+TEST(SessionOutputs, LeaveTheViewForOneThatIsNoneAlone) {
+  Session session(load_model("nested", "2.15-calls"));
+  const std::vector<Tensor> inputs = recorded("nested", "inputs", "2.15-calls");
+  std::vector<Tensor> targets;
+  for (const Tensor& made : session.run(views_of(inputs)))
+    targets.push_back(made.defined() ? Tensor::empty(made.dtype(), made.sizes()) : Tensor());
+  const std::vector<TensorView> views = views_of(targets);
+  EXPECT_FALSE(session.run(views_of(inputs), {.outputs = views})[2].defined());
+  expect_nested(views);
+  const Tensor other = ramp({5});
+  std::vector<TensorView> with_other = views;
+  with_other[2] = other.view();
+  session.run(views_of(inputs), {.outputs = with_other});
+  expect_same({&other.view(), 1}, std::vector<TensorView>{ramp({5}).view()});
 }
 
 TEST(SessionOutputs, AreRefusedInViewsThatCannotTakeThem) {

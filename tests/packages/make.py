@@ -11,6 +11,7 @@ it had, in elements, are in the file's metadata ("arg0.strides": "1,5").
 Packages are portable (x86-64-v3, one thread) unless the name says otherwise.
 """
 
+import collections
 import json
 import os
 import shutil
@@ -28,7 +29,7 @@ import torch.export.pt2_archive._package
 from torch._inductor import config as inductor_config
 from torch._inductor import cpp_builder
 from torch.export import Dim, export
-from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils._pytree import tree_leaves, tree_map_only
 
 VERSION = tuple(int(part) for part in torch.__version__.split(".")[:2])
 MARCH = "x86-64-v3"
@@ -428,6 +429,31 @@ def placement():
     )
 
 
+Scaled = collections.namedtuple("Scaled", "twice half")
+torch.utils._pytree._register_namedtuple(Scaled, serialized_type_name="penstock.tests.Scaled")
+
+
+class Nested(torch.nn.Module):
+    """A call of all kinds of containers, with leaves that are no tensors going in and coming out."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = torch.nn.Linear(4, 4)
+
+    def forward(self, x, features, count, *, bias=None, scale=2.0, training=False):
+        u, (v,) = features["u"], features["v"]
+        made = collections.OrderedDict(y=self.linear(x) * scale + bias)
+        made["pair"] = (u + v, None)
+        made["scaled"] = Scaled(x * 2, x / 2)
+        made["list"] = [x.sum()]
+        return made, count
+
+
+def nested():
+    features = {"u": torch.randn(3), "v": [torch.randn(3)]}
+    return Case(Nested(), (torch.randn(2, 4), features, 7), {"bias": torch.randn(4), "scale": 3.0, "training": False})
+
+
 class Fails(torch.nn.Module):
     """Work, then a look-up that checks its index, then more work."""
 
@@ -475,7 +501,7 @@ compile_settings.stock_flags = cpp_builder._get_optimization_cflags
 
 
 def export_case(case):
-    args, kwargs = tree_map(clone, (case.args, case.kwargs))
+    args, kwargs = tree_map_only(torch.Tensor, clone, (case.args, case.kwargs))
     return export(case.model.eval(), args, kwargs, dynamic_shapes=case.dynamic_shapes)
 
 
@@ -487,6 +513,8 @@ def clone(tensor):
 def save(path, prefix, tensors):
     stored, metadata = {}, {}
     for i, tensor in enumerate(tensors):
+        if tensor is None:
+            continue
         name = f"{prefix}{i}"
         stored[name] = tensor.detach().clone(memory_format=torch.contiguous_format)
         if not tensor.is_contiguous():
@@ -496,8 +524,9 @@ def save(path, prefix, tensors):
 
 def save_run(stem, model, args, kwargs, outputs_stem=None):
     """Writes the inputs and what libtorch makes of them."""
-    inputs = tree_map(clone, (args, kwargs))
-    save(stem + ".inputs.safetensors", "arg", tree_leaves(inputs))
+    inputs = tree_map_only(torch.Tensor, clone, (args, kwargs))
+    # The library has no inputs for what is no tensor, but an output for every leaf.
+    save(stem + ".inputs.safetensors", "arg", [leaf for leaf in tree_leaves(inputs) if isinstance(leaf, torch.Tensor)])
     outputs = tree_leaves(model(*args, **kwargs))
     save((outputs_stem or stem) + ".outputs.safetensors", "out", outputs)
 
@@ -597,7 +626,7 @@ CASES = [
 if VERSION < (2, 13):
     CASES += [square]
 if VERSION >= (2, 15):
-    CASES += [blob, pickle, external, appended, folded, late, narrow, one_or_two, counter, two_rows, past]
+    CASES += [blob, pickle, external, appended, folded, late, narrow, one_or_two, counter, two_rows, past, nested]
 MAKERS = {case.__name__: case for case in CASES}
 SPECIAL = {
     "two_models": make_two_models,

@@ -31,6 +31,17 @@ class Outputs : public ::testing::Test {
     return TensorView(memory_.data() + offset, DType::Float32, sizes, strides, bytes);
   }
 
+  tensor::TensorObjectPtr make_any() {
+    const tensor::StorageReference storage(pool_.allocate(4));
+    return tensor::TensorObjectPtr(
+        tensor::make_tensor(storage.get(), {.dtype = DType::Float32, .sizes = {}, .strides = {}}));
+  }
+
+  /// Of results that are tensors: they are only told from null.
+  std::vector<AtenTensorHandle> handles(std::size_t count) {
+    return std::vector<AtenTensorHandle>(count, any_.get());
+  }
+
   template <class Work>
   static void expect_refused(const std::string& part, Work&& work) {
     try {
@@ -50,6 +61,8 @@ class Outputs : public ::testing::Test {
   }
 
   std::array<float, 64> memory_{};
+  tensor::MemoryPool pool_;
+  tensor::TensorObjectPtr any_ = make_any();
 };
 
 TEST_F(Outputs, OfTheRightCountAreTaken) {
@@ -113,8 +126,18 @@ TEST_F(Outputs, AreCopiedByElement) {
   const std::vector<TensorView> results{view(0, {2, 3}, {1, 2})};
   const std::vector<TensorView> targets{
       TensorView(target.data(), DType::Float32, Sizes{2, 3}, Sizes{6, 2}, 0)};
-  copy_to_targets(results, targets, "model.pt2");
+  copy_to_targets(results, handles(1), targets, "model.pt2");
   EXPECT_EQ(target, (std::array<float, 12>{0, 0, 2, 0, 4, 0, 1, 0, 3, 0, 5, 0}));
+}
+
+TEST_F(Outputs, ThatAreNoneLeaveTheirTargetsAlone) {
+  std::array<float, 4> target{1, 1, 1, 1};
+  const std::vector<AtenTensorHandle> none{nullptr};
+  const std::vector<TensorView> targets{TensorView(target.data(), DType::Float32, {2, 2})};
+  copy_to_targets(std::vector<TensorView>(1), none, targets, "model.pt2");
+  EXPECT_EQ(target, (std::array<float, 4>{1, 1, 1, 1}));
+  EXPECT_FALSE(tensors_over(targets, none)[0].defined());
+  EXPECT_EQ(tensors_over(targets, handles(1))[0].view().data(), target.data());
 }
 
 TEST_F(Outputs, OfOtherSizesOrDtypesLeaveAllTargetsAlone) {
@@ -122,7 +145,8 @@ TEST_F(Outputs, OfOtherSizesOrDtypesLeaveAllTargetsAlone) {
   std::array<double, 8> second{};
   const std::vector<TensorView> results{view(1, {4}), view(5, {4})};
   const auto copy = [&](const TensorView& last) {
-    copy_to_targets(results, std::vector{TensorView(first.data(), DType::Float32, {4}), last}, "model.pt2");
+    copy_to_targets(results, handles(2), std::vector{TensorView(first.data(), DType::Float32, {4}), last},
+                    "model.pt2");
   };
   expect_refused("out1 is float32[4], the view for it float64[4]",
                  [&] { copy(TensorView(second.data(), DType::Float64, {4})); });
