@@ -21,6 +21,17 @@
 
 namespace penstock {
 
+/// What an argument or a result of a call is: for code that takes calls of any schema.
+enum class ArgumentKind {
+  None,      ///< None; as a result, one that the model does not take.
+  Tensor,    ///< `tensor(argument)`
+  Tensors,   ///< A list: `tensor(argument, item)`, where `has(argument, item)`.
+  Integer,   ///< `integer(argument)`
+  Integers,  ///< A list: `integer(argument, item)`
+  Constant,  ///< Fixed by the package: `constant(argument)`, or by its type.
+  Object,    ///< `object(argument)`
+};
+
 /// One call of an operator or a method by a model: its arguments by their position in the schema, and where
 /// its results go. The memory of results belongs to the run; what a run needs no longer is used again.
 /// Thread: the thread of the run, one caller at a time. Lifetime: the call; views of tensors too.
@@ -39,6 +50,15 @@ class PENSTOCK_API OperatorCall {
   /// The device's context is current. Host-only. Lifetime: the call.
   /// Errors: InvalidArgument for a model on the CPU, which has none.
   [[nodiscard]] StreamView stream() const;
+
+  /// What there is, and what each of it is. Host-only. Errors: of the counts none.
+  [[nodiscard]] std::size_t argument_count() const noexcept;
+  [[nodiscard]] ArgumentKind argument_kind(std::size_t argument) const;
+  [[nodiscard]] std::size_t results_count() const noexcept;
+  [[nodiscard]] ArgumentKind result_kind(std::size_t result) const;
+
+  /// An argument that the package has fixed, a list as a whole. Host-only. Lifetime: the model.
+  [[nodiscard]] const Value& constant(std::size_t argument) const;
 
   /// Items of a list argument; 1 for what is no list, 0 for None. Host-only.
   [[nodiscard]] std::size_t count(std::size_t argument) const;

@@ -47,6 +47,14 @@ const PreparedArgument& OperatorCall::Impl::argument(std::size_t index, Source s
   return found;
 }
 
+const PreparedResult& OperatorCall::Impl::result(std::size_t index) const {
+  if (index >= prepared.results.size()) {
+    base::fail(ErrorCode::InvalidArgument, "there are {} results, and no result {}", prepared.results.size(),
+               index);
+  }
+  return prepared.results[index];
+}
+
 const Value& OperatorCall::Impl::constant(std::size_t index, std::size_t item,
                                           std::string_view wanted) const {
   const PreparedArgument& found = argument(index, Source::Constant, wanted);
@@ -107,6 +115,36 @@ StreamView OperatorCall::stream() const {
 }
 
 std::size_t OperatorCall::count(std::size_t argument) const { return impl_.argument(argument).count; }
+
+std::size_t OperatorCall::argument_count() const noexcept { return impl_.prepared.arguments.size(); }
+
+ArgumentKind OperatorCall::argument_kind(std::size_t argument) const {
+  const PreparedArgument& found = impl_.argument(argument);
+  switch (found.source) {
+    case Source::Tensors: return found.list ? ArgumentKind::Tensors : ArgumentKind::Tensor;
+    case Source::Integers: return found.list ? ArgumentKind::Integers : ArgumentKind::Integer;
+    case Source::Constant: return ArgumentKind::Constant;
+    case Source::Object: return ArgumentKind::Object;
+    case Source::None: break;
+  }
+  return ArgumentKind::None;
+}
+
+std::size_t OperatorCall::results_count() const noexcept { return impl_.prepared.results.size(); }
+
+ArgumentKind OperatorCall::result_kind(std::size_t result) const {
+  const PreparedResult& found = impl_.result(result);
+  switch (found.kind) {
+    case PreparedResult::Kind::Tensors: return found.list ? ArgumentKind::Tensors : ArgumentKind::Tensor;
+    case PreparedResult::Kind::Integer: return ArgumentKind::Integer;
+    case PreparedResult::Kind::None: break;
+  }
+  return ArgumentKind::None;
+}
+
+const Value& OperatorCall::constant(std::size_t argument) const {
+  return impl_.argument(argument, Source::Constant, "constant").constant;
+}
 
 bool OperatorCall::has(std::size_t argument, std::size_t item) const {
   const PreparedArgument& found = impl_.argument(argument);
@@ -169,13 +207,7 @@ std::shared_ptr<void>& OperatorCall::session_data(std::size_t argument) const {
   return impl_.session.slot(impl_.argument(argument, Source::Object, "object").object).data;
 }
 
-std::size_t OperatorCall::result_count(std::size_t result) const {
-  if (result >= impl_.prepared.results.size()) {
-    base::fail(ErrorCode::InvalidArgument, "there are {} results, and no result {}",
-               impl_.prepared.results.size(), result);
-  }
-  return impl_.prepared.results[result].count;
-}
+std::size_t OperatorCall::result_count(std::size_t result) const { return impl_.result(result).count; }
 
 TensorView OperatorCall::make_result(std::size_t result, DType dtype, std::span<const std::int64_t> sizes,
                                      std::size_t item) {

@@ -20,6 +20,7 @@ struct OperatorCall::Impl {
   [[nodiscard]] const objects::PreparedArgument& argument(std::size_t index,
                                                           objects::PreparedArgument::Source source,
                                                           std::string_view wanted) const;
+  [[nodiscard]] const objects::PreparedResult& result(std::size_t index) const;
   [[nodiscard]] const Value& constant(std::size_t index, std::size_t item, std::string_view wanted) const;
   /// The tensor of an argument; null for None.
   [[nodiscard]] AtenTensorHandle tensor(std::size_t index, std::size_t item) const;

@@ -244,7 +244,7 @@ class Preparer {
         return PreparedResult{Kind::Tensors, next, 1};
       case NodeValueKind::Tensors:
         if (type.base != BaseType::Tensor || !type.list) return std::nullopt;
-        return PreparedResult{Kind::Tensors, next, output.present.size()};
+        return PreparedResult{Kind::Tensors, next, output.present.size(), true};
       case NodeValueKind::OptionalTensor:
         if (type.base != BaseType::Tensor || type.list || !type.optional) return std::nullopt;
         if (!output.present.front()) return PreparedResult{};

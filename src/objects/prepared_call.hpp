@@ -43,6 +43,7 @@ struct PreparedResult {
   Kind kind = Kind::None;
   std::size_t first = 0;  ///< Of tensors or integers.
   std::size_t count = 0;
+  bool list = false;
 };
 
 /// A call with everything settled that does not change from run to run.
