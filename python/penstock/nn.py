@@ -1,0 +1,52 @@
+"""A compiled model as a module of torch. Imports torch."""
+
+from __future__ import annotations
+
+import typing
+
+import torch
+
+from ._core import Model, load
+
+__all__ = ["Module"]
+
+
+class Module(torch.nn.Module):
+    """A `torch.nn.Module` whose forward is a compiled model.
+
+    Runs on torch's current stream, so `torch.cuda.stream` and `torch.cuda.graph` mean what they mean for other modules;
+    for the latter, call it with these shapes before the capture. It has no backward pass: under `torch.no_grad` (or
+    `inference_mode`) tensors that require grad are taken as they are, else they are an error.
+    """
+
+    def __init__(self, source: typing.Any, **options: typing.Any) -> None:
+        """`source`: a `penstock.Model`, or what `penstock.load` takes, with its options."""
+        super().__init__()
+        self._penstock_model = source if isinstance(source, Model) else load(source, **options)
+
+    @property
+    def model(self) -> Model:
+        """The loaded model."""
+        return self._penstock_model
+
+    def forward(self, *args: typing.Any, **kwargs: typing.Any) -> typing.Any:
+        """One inference, with tensors of torch."""
+        if not torch.is_grad_enabled():
+            args, kwargs = _detached(args), _detached(kwargs)
+        return self._penstock_model.call_torch(*args, **kwargs)
+
+    def extra_repr(self) -> str:
+        return f"model={self._penstock_model.name!r}, device='{self._penstock_model.device}'"
+
+
+def _detached(value: typing.Any) -> typing.Any:
+    """The same structure without the tensors' history. Only what requires grad is replaced."""
+    if isinstance(value, torch.Tensor):
+        return value.detach() if value.requires_grad else value
+    if isinstance(value, dict):
+        return type(value)((key, _detached(item)) for key, item in value.items()) if value else value
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return type(value)(*(_detached(item) for item in value))
+    if isinstance(value, (list, tuple)):
+        return type(value)(_detached(item) for item in value)
+    return value

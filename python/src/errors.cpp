@@ -1,0 +1,57 @@
+#include "errors.hpp"
+
+#include "operators.hpp"
+
+#include <penstock/error.hpp>
+
+#include <exception>
+#include <string>
+
+namespace penstock::python {
+namespace {
+
+namespace nb = nanobind;
+
+const char* class_of(ErrorCode code) {
+  switch (code) {
+    case ErrorCode::InvalidArgument: return "InvalidArgumentError";
+    case ErrorCode::NotFound: return "NotFoundError";
+    case ErrorCode::Corrupt: return "CorruptError";
+    case ErrorCode::Incompatible: return "IncompatibleError";
+    case ErrorCode::Unsupported: return "UnsupportedError";
+    case ErrorCode::OutOfMemory: return "OutOfMemoryError";
+    case ErrorCode::Cancelled: return "CancelledError";
+    case ErrorCode::Cuda: return "CudaError";
+    case ErrorCode::Internal: return "InternalError";
+  }
+  return "Error";
+}
+
+void translate(const std::exception_ptr& thrown, void* /*unused*/) {
+  try {
+    std::rethrow_exception(thrown);
+  } catch (const Error& error) {
+    const nb::object type = nb::module_::import_("penstock._errors").attr(class_of(error.code()));
+    const nb::object made = type(nb::str(error.what()));
+    if (error.code() == ErrorCode::Cuda) made.attr("cuda_result") = error.cuda_result();
+    // What a function of Python raised that the library called, and only where this error came of it.
+    const nb::object cause = take_cause(error.what());
+    if (cause.is_valid()) PyException_SetCause(made.ptr(), nb::object(cause).release().ptr());
+    PyErr_SetObject(type.ptr(), made.ptr());
+  }
+}
+
+}  // namespace
+
+void bind_errors() { nb::register_exception_translator(translate); }
+
+void wrong_type(std::string_view message) { throw nb::type_error(std::string(message).c_str()); }
+
+std::string type_text(nb::handle object) {
+  const nb::object type = nb::borrow(reinterpret_cast<PyObject*>(Py_TYPE(object.ptr())));
+  const auto name = nb::cast<std::string>(nb::str(type.attr("__qualname__")));
+  const auto module = nb::cast<std::string>(nb::str(type.attr("__module__")));
+  return module == "builtins" ? name : module + "." + name;
+}
+
+}  // namespace penstock::python

@@ -1,0 +1,255 @@
+#include "inputs.hpp"
+
+#include "errors.hpp"
+#include "tensor.hpp"
+
+#include <penstock/error.hpp>
+
+#include <nanobind/stl/pair.h>
+
+#include <array>
+#include <cstring>
+#include <optional>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+
+namespace penstock::python {
+namespace {
+
+namespace nb = nanobind;
+
+[[noreturn]] void refuse(const std::string& message) { throw Error(ErrorCode::InvalidArgument, message); }
+
+/// What is known of a type of Python, looked up once: types that are asked about live on with this.
+struct TypeTraits {
+  Library library = Library::None;
+  const dlpack::ExchangeApi* exchange = nullptr;
+  bool has_dlpack = false;
+  bool has_cuda_array = false;
+};
+
+Library library_of(nb::handle type) {
+  for (const nb::handle base : type.attr("__mro__")) {
+    const auto module = nb::cast<std::string>(nb::str(base.attr("__module__")));
+    const std::string_view root = std::string_view(module).substr(0, module.find('.'));
+    if (root == "torch") return Library::Torch;
+    if (root == "cupy") return Library::CuPy;
+  }
+  return Library::None;
+}
+
+const dlpack::ExchangeApi* exchange_of(nb::handle type) {
+  if (!nb::hasattr(type, "__dlpack_c_exchange_api__")) return nullptr;
+  const nb::object capsule = type.attr("__dlpack_c_exchange_api__");
+  if (PyCapsule_IsValid(capsule.ptr(), "dlpack_exchange_api") == 0) return nullptr;
+  const auto* api =
+      static_cast<const dlpack::ExchangeApi*>(PyCapsule_GetPointer(capsule.ptr(), "dlpack_exchange_api"));
+  while (api != nullptr && api->version.major != dlpack::kMajorVersion) api = api->previous;
+  return api;
+}
+
+const TypeTraits& traits_of(nb::handle object) {
+  static auto* const known = new std::unordered_map<PyTypeObject*, TypeTraits>;
+  PyTypeObject* const type = Py_TYPE(object.ptr());
+  if (const auto found = known->find(type); found != known->end()) return found->second;
+  const nb::handle handle(reinterpret_cast<PyObject*>(type));
+  TypeTraits made;
+  made.library = library_of(handle);
+  made.exchange = exchange_of(handle);
+  made.has_dlpack = nb::hasattr(handle, "__dlpack__");
+  made.has_cuda_array = nb::hasattr(handle, "__cuda_array_interface__");
+  handle.inc_ref();
+  return known->emplace(type, made).first->second;
+}
+
+/// Of a format of Python's struct module, which the buffer protocol uses; nothing where Penstock has none.
+std::optional<DType> dtype_of_format(std::string_view format, Py_ssize_t bytes) {
+  constexpr std::string_view kNative = "@=<";
+  if (!format.empty() && kNative.find(format.front()) != std::string_view::npos) format.remove_prefix(1);
+  if (format == "?") return DType::Bool;
+  if (format == "e") return DType::Float16;
+  if (format == "f") return DType::Float32;
+  if (format == "d") return DType::Float64;
+  if (format == "Zf") return DType::Complex64;
+  if (format == "Zd") return DType::Complex128;
+  const bool is_signed = format == "b" || format == "h" || format == "i" || format == "l" || format == "q";
+  const bool is_unsigned = format == "B" || format == "H" || format == "I" || format == "L" || format == "Q";
+  if (!is_signed && !is_unsigned) return std::nullopt;
+  switch (bytes) {
+    case 1: return is_signed ? DType::Int8 : DType::UInt8;
+    case 2: return is_signed ? DType::Int16 : DType::UInt16;
+    case 4: return is_signed ? DType::Int32 : DType::UInt32;
+    case 8: return is_signed ? DType::Int64 : DType::UInt64;
+    default: return std::nullopt;
+  }
+}
+
+/// The same for a kind of NumPy's array interface and its bytes.
+std::string_view format_of(char kind, Py_ssize_t bytes) {
+  switch (kind) {
+    case 'b': return "?";
+    case 'i': return "i";
+    case 'u': return "I";
+    case 'f': return bytes == 2 ? "e" : bytes == 4 ? "f" : "d";
+    case 'c': return bytes == 8 ? "Zf" : "Zd";
+    default: return "none";
+  }
+}
+
+bool requires_grad(nb::handle object) { return nb::cast<bool>(object.attr("requires_grad")); }
+
+}  // namespace
+
+TakenBuffer::TakenBuffer(nb::handle object) {
+  if (PyObject_GetBuffer(object.ptr(), &buffer_, PyBUF_STRIDES | PyBUF_FORMAT) != 0) {
+    PyErr_Clear();
+    refuse("the memory of a " + type_text(object) + " does not lie as a tensor of one element type");
+  }
+  const std::string_view format = buffer_.format != nullptr ? buffer_.format : "B";
+  const std::string problem = [&]() -> std::string {
+    if (buffer_.readonly != 0) return "its memory is read-only; give a copy";
+    if (format.starts_with('>') || format.starts_with('!'))
+      return "its elements are big-endian; give a copy in the order of this machine";
+    if (!dtype_of_format(format, buffer_.itemsize))
+      return "its elements are \"" + std::string(format) + "\", which no model takes";
+    if (static_cast<std::size_t>(buffer_.ndim) > kMaxRank)
+      return "it has " + std::to_string(buffer_.ndim) + " dimensions; at most " + std::to_string(kMaxRank) +
+             " are possible";
+    for (int i = 0; i < buffer_.ndim; ++i) {
+      if (buffer_.strides[i] % buffer_.itemsize != 0)
+        return "its strides are no multiples of its elements; give a copy";
+    }
+    return {};
+  }();
+  if (!problem.empty()) {
+    PyBuffer_Release(&buffer_);
+    refuse(problem);
+  }
+}
+
+TakenBuffer::~TakenBuffer() {
+  if (buffer_.obj != nullptr) PyBuffer_Release(&buffer_);
+}
+
+TakenBuffer::TakenBuffer(TakenBuffer&& other) noexcept : buffer_(std::exchange(other.buffer_, {})) {}
+
+TensorView TakenBuffer::view() const {
+  std::array<std::int64_t, kMaxRank> sizes{};
+  std::array<std::int64_t, kMaxRank> strides{};
+  const auto rank = static_cast<std::size_t>(buffer_.ndim);
+  for (std::size_t i = 0; i < rank; ++i) {
+    sizes[i] = buffer_.shape[i];
+    strides[i] = buffer_.strides[i] / buffer_.itemsize;
+  }
+  const DType dtype = *dtype_of_format(buffer_.format != nullptr ? buffer_.format : "B", buffer_.itemsize);
+  return {
+      buffer_.buf, dtype,   std::span(sizes).first(rank), std::span<const std::int64_t>(strides).first(rank),
+      0,           Device{}};
+}
+
+void Inputs::add(nb::handle object) {
+  if (const PyTensor* const ours = as_tensor(object)) {
+    views_.push_back(ours->tensor.view());
+    return;
+  }
+  const TypeTraits& traits = traits_of(object);
+  if (traits.library != Library::None && library_ == Library::None) library_ = traits.library;
+  if (traits.library == Library::Torch && traits.has_dlpack) {
+    if (requires_grad(object))
+      refuse("it requires grad, and a compiled model has no backward pass; give it detached: .detach()");
+    if (traits.exchange != nullptr && traits.exchange->borrow != nullptr) {
+      dlpack::Tensor found{};
+      if (traits.exchange->borrow(object.ptr(), &found) != 0) nb::raise_python_error();
+      views_.push_back(view_of(found));
+      return;
+    }
+  }
+  if (traits.library != Library::Torch && PyObject_CheckBuffer(object.ptr()) != 0) {
+    kept_.emplace_back(std::in_place_type<TakenBuffer>, object);
+    views_.push_back(std::get<TakenBuffer>(kept_.back()).view());
+  } else if (traits.has_dlpack) {
+    add_dlpack(object);
+  } else if (traits.has_cuda_array) {
+    add_cuda_array(object);
+  } else {
+    wrong_type(
+        "a " + type_text(object) +
+        " is no tensor; give one of torch, NumPy, CuPy or Penstock, or an object with __dlpack__, the buffer "
+        "protocol or __cuda_array_interface__");
+  }
+}
+
+void Inputs::add_dlpack(nb::handle object) {
+  const auto place = nb::cast<nb::tuple>(object.attr("__dlpack_device__")());
+  nb::dict options;
+  // No wait is added: the order on the device is the caller's.
+  if (nb::cast<int>(place[0]) == dlpack::kCuda) options["stream"] = -1;
+  nb::object capsule;
+  const nb::object method = object.attr("__dlpack__");
+  try {
+    nb::dict newer;
+    newer.update(options);
+    newer["max_version"] = nb::make_tuple(dlpack::kMajorVersion, 0);
+    capsule = method(**newer);
+  } catch (nb::python_error& error) {
+    if (!error.matches(PyExc_TypeError)) throw;
+    capsule = method(**options);
+  }
+  kept_.emplace_back(std::in_place_type<TakenTensor>, capsule);
+  views_.push_back(view_of(std::get<TakenTensor>(kept_.back()).tensor()));
+}
+
+void Inputs::add_cuda_array(nb::handle object) {
+  const auto described = nb::cast<nb::dict>(object.attr("__cuda_array_interface__"));
+  const auto type = nb::cast<std::string>(described["typestr"]);
+  const auto data = nb::cast<std::pair<std::uintptr_t, bool>>(described["data"]);
+  if (data.second) refuse("its memory is read-only; give a copy");
+  if (type.size() < 3 || type[0] == '>')
+    refuse("its elements are \"" + type + "\"; give them in this machine's order");
+  const Py_ssize_t bytes = std::stol(type.substr(2));
+  const std::optional<DType> dtype = dtype_of_format(format_of(type[1], bytes), bytes);
+  if (!dtype) refuse("its elements are \"" + type + "\", which no model takes");
+  std::vector<std::int64_t> sizes;
+  for (const nb::handle size : described["shape"]) sizes.push_back(nb::cast<std::int64_t>(size));
+  void* const address = reinterpret_cast<void*>(data.first);  // NOLINT(performance-no-int-to-ptr)
+  const Device device{DeviceType::Cuda, cuda_device_};
+  const nb::object strides = described.contains("strides") ? nb::object(described["strides"]) : nb::none();
+  if (strides.is_none()) {
+    views_.emplace_back(address, *dtype, sizes, device);
+    return;
+  }
+  std::vector<std::int64_t> steps;
+  for (const nb::handle step : strides) {
+    const auto in_bytes = nb::cast<std::int64_t>(step);
+    if (in_bytes % bytes != 0) refuse("its strides are no multiples of its elements; give a copy");
+    steps.push_back(in_bytes / bytes);
+  }
+  views_.emplace_back(address, *dtype, sizes, steps, 0, device);
+}
+
+void Inputs::clear(std::int32_t cuda_device) noexcept {
+  cuda_device_ = cuda_device;
+  views_.clear();
+  kept_.clear();
+  library_ = Library::None;
+}
+
+bool is_tensor(nb::handle object) {
+  if (as_tensor(object) != nullptr) return true;
+  const TypeTraits& traits = traits_of(object);
+  return traits.has_dlpack || traits.has_cuda_array || PyObject_CheckBuffer(object.ptr()) != 0;
+}
+
+nb::object make_torch_tensor(const TensorView& view, std::shared_ptr<const void> owner) {
+  static auto* const torch = new nb::module_(nb::module_::import_("torch"));
+  static const dlpack::ExchangeApi* const exchange = exchange_of(torch->attr("Tensor"));
+  if (exchange == nullptr || exchange->give == nullptr)
+    return torch->attr("utils").attr("dlpack").attr("from_dlpack")(
+        make_capsule(view, std::move(owner), false));
+  void* made = nullptr;
+  if (exchange->give(make_versioned(view, std::move(owner)), &made) != 0) nb::raise_python_error();
+  return nb::steal(static_cast<PyObject*>(made));
+}
+
+}  // namespace penstock::python

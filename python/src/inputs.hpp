@@ -1,0 +1,66 @@
+#pragma once
+
+#include "dlpack.hpp"
+#include "streams.hpp"
+
+#include <penstock/tensor.hpp>
+
+#include <nanobind/nanobind.h>
+
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace penstock::python {
+
+/// Memory that the buffer protocol gave, given back when this goes. Only with the GIL.
+class TakenBuffer {
+ public:
+  /// Errors: InvalidArgument for memory that is read-only or does not lie as elements of one type;
+  /// Unsupported for elements that Penstock does not have.
+  explicit TakenBuffer(nanobind::handle object);
+  ~TakenBuffer();
+  TakenBuffer(TakenBuffer&& other) noexcept;
+  TakenBuffer& operator=(TakenBuffer&&) = delete;
+
+  [[nodiscard]] TensorView view() const;
+
+ private:
+  Py_buffer buffer_{};
+};
+
+/// Views of the tensors that Python objects are, and what keeps them: no element is copied, and no stream
+/// waits. Takes a `penstock.Tensor`, and what has the buffer protocol, `__dlpack__`, or
+/// `__cuda_array_interface__`. Only with the GIL.
+class Inputs {
+ public:
+  /// Adds an object as the next view. Errors: TypeError for an object that is no tensor; InvalidArgument and
+  /// Unsupported for one that cannot be used: read-only, of big-endian elements, one that requires grad.
+  void add(nanobind::handle object);
+  /// Adds a view of no tensor.
+  void add_nothing() { views_.emplace_back(); }
+  /// For the next call. Memory that does not say which CUDA device it is on is on `cuda_device`.
+  void clear(std::int32_t cuda_device = 0) noexcept;
+
+  [[nodiscard]] std::span<const TensorView> views() const noexcept { return views_; }
+  /// Which library made the first of them that one of the two made.
+  [[nodiscard]] Library library() const noexcept { return library_; }
+
+ private:
+  void add_dlpack(nanobind::handle object);
+  void add_cuda_array(nanobind::handle object);
+
+  std::vector<TensorView> views_;
+  std::vector<std::variant<TakenBuffer, TakenTensor>> kept_;
+  Library library_ = Library::None;
+  std::int32_t cuda_device_ = 0;
+};
+
+/// True for what `Inputs::add` takes.
+[[nodiscard]] bool is_tensor(nanobind::handle object);
+
+/// A tensor of torch over the memory of a view, which `owner` keeps. Imports torch.
+[[nodiscard]] nanobind::object make_torch_tensor(const TensorView& view, std::shared_ptr<const void> owner);
+
+}  // namespace penstock::python

@@ -1,0 +1,308 @@
+#include "model.hpp"
+
+#include "errors.hpp"
+#include "options.hpp"
+#include "tensor.hpp"
+#include "values.hpp"
+
+#include <penstock/error.hpp>
+
+#include <nanobind/stl/filesystem.h>
+#include <nanobind/stl/map.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
+#include <nanobind/stl/shared_ptr.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/unique_ptr.h>
+#include <nanobind/stl/vector.h>
+
+#include <filesystem>
+#include <string>
+#include <utility>
+
+namespace penstock::python {
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+PyModel::PyModel(Model loaded, ModelInfo described, const SessionOptions& session_options)
+    : model(std::move(loaded)), info(std::move(described)), options(session_options) {
+  if (!model.call_spec_in().empty()) inputs = CallSpec::parse(model.call_spec_in());
+  if (!model.call_spec_out().empty()) outputs = CallSpec::parse(model.call_spec_out());
+}
+
+std::unique_ptr<PySession> PyModel::take_session() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!idle_.empty()) {
+      auto taken = std::move(idle_.back());
+      idle_.pop_back();
+      return taken;
+    }
+  }
+  return std::make_unique<PySession>(*this, options, nullptr);
+}
+
+void PyModel::put_back(std::unique_ptr<PySession> session) {
+  const std::lock_guard lock(mutex_);
+  idle_.push_back(std::move(session));
+}
+
+namespace {
+
+/// Weights by name, as `Model::update_weights` takes them. The tensors are borrowed for a call.
+struct Weights {
+  Inputs inputs;
+  std::vector<NamedWeight> named;
+
+  explicit Weights(nb::handle mapping) {
+    if (!mapping.is_valid() || mapping.is_none()) return;
+    std::vector<std::string> names;
+    for (const nb::handle key : mapping) {
+      names.push_back(nb::cast<std::string>(key));
+      try {
+        inputs.add(mapping[key]);
+      } catch (const Error& error) {
+        throw Error(error.code(), "weight \"" + names.back() + "\": " + error.what());
+      }
+    }
+    for (std::size_t i = 0; i < names.size(); ++i) named.push_back({names[i], inputs.views()[i]});
+  }
+};
+
+Package open_package(const nb::object& source, const OpenOptions& options) {
+  if (PyUnicode_Check(source.ptr()) != 0 || nb::hasattr(source, "__fspath__")) {
+    const auto path = nb::cast<std::filesystem::path>(source);
+    const nb::gil_scoped_release released;
+    return Package::open(path, options);
+  }
+  if (PyObject_CheckBuffer(source.ptr()) == 0)
+    wrong_type("a package is a path or the bytes of a file, and no " + type_text(source));
+  // The view of the memory holds the object until the package lets go of it.
+  const nb::object view = nb::steal(PyMemoryView_GetContiguous(source.ptr(), PyBUF_READ, 'C'));
+  if (!view.is_valid()) nb::raise_python_error();
+  const Py_buffer* const buffer = PyMemoryView_GET_BUFFER(view.ptr());
+  const std::span<const std::byte> bytes(static_cast<const std::byte*>(buffer->buf),
+                                         static_cast<std::size_t>(buffer->len));
+  const std::shared_ptr<const void> owner = share(view);
+  const nb::gil_scoped_release released;
+  return Package::open_memory(bytes, owner, "<bytes>", options);
+}
+
+std::shared_ptr<PyModel> load(const nb::object& source, const std::string& model, const nb::object& device,
+                              const nb::object& sha256, const nb::object& weights, const nb::object& registry,
+                              const std::vector<std::filesystem::path>& libraries,
+                              const std::string& generated_checks, const nb::kwargs& session) {
+  const SessionOptions session_options = session_options_of(session);
+  OpenOptions open;
+  if (!sha256.is_none()) open.sha256 = nb::cast<std::string>(sha256);
+  const Package package = open_package(source, open);
+  const ModelInfo& info = package.model(model);
+  LoadOptions options;
+  options.model = model;
+  options.device =
+      device.is_none() ? Device{info.device, 0} : device_from_string(nb::cast<std::string>(nb::str(device)));
+  options.generated_checks = generated_checks_of(generated_checks);
+  if (!registry.is_none()) options.registry = nb::cast<const Registry&>(registry);
+  options.libraries = libraries;
+  const Weights given(weights);
+  options.weights = given.named;
+  // Ctrl-C is looked at between the stages, and its exception kept until the load has cleaned up.
+  bool interrupted = false;
+  options.progress = [&](const LoadProgress&) {
+    const nb::gil_scoped_acquire acquired;
+    interrupted = interrupted || PyErr_CheckSignals() != 0;
+    return !interrupted;
+  };
+  try {
+    std::optional<Model> loaded;
+    {
+      const nb::gil_scoped_release released;
+      loaded = Model::load(package, options);
+    }
+    return std::make_shared<PyModel>(*std::move(loaded), info, session_options);
+  } catch (const Error& error) {
+    if (interrupted && error.code() == ErrorCode::Cancelled) nb::raise_python_error();
+    throw;
+  }
+}
+
+nb::object call_model(PyModel& self, const nb::args& args, nb::kwargs kwargs, OutputForm form) {
+  const CallOptions options = take_call_options(self, kwargs, form);
+  std::unique_ptr<PySession> session = self.take_session();
+  try {
+    nb::object made = session->call(args, kwargs, options);
+    self.put_back(std::move(session));
+    return made;
+  } catch (...) {
+    self.put_back(std::move(session));
+    throw;
+  }
+}
+
+nb::object call_flat(PyModel& self, const nb::object& inputs, const nb::object& stream) {
+  std::unique_ptr<PySession> session = self.take_session();
+  try {
+    nb::object made = session->call_flat(inputs, {stream, {}, OutputForm::Torch});
+    self.put_back(std::move(session));
+    return made;
+  } catch (...) {
+    self.put_back(std::move(session));
+    throw;
+  }
+}
+
+void bind_specs(nb::module_& module) {
+  nb::class_<DimSpec>(module, "DimSpec", "One dimension that a model accepts.")
+      .def_ro("min", &DimSpec::min, "Smallest size.")
+      .def_prop_ro(
+          "max",
+          [](const DimSpec& self) { return self.max == INT64_MAX ? std::nullopt : std::optional(self.max); },
+          "Largest size; None: no bound.")
+      .def_ro("symbol", &DimSpec::symbol, "The symbol that it was exported with; empty for a fixed size.");
+  nb::class_<TensorSpec>(module, "TensorSpec", "One declared input of a model.")
+      .def_ro("name", &TensorSpec::name, "\"arg0\", \"arg1\", ...")
+      .def_ro("keyword", &TensorSpec::keyword, "The name in the exported call, where it has one.")
+      .def_ro("dtype", &TensorSpec::dtype, "Element type; no other is converted.")
+      .def_ro("device", &TensorSpec::device, "Where its memory must be.")
+      .def_ro("dims", &TensorSpec::dims, "One a dimension; empty for a scalar.")
+      .def("__repr__", [](const TensorSpec& self) { return "<" + self.name + ": " + to_string(self) + ">"; });
+  nb::class_<ConstantInfo>(module, "ConstantInfo",
+                           "A weight or buffer of a model, by the name it had in PyTorch.")
+      .def_ro("name", &ConstantInfo::name, "Its name.")
+      .def_ro("dtype", &ConstantInfo::dtype, "Element type.")
+      .def_ro("bytes", &ConstantInfo::bytes, "Of its elements.")
+      .def_ro("shape", &ConstantInfo::sizes, "Sizes.");
+}
+
+}  // namespace
+
+void bind_models(nb::module_& module) {
+  bind_specs(module);
+  nb::class_<PyModel>(module, "Model",
+                      "One model of a package, loaded on one device: code and weights, shared by its "
+                      "sessions. A call follows the "
+                      "exported call, and gives what that gave, of `penstock.Tensor`. Thread-safe.")
+      .def(
+          "__call__",
+          [](PyModel& self, const nb::args& args, const nb::kwargs& kwargs) {
+            return call_model(self, args, kwargs, OutputForm::Penstock);
+          },
+          nb::sig("def __call__(self, *args: typing.Any, stream: typing.Any = ..., out: typing.Any = ..., "
+                  "**kwargs: typing.Any) -> typing.Any"),
+          "One inference. `stream=` and `out=` are read where the exported call has no keyword of that name. "
+          "On CUDA "
+          "it is put on the stream and not waited for.")
+      .def(
+          "call_torch",
+          [](PyModel& self, const nb::args& args, const nb::kwargs& kwargs) {
+            return call_model(self, args, kwargs, OutputForm::Torch);
+          },
+          nb::sig("def call_torch(self, *args: typing.Any, stream: typing.Any = ..., out: typing.Any = ..., "
+                  "**kwargs: typing.Any) -> typing.Any"),
+          "The same, giving tensors of torch.")
+      .def("call_flat", call_flat, "inputs"_a, "stream"_a = nb::none(),
+           nb::sig("def call_flat(self, inputs: typing.Sequence[typing.Any], stream: typing.Any = None) -> "
+                   "list[typing.Any]"),
+           "One inference on tensors in the order of `inputs`, giving a list of tensors of torch.")
+      .def(
+          "session",
+          [](PyModel& self, const nb::kwargs& options) {
+            const SessionOptions wanted = options.size() == 0 ? self.options : session_options_of(options);
+            return std::make_unique<PySession>(self, wanted, self.shared_from_this());
+          },
+          nb::sig("def session(self, *, graphs: str = ..., host_inputs: str = ..., threads: int = ..., "
+                  "max_lanes: int "
+                  "= ..., tf32_matmul: bool = ..., tf32_convolution: bool = ..., reduced_precision_sums: "
+                  "bool = ...) -> "
+                  "Session"),
+          "A session: its own memory, graphs and options (graphs, threads, host_inputs, tf32_matmul, "
+          "tf32_convolution, reduced_precision_sums, max_lanes); without any, those of the load. One a "
+          "thread.")
+      .def_prop_ro(
+          "name", [](const PyModel& self) { return self.model.name(); }, "Name in the package.")
+      .def_prop_ro(
+          "device", [](const PyModel& self) { return self.model.device(); }, "Where it was loaded.")
+      .def_prop_ro(
+          "inputs",
+          [](const PyModel& self) {
+            const auto specs = self.model.inputs();
+            return std::vector<TensorSpec>(specs.begin(), specs.end());
+          },
+          "Inputs in the order of the call, flattened.")
+      .def_prop_ro(
+          "output_names",
+          [](const PyModel& self) {
+            const auto names = self.model.output_names();
+            return std::vector<std::string>(names.begin(), names.end());
+          },
+          "\"out0\", \"out1\", ..., flattened.")
+      .def_prop_ro(
+          "metadata", [](const PyModel& self) { return self.info.metadata; },
+          "What the package states of itself.")
+      .def_prop_ro(
+          "constants",
+          [](const PyModel& self) {
+            const auto infos = self.model.constants();
+            return std::vector<ConstantInfo>(infos.begin(), infos.end());
+          },
+          "Weights and buffers.")
+      .def_prop_ro(
+          "call_spec",
+          [](const PyModel& self) {
+            return std::pair(self.model.call_spec_in(), self.model.call_spec_out());
+          },
+          "How inputs and outputs are built, as torch writes it (JSON).")
+      .def_prop_ro(
+          "healthy", [](const PyModel& self) { return self.model.healthy(); },
+          "False once a kernel of anyone in the process has faulted on the device.")
+      .def(
+          "custom_objects",
+          [](const PyModel& self) {
+            nb::dict made;
+            for (const auto& [name, handle] : self.model.custom_objects())
+              made[name.c_str()] = nb::cast(handle);
+            return made;
+          },
+          nb::sig("def custom_objects(self) -> dict[str, ObjectHandle]"),
+          "The live objects that the package carries, by name. A change is seen by every session from its "
+          "next run on.")
+      .def(
+          "weight",
+          [](const PyModel& self, const std::string& name) {
+            const nb::gil_scoped_release released;
+            return PyTensor{self.model.weight(name)};
+          },
+          "name"_a, "A copy of a weight or buffer as it is now.")
+      .def(
+          "update_weights",
+          [](PyModel& self, const nb::object& weights, bool full) {
+            const Weights given(weights);
+            const nb::gil_scoped_release released;
+            self.model.update_weights(given.named, {full ? UpdateScope::Full : UpdateScope::Partial});
+          },
+          "weights"_a, nb::kw_only(), "full"_a = false,
+          "Replaces weights by those of a mapping of names. A run uses one version; every session takes up "
+          "the new one "
+          "at its next run. With `full`, all parameters have to be given.")
+      .def("__repr__", [](const PyModel& self) {
+        return "<penstock.Model \"" + self.model.name() + "\" on " + to_string(self.model.device()) + ">";
+      });
+  module.def(
+      "load", load, "source"_a, "model"_a = "", nb::kw_only(), "device"_a = nb::none(),
+      "sha256"_a = nb::none(), "weights"_a = nb::none(), "registry"_a = nb::none(),
+      "libraries"_a = std::vector<std::filesystem::path>{}, "generated_checks"_a = "auto", "session"_a,
+      nb::sig(
+          "def load(source: str | os.PathLike[str] | bytes, model: str = '', *, device: typing.Any = None, "
+          "graphs: str = 'auto', sha256: str | None = None, weights: typing.Mapping[str, typing.Any] | None "
+          "= None, "
+          "registry: Registry | None = None, libraries: typing.Sequence[str | os.PathLike[str]] = (), "
+          "generated_checks: str = 'auto', host_inputs: str = 'refuse', threads: int = 0, max_lanes: int = "
+          "16, "
+          "tf32_matmul: bool = False, tf32_convolution: bool = True, reduced_precision_sums: bool = True) "
+          "-> Model"),
+      "Loads a model of a package, which is a path or the bytes of a file. Loading runs code of the "
+      "package.");
+}
+
+}  // namespace penstock::python

@@ -1,0 +1,100 @@
+#pragma once
+
+#include "call_spec.hpp"
+#include "inputs.hpp"
+
+#include <penstock/model.hpp>
+#include <penstock/session.hpp>
+
+#include <nanobind/nanobind.h>
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+namespace penstock::python {
+
+/// Which library's tensors a call gives.
+enum class OutputForm { Penstock, Torch };
+
+/// What a call is told besides its inputs.
+struct CallOptions {
+  nanobind::object stream = {};  ///< None or nothing: the current one.
+  nanobind::object out = {};     ///< The same: Penstock gives memory.
+  OutputForm form = OutputForm::Penstock;
+};
+
+struct PyModel;
+
+/// A session with the memory that its calls use.
+class PySession {
+ public:
+  /// `keeps` is the model, or null for a session that the model itself has.
+  PySession(const PyModel& model, const SessionOptions& options, std::shared_ptr<const PyModel> keeps);
+
+  /// One inference, in the user's structures. On CUDA it is put on the stream and not waited for. The GIL is
+  /// given up for it. Errors: as Session::run and Session::enqueue; TypeError for another structure;
+  /// InvalidArgument while another thread is in a call of it.
+  nanobind::object call(nanobind::handle args, nanobind::handle kwargs, const CallOptions& options);
+  /// One inference on the tensors of a sequence, in the order of the model's inputs: a list of outputs.
+  nanobind::object call_flat(nanobind::handle inputs, const CallOptions& options);
+  Audit audit(nanobind::handle args, nanobind::handle kwargs, nanobind::handle stream, AuditLevel level);
+  void prepare(std::vector<std::vector<std::int64_t>> shapes, nanobind::handle stream);
+
+  [[nodiscard]] Session& session() noexcept { return session_; }
+  [[nodiscard]] const PyModel& model() const noexcept { return model_; }
+
+ private:
+  class Turn;
+  void read_inputs(nanobind::handle args, nanobind::handle kwargs);
+  void read_leaves();
+  /// What the caller calls an input.
+  [[nodiscard]] std::string place_of(std::size_t input) const;
+  void read_outputs(nanobind::handle out);
+  [[nodiscard]] PyStream choose_stream(nanobind::handle stream) const;
+  std::vector<Tensor> run(const std::optional<PyStream>& stream);
+  /// The tensors as `form` has them.
+  std::vector<nanobind::object> give(std::vector<Tensor> made, const std::optional<PyStream>& stream,
+                                     OutputForm form);
+  [[nodiscard]] bool on_cuda() const noexcept;
+
+  std::shared_ptr<const PyModel> keeps_;
+  const PyModel& model_;
+  Session session_;
+  std::atomic_flag busy_;
+  // Of the call that goes on.
+  std::vector<nanobind::object> leaves_;
+  std::vector<std::size_t> leaf_numbers_;  ///< Among those of the call, where some are no tensors.
+  bool is_flat_ = false;
+  Inputs inputs_;
+  std::vector<nanobind::object> targets_;
+  Inputs outputs_;
+};
+
+/// A loaded model, with sessions for calls of the model itself: as many as threads were in one at once.
+struct PyModel : std::enable_shared_from_this<PyModel> {
+  PyModel(penstock::Model loaded, ModelInfo described, const SessionOptions& session_options);
+
+  /// A session for one call. The GIL or a lock of its own keeps it in order.
+  [[nodiscard]] std::unique_ptr<PySession> take_session();
+  void put_back(std::unique_ptr<PySession> session);
+
+  penstock::Model model;
+  ModelInfo info;
+  SessionOptions options;
+  std::optional<CallSpec> inputs;   ///< Nothing where the package does not state it.
+  std::optional<CallSpec> outputs;  ///< The same.
+
+ private:
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<PySession>> idle_;
+};
+
+void bind_packages(nanobind::module_& module);
+void bind_models(nanobind::module_& module);
+void bind_sessions(nanobind::module_& module);
+void bind_objects(nanobind::module_& module);
+
+}  // namespace penstock::python

@@ -1,0 +1,144 @@
+#include "errors.hpp"
+#include "model.hpp"
+#include "operators.hpp"
+#include "values.hpp"
+
+#include <penstock/custom_objects.hpp>
+#include <penstock/error.hpp>
+#include <penstock/operators.hpp>
+
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include <memory>
+#include <string>
+#include <utility>
+
+namespace penstock::python {
+namespace {
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+Capture capture_of(bool allowed) { return allowed ? Capture::Allowed : Capture::Never; }
+
+/// A function of Python for the library to hold and to call on any thread.
+class Function {
+ public:
+  explicit Function(nb::object function) : function_(share(std::move(function))) {}
+  [[nodiscard]] nb::handle get() const {
+    return static_cast<PyObject*>(const_cast<void*>(function_.get()));
+  }  // NOLINT
+
+ private:
+  std::shared_ptr<const void> function_;
+};
+
+std::function<void(OperatorCall&)> runner(const nb::object& function) {
+  if (PyCallable_Check(function.ptr()) == 0) wrong_type("a " + type_text(function) + " is no function");
+  return [held = Function(function)](OperatorCall& call) { call_python(held.get(), call); };
+}
+
+void add_operator(Registry& self, const std::string& schema, const nb::object& function, bool capture) {
+  self.add(OperatorDefinition{schema, runner(function), capture_of(capture)});
+}
+
+void add_class(Registry& self, const std::string& name, const nb::object& create, const nb::object& state,
+               const nb::dict& methods, bool capture) {
+  ClassDefinition definition;
+  definition.name = name;
+  if (PyCallable_Check(create.ptr()) == 0)
+    wrong_type("create is a " + type_text(create) + ", and no function");
+  definition.create = [held = Function(create)](const Value& written, const ObjectOrigin&) {
+    const nb::gil_scoped_acquire acquired;
+    try {
+      return std::make_shared<PyCustomObject>(held.get()(to_python(written)));
+    } catch (nb::python_error& raised) {
+      throw_raised(raised);
+    }
+  };
+  if (!state.is_none()) {
+    definition.state = [held = Function(state)](const CustomObject& object) {
+      const nb::gil_scoped_acquire acquired;
+      try {
+        return from_python(held.get()(dynamic_cast<const PyCustomObject&>(object).object()));
+      } catch (nb::python_error& raised) {
+        throw_raised(raised);
+      }
+    };
+  }
+  for (const auto& [schema, function] : methods)
+    definition.methods.push_back(
+        {nb::cast<std::string>(schema), runner(nb::borrow(function)), capture_of(capture)});
+  self.add(std::move(definition));
+}
+
+nb::object object_of(const ObjectHandle& self) {
+  const auto held = object_cast<PyCustomObject>(self);
+  return held == nullptr ? nb::none() : held->object();
+}
+
+void mark_changed(const ObjectHandle& self) {
+  const auto held = object_cast<PyCustomObject>(self);
+  if (held == nullptr) {
+    throw Error(ErrorCode::Unsupported,
+                "object \"" + self.name() + "\" is of class " + self.class_name() +
+                    ", which is not registered in Python and counts its changes itself");
+  }
+  held->changed();
+}
+
+}  // namespace
+
+void bind_objects(nb::module_& module) {
+  nb::class_<ObjectHandle>(module, "ObjectHandle",
+                           "One live object of a loaded model. It stays also when the model is gone.")
+      .def_prop_ro("name", &ObjectHandle::name, "How the package calls it.")
+      .def_prop_ro("class_name", &ObjectHandle::class_name, "\"ns.Name\", as it is registered.")
+      .def("get", object_of, nb::sig("def get(self) -> typing.Any"),
+           "The object itself, where its class is registered in Python; else None.")
+      .def_prop_ro(
+          "state",
+          [](const ObjectHandle& self) {
+            Value state = [&] {
+              const nb::gil_scoped_release released;
+              return self.state();
+            }();
+            return to_python(state);
+          },
+          nb::sig("def state(self) -> typing.Any"), "The state as it is now, as its class gives it.")
+      .def_prop_ro(
+          "version", [](const ObjectHandle& self) { return self.get() ? self.get()->version() : 0; },
+          "Counts changes.")
+      .def("changed", mark_changed,
+           "To be called after each change of an object of a Python class that a run may notice: graphs are "
+           "captured anew.")
+      .def("__repr__", [](const ObjectHandle& self) {
+        return "<penstock.ObjectHandle \"" + self.name() + "\" of " + self.class_name() + ">";
+      });
+  nb::class_<Registry>(module, "Registry", "Classes and operators by name, given to a load.")
+      .def(nb::init<>())
+      .def(
+          "add_operator", add_operator, "schema"_a, "run"_a, nb::kw_only(), "capture"_a = false,
+          nb::sig(
+              "def add_operator(self, schema: str, run: typing.Callable[..., typing.Any], *, capture: bool = "
+              "False) -> None"),
+          "Adds an operator, by PyTorch's schema: \"ns::op(Tensor x, float scale=1.0) -> Tensor\". `run` is "
+          "called with its "
+          "arguments and returns its results; tensors are `penstock.Tensor` and end with the call. On CUDA "
+          "it works on "
+          "`penstock.current_stream()`. `capture`: a CUDA graph may hold what it does.")
+      .def("add_class", add_class, "name"_a, "create"_a, nb::kw_only(), "state"_a = nb::none(),
+           "methods"_a = nb::dict(), "capture"_a = false,
+           nb::sig(
+               "def add_class(self, name: str, create: typing.Callable[[typing.Any], typing.Any], *, state: "
+               "typing.Callable[[typing.Any], typing.Any] | None = None, methods: typing.Mapping[str, "
+               "typing.Callable[..., typing.Any]] = {}, capture: bool = False) -> None"),
+           "Adds a class of objects. `create(state)` makes one of what its class in PyTorch wrote; "
+           "`state(object)` is the way "
+           "back; `methods` has functions by schema without the object, which they are called with first.")
+      .def_prop_ro("operators", &Registry::operators, "\"ns::op\", sorted.")
+      .def_prop_ro("classes", &Registry::classes, "\"ns.Name\", sorted.");
+}
+
+}  // namespace penstock::python

@@ -1,0 +1,74 @@
+#include "model.hpp"
+#include "values.hpp"
+
+#include <penstock/package.hpp>
+#include <penstock/system.hpp>
+#include <penstock/version.hpp>
+
+#include <nanobind/stl/filesystem.h>
+#include <nanobind/stl/map.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include <string>
+#include <vector>
+
+namespace penstock::python {
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+void bind_packages(nb::module_& module) {
+  nb::class_<Requirements>(module, "Requirements",
+                           "What a model library needs from the machine and from Penstock.")
+      .def_ro("shim_functions", &Requirements::shim_functions, "Functions of PyTorch that it imports.")
+      .def_ro("missing_functions", &Requirements::missing_functions,
+              "Those of them that Penstock does not have.")
+      .def_ro("operators", &Requirements::operators, "Operators that have to be registered.")
+      .def_ro("classes", &Requirements::classes, "Classes of objects that have to be registered.")
+      .def_ro("libraries", &Requirements::libraries, "Shared libraries.")
+      .def_ro("instruction_sets", &Requirements::instruction_sets, "\"AVX2\", ...");
+  nb::class_<ObjectInfo>(module, "ObjectInfo", "What a package has of one object.")
+      .def_ro("name", &ObjectInfo::name, "\"_torchbind_obj0\"")
+      .def_ro("class_name", &ObjectInfo::class_name, "\"ns.Name\"")
+      .def_prop_ro(
+          "state", [](const ObjectInfo& self) { return to_python(self.state); },
+          nb::sig("def state(self) -> typing.Any"), "What the class wrote of it.");
+  nb::class_<ModelInfo>(module, "ModelInfo",
+                        "One model of a package, as far as can be known without running it.")
+      .def_ro("name", &ModelInfo::name, "Its name.")
+      .def_prop_ro(
+          "device", [](const ModelInfo& self) { return self.device == DeviceType::Cuda ? "cuda" : "cpu"; },
+          "\"cpu\" or \"cuda\".")
+      .def_ro("metadata", &ModelInfo::metadata, "The package's own keys.")
+      .def_ro("weights_bytes", &ModelInfo::weights_bytes, "Bytes of the weights.")
+      .def_ro("needs", &ModelInfo::needs, "What it needs.")
+      .def_ro("obstacles", &ModelInfo::obstacles, "What keeps this machine from running it, a sentence each.")
+      .def_ro("output_names", &ModelInfo::output_names, "\"out0\", ...");
+  nb::class_<Package>(module, "Package",
+                      "An opened `.pt2`: its index and manifests. Nothing of it is executed.")
+      .def(
+          "__init__",
+          [](Package* self, const std::filesystem::path& path, const std::string& sha256) {
+            new (self) Package(Package::open(path, {sha256}));
+          },
+          "path"_a, nb::kw_only(), "sha256"_a = "",
+          nb::sig("def __init__(self, path: str | os.PathLike[str], *, sha256: str = '') -> None"),
+          "Opens an archive file, or the folder that one was unpacked into.")
+      .def_prop_ro("name", &Package::name, "The path it was opened with.")
+      .def_prop_ro("bytes", &Package::bytes, "Size of the archive.")
+      .def_prop_ro(
+          "models",
+          [](const Package& self) {
+            return std::vector<ModelInfo>(self.models().begin(), self.models().end());
+          },
+          "All models, sorted by name.")
+      .def(
+          "custom_objects",
+          [](const Package& self, const std::string& model) { return self.custom_objects(model); },
+          "model"_a = "",
+          "The live objects that a model carries. No class is needed, and nothing is created.");
+}
+
+}  // namespace penstock::python

@@ -1,0 +1,236 @@
+#include "model.hpp"
+
+#include "errors.hpp"
+#include "tensor.hpp"
+
+#include <penstock/error.hpp>
+
+#include <algorithm>
+#include <cstdlib>
+#include <numeric>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace penstock::python {
+namespace {
+
+namespace nb = nanobind;
+
+/// How messages of the library begin an input's name.
+constexpr std::string_view kInputName = "input arg";
+
+bool is_given(nb::handle object) { return object.is_valid() && !object.is_none(); }
+
+/// The input whose memory a tensor is; null where it is of the session's or the model's.
+nb::object owner_among(const Tensor& made, std::span<const TensorView> views,
+                       std::span<const nb::object> objects) {
+  const auto* const data = static_cast<const std::byte*>(made.view().data());
+  for (std::size_t i = 0; i < views.size(); ++i) {
+    const auto* const begin = static_cast<const std::byte*>(views[i].data());
+    if (data != nullptr && data >= begin && data < begin + views[i].storage_bytes()) return objects[i];
+  }
+  return {};
+}
+
+/// Names where in the user's arguments an error is.
+[[noreturn]] void rethrow_at(const std::string& place) {
+  try {
+    throw;
+  } catch (const Error& error) {
+    throw Error(error.code(), place + ": " + error.what(), error.cuda_result());
+  } catch (const nb::builtin_exception& error) {
+    if (error.type() != nb::exception_type::type_error) throw;
+    wrong_type(place + ": " + error.what());
+  }
+}
+
+}  // namespace
+
+/// A call of a session, of which there is one at a time; at its end nothing of it is left.
+class PySession::Turn {
+ public:
+  explicit Turn(PySession& session) : session_(session) {
+    if (session_.busy_.test_and_set(std::memory_order_acquire)) {
+      throw Error(ErrorCode::InvalidArgument,
+                  "the session is in a call of another thread; make one session a thread: model.session()");
+    }
+    const Device device = session_.model_.model.device();
+    session_.inputs_.clear(device.index);
+    session_.outputs_.clear(device.index);
+  }
+  ~Turn() {
+    session_.inputs_.clear();
+    session_.outputs_.clear();
+    session_.leaves_.clear();
+    session_.targets_.clear();
+    session_.busy_.clear(std::memory_order_release);
+  }
+  Turn(const Turn&) = delete;
+  Turn& operator=(const Turn&) = delete;
+
+ private:
+  PySession& session_;
+};
+
+PySession::PySession(const PyModel& model, const SessionOptions& options,
+                     std::shared_ptr<const PyModel> keeps)
+    : keeps_(std::move(keeps)), model_(model), session_(model.model, options) {}
+
+bool PySession::on_cuda() const noexcept { return model_.model.device().type == DeviceType::Cuda; }
+
+std::string PySession::place_of(std::size_t input) const {
+  return model_.inputs && !is_flat_ ? model_.inputs->place_of(leaf_numbers_[input])
+                                    : (is_flat_ ? "inputs[" : "args[") + std::to_string(input) + "]";
+}
+
+void PySession::read_leaves() {
+  leaf_numbers_.resize(leaves_.size());
+  std::iota(leaf_numbers_.begin(), leaf_numbers_.end(), std::size_t{0});
+  // As torch does: what is no tensor was built in when the model was exported.
+  if (leaves_.size() > model_.model.inputs().size()) {
+    std::erase_if(leaf_numbers_, [&](std::size_t leaf) { return !is_tensor(leaves_[leaf]); });
+    std::erase_if(leaves_, [](const nb::object& leaf) { return !is_tensor(leaf); });
+  }
+  for (std::size_t i = 0; i < leaves_.size(); ++i) {
+    try {
+      inputs_.add(leaves_[i]);
+    } catch (...) {
+      rethrow_at(place_of(i));
+    }
+  }
+}
+
+void PySession::read_inputs(nb::handle args, nb::handle kwargs) {
+  is_flat_ = false;
+  if (model_.inputs) {
+    model_.inputs->flatten_call(args, kwargs, leaves_);
+  } else {
+    for (const nb::handle one : nb::borrow<nb::tuple>(args)) leaves_.push_back(nb::borrow(one));
+    if (nb::len(kwargs) != 0)
+      wrong_type("the package does not state its call, so keywords cannot be told apart");
+  }
+  read_leaves();
+}
+
+void PySession::read_outputs(nb::handle out) {
+  if (!is_given(out)) return;
+  const std::size_t wanted = model_.model.output_names().size();
+  if (is_tensor(out) && wanted == 1) {
+    targets_.push_back(nb::borrow(out));
+  } else if (model_.outputs) {
+    model_.outputs->flatten(out, "out", targets_);
+  } else {
+    for (const nb::handle one : out) targets_.push_back(nb::borrow(one));
+  }
+  if (targets_.size() != wanted) {
+    wrong_type("out has " + std::to_string(targets_.size()) + " tensors, and the model gives " +
+               std::to_string(wanted));
+  }
+  for (std::size_t i = 0; i < targets_.size(); ++i) {
+    if (targets_[i].is_none()) {
+      outputs_.add_nothing();
+      continue;
+    }
+    try {
+      outputs_.add(targets_[i]);
+    } catch (...) {
+      rethrow_at("out, tensor " + std::to_string(i));
+    }
+  }
+}
+
+PyStream PySession::choose_stream(nb::handle stream) const {
+  if (is_given(stream)) return stream_of(stream);
+  if (const PyStream* const entered = entered_stream()) return *entered;
+  return current_stream(inputs_.library(), model_.model.device().index);
+}
+
+std::vector<Tensor> PySession::run(const std::optional<PyStream>& stream) {
+  const RunOptions options{outputs_.views()};
+  try {
+    const nb::gil_scoped_release released;
+    if (stream) return session_.enqueue(inputs_.views(), stream->view, options);
+    return session_.run(inputs_.views(), options);
+  } catch (const Error& error) {
+    // The library knows inputs by number: "input arg3: ...".
+    const std::string_view text = error.what();
+    const std::size_t found = error.code() == ErrorCode::InvalidArgument ? text.find(kInputName) : text.npos;
+    if (found == text.npos) throw;
+    const auto number = static_cast<std::size_t>(std::atoll(error.what() + found + kInputName.size()));
+    if (number >= leaves_.size()) throw;
+    throw Error(error.code(), std::string(text) + " (" + place_of(number) + ")");
+  }
+}
+
+std::vector<nb::object> PySession::give(std::vector<Tensor> made, const std::optional<PyStream>& stream,
+                                        OutputForm form) {
+  std::vector<nb::object> given;
+  given.reserve(made.size());
+  for (std::size_t i = 0; i < made.size(); ++i) {
+    if (!targets_.empty()) {
+      given.push_back(targets_[i]);
+      continue;
+    }
+    if (!made[i].defined()) {
+      given.push_back(nb::none());
+      continue;
+    }
+    nb::object owner = owner_among(made[i], inputs_.views(), leaves_);
+    PyTensor tensor{std::move(made[i]), stream, std::move(owner)};
+    given.push_back(form == OutputForm::Torch ? make_torch_tensor(tensor.tensor.view(), keeper_of(tensor))
+                                              : nb::cast(std::move(tensor)));
+  }
+  return given;
+}
+
+nb::object PySession::call(nb::handle args, nb::handle kwargs, const CallOptions& options) {
+  const Turn turn(*this);
+  read_inputs(args, kwargs);
+  read_outputs(options.out);
+  std::optional<PyStream> stream;
+  if (on_cuda()) {
+    stream = choose_stream(options.stream);
+  } else if (is_given(options.stream)) {
+    throw Error(ErrorCode::InvalidArgument, "a stream was given, and the model is on the CPU");
+  }
+  std::vector<nb::object> made = give(run(stream), stream, options.form);
+  if (model_.outputs && model_.outputs->leaf_count() == made.size()) return model_.outputs->unflatten(made);
+  nb::list list;
+  for (nb::object& one : made) list.append(std::move(one));
+  return list;
+}
+
+nb::object PySession::call_flat(nb::handle inputs, const CallOptions& options) {
+  const Turn turn(*this);
+  for (const nb::handle one : inputs) leaves_.push_back(nb::borrow(one));
+  is_flat_ = true;
+  read_leaves();
+  std::optional<PyStream> stream;
+  if (on_cuda()) stream = choose_stream(options.stream);
+  nb::list list;
+  for (nb::object& one : give(run(stream), stream, options.form)) list.append(std::move(one));
+  return list;
+}
+
+Audit PySession::audit(nb::handle args, nb::handle kwargs, nb::handle stream, AuditLevel level) {
+  const Turn turn(*this);
+  read_inputs(args, kwargs);
+  const PyStream chosen = choose_stream(stream);
+  const nb::gil_scoped_release released;
+  return session_.audit(inputs_.views(), chosen.view, {level});
+}
+
+void PySession::prepare(std::vector<std::vector<std::int64_t>> shapes, nb::handle stream) {
+  const Turn turn(*this);
+  PrepareOptions options{std::move(shapes), {}};
+  std::optional<PyStream> chosen;
+  if (on_cuda()) {
+    chosen = choose_stream(stream);
+    options.stream = chosen->view;
+  }
+  const nb::gil_scoped_release released;
+  session_.prepare(options);
+}
+
+}  // namespace penstock::python

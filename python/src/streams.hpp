@@ -1,0 +1,36 @@
+#pragma once
+
+#include <penstock/device.hpp>
+#include <penstock/stream.hpp>
+
+#include <nanobind/nanobind.h>
+
+#include <memory>
+
+namespace penstock::python {
+
+/// A stream as Python has it: one of Penstock's own, or a view of another library's with what keeps it.
+struct PyStream {
+  StreamView view;
+  std::shared_ptr<const Stream> owned = nullptr;
+  nanobind::object keeps = {};
+};
+
+/// The stream that an object stands for: a `Stream`, anything with `__cuda_stream__`, a stream of torch or
+/// CuPy. Errors: TypeError says what is taken.
+[[nodiscard]] PyStream stream_of(nanobind::handle object);
+
+/// The stream of the innermost `with stream:` of the calling thread; null where there is none.
+[[nodiscard]] const PyStream* entered_stream();
+/// The beginning and the end of `with`. Errors: InvalidArgument where another stream was entered last.
+void enter(PyStream stream);
+void leave(StreamView stream);
+
+/// The current stream of torch or CuPy, whichever made the tensors of a call, else the default stream.
+enum class Library { None, Torch, CuPy };
+[[nodiscard]] PyStream current_stream(Library library, std::int32_t device);
+
+void bind_streams(nanobind::module_& module);
+void bind_partitions(nanobind::module_& module);
+
+}  // namespace penstock::python

@@ -1,0 +1,33 @@
+#pragma once
+
+#include "streams.hpp"
+
+#include <penstock/tensor.hpp>
+
+#include <nanobind/nanobind.h>
+
+#include <memory>
+#include <optional>
+
+namespace penstock::python {
+
+/// A tensor as Python has it: with the stream that it is ready on, and what its memory belongs to besides.
+struct PyTensor {
+  Tensor tensor;
+  std::optional<PyStream> stream = std::nullopt;  ///< Of the run that made it, on CUDA.
+  nanobind::object keeps = {};                    ///< The input whose memory it is, where it is one's.
+};
+
+/// The tensor that an object of `penstock.Tensor` is; null for every other object.
+[[nodiscard]] const PyTensor* as_tensor(nanobind::handle object);
+
+/// What keeps the memory of a tensor for others, on whatever thread they let go of it.
+[[nodiscard]] std::shared_ptr<const void> keeper_of(const PyTensor& tensor);
+
+/// A share of a Python object that may be let go on any thread, also when Python ends.
+[[nodiscard]] std::shared_ptr<const void> share(nanobind::object object);
+
+void bind_dtypes(nanobind::module_& module);
+void bind_tensors(nanobind::module_& module);
+
+}  // namespace penstock::python

@@ -1,0 +1,443 @@
+"""Loading, calls, their structures, and what comes out."""
+
+import collections
+import pathlib
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+
+import penstock
+
+
+def arrays(shape=(8, 64)):
+    random = np.random.default_rng(0)
+    return tuple(random.standard_normal(shape, np.float32) for _ in range(2))
+
+
+def run_python(code):
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+
+
+def test_import_is_short_and_takes_neither_torch_nor_numpy():
+    done = run_python("import sys, penstock; print('numpy' in sys.modules, 'torch' in sys.modules)")
+    assert done.stdout == "False False\n", done.stderr
+
+
+def test_gives_what_the_model_gives(add):
+    x, y = arrays()
+    np.testing.assert_allclose(np.asarray(add(x, y)), x * y + y, rtol=1e-6)
+
+
+def test_takes_the_bytes_of_a_file(package):
+    for source in (package("add").read_bytes(), bytearray(package("add").read_bytes())):
+        x, y = arrays()
+        model = penstock.load(source)
+        del source
+        np.testing.assert_allclose(np.asarray(model(x, y)), x * y + y, rtol=1e-6)
+
+
+def test_checks_the_digest_that_is_given(package):
+    import hashlib
+
+    digest = hashlib.sha256(package("add").read_bytes()).hexdigest()
+    assert penstock.load(package("add"), sha256=digest).name == "model"
+    with pytest.raises(penstock.InvalidArgumentError, match="not the file that was expected: its SHA-256"):
+        penstock.load(package("add"), sha256="0" * 64)
+
+
+def test_loads_the_model_that_is_named(package):
+    first = penstock.load(package("two_models"), "first")
+    x = np.ones(first.inputs[0].dims[0].min if first.inputs[0].dims else (), np.float32)
+    shape = [dim.min for dim in first.inputs[0].dims]
+    x = np.ones(shape, np.float32)
+    np.testing.assert_array_equal(np.asarray(first(x)), x + 1)
+    second = penstock.load(package("two_models"), model="second")
+    np.testing.assert_array_equal(np.asarray(second(x)), x * 3)
+    with pytest.raises(penstock.NotFoundError, match="first"):
+        penstock.load(package("two_models"), model="third")
+
+
+class TestStructures:
+    Scaled = collections.namedtuple("Scaled", "twice half")
+
+    @pytest.fixture
+    def nested(self, package):
+        penstock.register_namedtuple(self.Scaled, "penstock.tests.Scaled")
+        return penstock.load(package("nested", "2.15-calls"))
+
+    def call(self, model, **changed):
+        one = np.ones
+        features = changed.get("features", {"u": one(3, np.float32), "v": [one(3, np.float32)]})
+        keywords = {"bias": one(4, np.float32), "scale": 3.0, "training": False, **changed.get("keywords", {})}
+        for name in changed.get("without", ()):
+            del keywords[name]
+        return model(one((2, 4), np.float32), features, 7, **keywords)
+
+    def test_gives_the_structure_of_the_exported_call(self, nested):
+        made, count = self.call(nested)
+        assert type(made) is collections.OrderedDict and list(made) == ["y", "pair", "scaled", "list"]
+        assert type(made["pair"]) is tuple and made["pair"][1] is None
+        assert type(made["scaled"]) is self.Scaled
+        np.testing.assert_array_equal(np.asarray(made["scaled"].half), np.full((2, 4), 0.5, np.float32))
+        assert type(made["list"]) is list and np.asarray(made["list"][0]) == 8
+        assert np.asarray(count) == 7
+
+    def test_takes_keywords_in_any_order(self, nested):
+        ones = np.ones(4, np.float32)
+        features = {"v": [np.ones(3, np.float32)], "u": np.ones(3, np.float32)}
+        made, _ = nested(np.ones((2, 4), np.float32), features, 7, training=False, scale=3.0, bias=ones)
+        np.testing.assert_array_equal(np.asarray(made["pair"][0]), np.full(3, 2, np.float32))
+
+    @pytest.mark.parametrize("changed, words", [
+        ({"features": {"u": np.ones(3, np.float32)}}, r"args\[1\] lacks the key 'v'"),
+        ({"features": {"u": np.ones(3, np.float32), "v": np.ones(3, np.float32)}},
+         r"args\[1\]\['v'\] is a numpy.ndarray, and the model was exported with a list of 1 there"),
+        ({"features": {"u": np.ones(3, np.float32), "v": []}}, r"args\[1\]\['v'\] has 0 items"),
+        ({"features": {"u": np.ones(3, np.float32), "v": [np.ones(3, np.float32)], "w": 1}},
+         r"args\[1\] has the key 'w'"),
+        ({"keywords": {"other": 1}}, r"kwargs has the key 'other'"),
+        ({"without": ["bias"]}, r"kwargs lacks the key 'bias'"),
+    ])
+    def test_says_where_the_structure_is_another(self, nested, changed, words):
+        with pytest.raises(TypeError, match=words):
+            self.call(nested, **changed)
+
+    def test_says_where_a_tensor_is_wrong(self, nested):
+        bad = {"u": np.ones(3, ">f4"), "v": [np.ones(3, np.float32)]}
+        with pytest.raises(penstock.InvalidArgumentError, match=r"args\[1\]\['u'\].*big-endian"):
+            self.call(nested, features=bad)
+        wrong = {"u": np.ones(3, np.float64), "v": [np.ones(3, np.float32)]}
+        with pytest.raises(penstock.InvalidArgumentError, match=r"float64\[3\].*args\[1\]\['u'\]"):
+            self.call(nested, features=wrong)
+
+    def test_takes_tensors_to_write_to_in_the_same_structure(self, nested):
+        made, count = self.call(nested)
+        shapes = [(2, 4), (3,), (2, 4), (2, 4), ()]
+        y, pair, twice, half, total = (np.empty(shape, np.float32) for shape in shapes)
+        counted = np.zeros((), np.int64)
+        out = (collections.OrderedDict(y=y, pair=(pair, None), scaled=self.Scaled(twice, half), list=[total]), counted)
+        features = {"u": np.ones(3, np.float32), "v": [np.ones(3, np.float32)]}
+        given = nested(np.ones((2, 4), np.float32), features, 7, bias=np.ones(4, np.float32), scale=3.0, training=False,
+                       out=out)
+        assert given[0]["y"] is y and given[0]["pair"][1] is None
+        np.testing.assert_array_equal(y, np.asarray(made["y"]))
+        np.testing.assert_array_equal(half, np.asarray(made["scaled"].half))
+        assert counted == 7
+
+
+def test_writes_to_the_tensor_that_is_given(add):
+    x, y = arrays()
+    out = np.empty_like(x)
+    assert add(x, y, out=out) is out
+    np.testing.assert_allclose(out, x * y + y, rtol=1e-6)
+    with pytest.raises(penstock.InvalidArgumentError, match="overlaps input arg0"):
+        add(x, y, out=x)
+    with pytest.raises(penstock.InvalidArgumentError, match=r"out, tensor 0.*read-only"):
+        locked = np.empty_like(x)
+        locked.flags.writeable = False
+        add(x, y, out=locked)
+
+
+def test_an_output_that_is_an_input_keeps_it(package):
+    shared = penstock.load(package("shared"))
+    shape = [dim.min for dim in shared.inputs[0].dims]
+    x, y = (np.full(shape, value, np.float32) for value in (1, 2))
+    import gc
+
+    flat = []
+
+    def collect(value):
+        for one in value.values() if isinstance(value, dict) else value if isinstance(value, (tuple, list)) else ():
+            collect(one)
+        if isinstance(value, penstock.Tensor):
+            flat.append(value)
+
+    collect(shared(x, y, scale=np.array(2, np.float32)))
+    same = [tensor for tensor in flat if tensor.data_ptr == x.__array_interface__["data"][0]]
+    assert same
+    array = np.asarray(same[0])
+    del x, y, flat, same
+    gc.collect()
+    np.testing.assert_array_equal(array, np.ones(shape, np.float32))
+
+
+class TestTensor:
+    def test_goes_to_numpy_and_back_without_a_copy(self, add):
+        x, y = arrays()
+        made = add(x, y)
+        array = np.asarray(made)
+        assert array.__array_interface__["data"][0] == made.data_ptr
+        assert np.from_dlpack(made).__array_interface__["data"][0] == made.data_ptr
+        assert made.numpy().flags.writeable
+        again = add(made, y)
+        np.testing.assert_allclose(np.asarray(again), array * y + y, rtol=1e-6)
+        over = penstock.Tensor(x)
+        assert over.data_ptr == x.__array_interface__["data"][0]
+        np.testing.assert_array_equal(np.asarray(add(over, y)), array)
+
+    def test_outlives_its_session_and_model(self, package):
+        x, y = arrays()
+        array = np.asarray(penstock.load(package("add")).session().run(x, y))
+        import gc
+
+        gc.collect()
+        np.testing.assert_allclose(array, x * y + y, rtol=1e-6)
+
+    def test_says_what_it_is(self, add):
+        made = add(*arrays())
+        assert (made.shape, made.strides, made.ndim, len(made)) == ((8, 64), (64, 1), 2, 8)
+        assert made.dtype == penstock.DType.float32 and str(made.dtype) == "float32"
+        assert str(made.device) == "cpu" and made.device == penstock.Device("cpu")
+        assert made.stream is None
+        assert repr(made) == "<penstock.Tensor float32[8, 64] on cpu>"
+        assert made.cpu().data_ptr == made.data_ptr
+
+    def test_converts_where_numpy_asks(self, add):
+        made = add(*arrays())
+        assert np.asarray(made, np.float64).dtype == np.float64
+        copied = np.array(made, copy=True)
+        assert copied.__array_interface__["data"][0] != made.data_ptr
+        assert memoryview(made).shape == (8, 64)
+
+    def test_takes_all_dtypes_that_numpy_has(self, package):
+        model = penstock.load(package("dtypes"))
+        types = {"bfloat16": None}
+        inputs = []
+        for spec in model.inputs:
+            shape = [dim.min for dim in spec.dims]
+            name = types.get(str(spec.dtype), str(spec.dtype))
+            inputs.append(np.ones(shape, name) if name else penstock.load(package("dtypes")))
+        with pytest.raises(TypeError, match=r"args\[3\]: a .*Model is no tensor"):
+            model(*inputs)
+
+
+class TestInputs:
+    @pytest.mark.parametrize("bad, error, words", [
+        (3.0, TypeError, r"args\[1\]: a float is no tensor"),
+        ("text", TypeError, r"args\[1\]: a str is no tensor"),
+        (None, TypeError, r"args\[1\]: a NoneType is no tensor"),
+        ([1.0], TypeError, r"args\[1\]: a list is no tensor"),
+        (b"bytes", penstock.InvalidArgumentError, r"args\[1\]: its memory is read-only"),
+        (np.ones((8, 64), "f8"), penstock.InvalidArgumentError, "dtype is float64, not float32"),
+        (np.ones((8, 64), ">f4"), penstock.InvalidArgumentError, r"args\[1\].*big-endian"),
+        (np.ones((8, 32), "f4"), penstock.InvalidArgumentError, "dimension 1 is 32, the model takes 64"),
+        (np.ones((8, 64), "f4")[:, ::-1], penstock.InvalidArgumentError, r"args\[1\].*negative stride"),
+        (np.ones((8, 64), "U3"), penstock.InvalidArgumentError, r"args\[1\].*which no model takes"),
+        (np.ones((8, 64), [("a", "f4")]), penstock.InvalidArgumentError, r"args\[1\]"),
+        (np.ones((1,) * 20, "f4"), penstock.InvalidArgumentError, r"args\[1\].*20 dimensions"),
+    ])
+    def test_are_refused_by_name(self, add, bad, error, words):
+        with pytest.raises(error, match=words):
+            add(np.ones((8, 64), np.float32), bad)
+
+    def test_are_refused_read_only(self, add):
+        x, y = arrays()
+        x.flags.writeable = False
+        with pytest.raises(penstock.InvalidArgumentError, match=r"args\[0\].*read-only; give a copy"):
+            add(x, y)
+
+    def test_are_counted(self, add):
+        with pytest.raises(TypeError, match="takes 2 positional arguments, and 1 was given"):
+            add(arrays()[0])
+
+    def test_leave_nothing_behind_when_refused(self, add):
+        x = np.ones((8, 64), np.float32)
+        before = sys.getrefcount(x)
+        for _ in range(1000):
+            with pytest.raises(TypeError):
+                add(x, 3.0)
+        assert sys.getrefcount(x) == before
+        x.resize((8, 64), refcheck=True)  # Nobody exports its memory.
+
+    def test_of_strides_that_the_model_does_not_have(self, add):
+        x, y = arrays((64, 8))
+        with pytest.raises(penstock.InvalidArgumentError, match="stride"):
+            add(x.T, y.T)
+
+
+class TestErrors:
+    def test_are_classes_of_one_root(self, package):
+        with pytest.raises(penstock.NotFoundError) as caught:
+            penstock.load("no/such/file.pt2")
+        assert isinstance(caught.value, penstock.Error) and isinstance(caught.value, LookupError)
+        assert "no/such/file.pt2" in str(caught.value)
+        with pytest.raises(penstock.CorruptError, match="not a zip archive"):
+            penstock.load(b"junk")
+        with pytest.raises(penstock.CorruptError):
+            penstock.load(package("add").read_bytes()[:5000])
+        with pytest.raises(penstock.UnsupportedError, match="aoti_torch_cpu_geqrf"):
+            penstock.load(package("unsupported_ops"))
+
+    def test_of_options(self, package):
+        with pytest.raises(penstock.InvalidArgumentError, match='"auto", "off", "require"'):
+            penstock.load(package("add"), graphs="maybe")
+        with pytest.raises(TypeError, match='no option "graph"'):
+            penstock.load(package("add"), graph="auto")
+        with pytest.raises(TypeError, match="a path or the bytes of a file, and no int"):
+            penstock.load(3)
+        with pytest.raises(penstock.InvalidArgumentError, match="the model is on the CPU"):
+            penstock.load(package("add"))(*arrays(), stream=penstock.Stream.from_handle(1))
+
+
+def test_sessions_of_threads_run_at_once(add):
+    x, y = arrays()
+    expected = x * y + y
+    wrong = []
+
+    def work():
+        session = add.session()
+        for _ in range(200):
+            if not np.allclose(np.asarray(session.run(x, y)), expected) or \
+                    not np.allclose(np.asarray(add(x, y)), expected):
+                wrong.append(1)
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_other_threads_go_on_while_a_model_loads_and_runs(package):
+    """The GIL is given up: a thread that counts gets on while another is in the library all the time."""
+    stop = threading.Event()
+
+    def load():
+        while not stop.is_set():
+            penstock.load(package("mlp"))
+
+    loader = threading.Thread(target=load)
+    loader.start()
+    counted = 0
+    end = time.monotonic() + 0.5
+    while time.monotonic() < end:
+        counted += 1
+        time.sleep(0)
+    stop.set()
+    loader.join()
+    assert counted > 100
+
+
+def test_a_session_in_use_by_another_thread_says_so(package):
+    registry = penstock.Registry()
+    inside, leave = threading.Event(), threading.Event()
+
+    model = penstock.load(package("add"))
+    session = model.session()
+    # The output is made while the call goes on: a type of Python runs within it.
+    class Slow:
+        def __dlpack_device__(self):
+            inside.set()
+            leave.wait(10)
+            return (1, 0)
+
+        def __dlpack__(self, **kwargs):
+            return np.ones((8, 64), np.float32).__dlpack__()
+
+    thread = threading.Thread(target=lambda: session.run(Slow(), np.ones((8, 64), np.float32)))
+    thread.start()
+    inside.wait(10)
+    try:
+        with pytest.raises(penstock.InvalidArgumentError, match="one session a thread"):
+            session.run(*arrays())
+    finally:
+        leave.set()
+        thread.join()
+    assert registry.operators == []
+    session.run(*arrays())
+
+
+def test_memory_and_references_stay_flat_over_10000_calls(add):
+    import resource
+
+    x, y = arrays()
+    session = add.session()
+
+    def calls(count):
+        for _ in range(count):
+            session.run(x, y)
+            add(x, y)
+
+    calls(2000)
+    references = sys.getrefcount(x)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    calls(10000)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 1024  # KiB
+    assert sys.getrefcount(x) == references
+
+
+def test_ctrl_c_while_loading_raises_and_leaves_nothing(package):
+    """SIGINT comes in the middle of loads; the one that it ends raises, and the next works."""
+    code = f"""
+import os, signal, threading, penstock
+def interrupt():
+    os.kill(os.getpid(), signal.SIGINT)
+threading.Timer(0.3, interrupt).start()
+try:
+    while True:
+        penstock.load({str(package("mlp"))!r})
+except KeyboardInterrupt:
+    print("interrupted")
+print(penstock.load({str(package("mlp"))!r}).name)
+"""
+    done = run_python(code)
+    assert done.stdout == "interrupted\nmodel\n", done.stderr
+
+
+def test_weights_are_replaced_while_sessions_run(package):
+    model = penstock.load(package("mlp"))
+    shape = [max(dim.min, 2) for dim in model.inputs[0].dims]
+    x = np.ones(shape, np.float32)
+    before = np.array(model(x))
+    session = model.session()
+    names = [constant.name for constant in model.constants]
+    old = {name: np.array(model.weight(name)) for name in names}
+    model.update_weights({name: np.zeros_like(weight) for name, weight in old.items()})
+    assert not np.asarray(session.run(x)).any()
+    model.update_weights(old, full=True)
+    np.testing.assert_array_equal(np.asarray(session.run(x)), before)
+    with pytest.raises(penstock.InvalidArgumentError, match="no_such"):
+        model.update_weights({"no_such": x})
+    with pytest.raises(penstock.InvalidArgumentError, match=f'weight "{names[0]}".*read-only'):
+        locked = old[names[0]].copy()
+        locked.flags.writeable = False
+        model.update_weights({names[0]: locked})
+
+
+def test_weights_are_given_by_name(package):
+    stem = pathlib.Path(str(package("external")).removesuffix(".pt2"))
+    with pytest.raises(penstock.InvalidArgumentError, match="weight"):
+        penstock.load(package("external"))
+    assert stem.with_suffix(".weights.safetensors").exists()
+
+
+def test_options_and_facts_of_sessions(add):
+    session = add.session(threads=1)
+    assert session.threads == 1
+    session.prepare()
+    session.prepare([[8, 64], [8, 64]])
+    with pytest.raises(penstock.InvalidArgumentError):
+        session.prepare([[8, 63], [8, 64]])
+    session.run(*arrays())
+    assert session.memory.held_bytes >= 0 and session.stream_waits.fences == 0
+    assert session.graph_statistics.captures == 0 and not session.last_run.replayed
+    session.release_memory()
+
+
+def test_packages_tell_what_they_have(package):
+    opened = penstock.Package(package("two_models"))
+    assert [model.name for model in opened.models] == ["first", "second"]
+    assert opened.models[0].device == "cpu" and opened.models[0].obstacles == []
+    objects = penstock.Package(package("scale", "2.15-objects")) if package("scale", "2.15-objects").exists() else None
+    if objects is not None:
+        assert isinstance(objects.custom_objects(), list)
+
+
+def test_the_command_is_beside_it():
+    done = subprocess.run([sys.executable, "-m", "penstock", "--version"], capture_output=True, text=True, timeout=60)
+    assert done.stdout == f"penstock {penstock.__version__}\n", done.stderr

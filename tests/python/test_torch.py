@@ -1,0 +1,236 @@
+"""Beside torch, in one process. `./dev torch-env` brings torch; without it these are skipped."""
+
+import collections
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import penstock
+
+torch = pytest.importorskip("torch", reason="torch is not here: ./dev torch-env")
+
+
+Scaled = collections.namedtuple("Scaled", "twice half")
+
+
+def tensors():
+    generator = torch.Generator().manual_seed(0)
+    return tuple(torch.randn(8, 64, generator=generator) for _ in range(2))
+
+
+@pytest.mark.parametrize("first, second", [("torch", "penstock"), ("penstock", "torch")])
+def test_imported_in_either_order_both_give_the_same(package, first, second):
+    code = f"""
+import {first}, {second}
+x, y = torch.randn(8, 64), torch.randn(8, 64)
+ours = penstock.load({str(package("add"))!r})
+theirs = torch._inductor.aoti_load_package({str(package("add"))!r})
+assert torch.equal(ours(x, y).torch(), theirs(x, y))
+assert torch.equal(theirs(x, y), ours.call_torch(x, y))
+print("same")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.stdout == "same\n", done.stderr
+
+
+@pytest.mark.parametrize("name", ["add", "mlp", "conv", "matmuls", "dtypes", "shared", "multi"])
+def test_packages_give_what_torch_gives(package, name):
+    rows = penstock.verify(package(name))
+    assert rows and all(row.ok for row in rows), rows
+
+
+def test_verify_tells_of_a_difference(package, monkeypatch):
+    from penstock import _verify
+
+    monkeypatch.setitem(_verify._TOLERANCES, "float32", -1.0)
+    rows = penstock.verify(package("add"))
+    assert not any(row.ok for row in rows)
+
+
+def test_the_command_verify_prints_differences(package, tmp_path):
+    def run(*arguments):
+        return subprocess.run([sys.executable, "-m", "penstock", "verify", *map(str, arguments)], capture_output=True,
+                              text=True, timeout=120)
+
+    done = run(package("add"))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("out0     float32[8, 64]           ok  differs by 0"), done.stdout
+    np.savez(tmp_path / "in.npz", arg0=np.ones((8, 64), "f4"), arg1=np.ones((8, 64), "f4"))
+    assert run(package("add"), "--inputs", tmp_path / "in.npz").returncode == 0
+    np.savez(tmp_path / "bad.npz", arg0=np.ones((8, 64), "f4"), other=np.ones((8, 64), "f4"))
+    bad = run(package("add"), "--inputs", tmp_path / "bad.npz")
+    assert bad.returncode == 2 and "has no arg1" in bad.stderr
+    missing = run(tmp_path / "no.pt2")
+    assert missing.returncode == 2 and "no.pt2" in missing.stderr
+
+
+class TestTensors:
+    def test_go_in_and_out_without_a_copy(self, add):
+        x, y = tensors()
+        made = add(x, y)
+        as_torch = made.torch()
+        assert as_torch.data_ptr() == made.data_ptr
+        assert torch.from_dlpack(made).data_ptr() == made.data_ptr
+        assert torch.equal(as_torch, x * y + y)
+        out = torch.empty_like(x)
+        assert add(x, y, out=out) is out and torch.equal(out, as_torch)
+        del made
+        assert torch.equal(as_torch, out)
+
+    def test_that_require_grad_are_refused(self, add):
+        x, y = tensors()
+        with pytest.raises(penstock.InvalidArgumentError, match=r"args\[0\]: it requires grad.*\.detach\(\)"):
+            add(x.requires_grad_(), y)
+
+    def test_of_other_kinds_are_refused(self, add):
+        x, y = tensors()
+        with pytest.raises(penstock.InvalidArgumentError, match="float64, not float32"):
+            add(x.double(), y)
+        with pytest.raises((penstock.Error, RuntimeError, BufferError, TypeError)):
+            add(x.to_sparse(), y)
+        with pytest.raises((penstock.Error, RuntimeError, BufferError, TypeError, ValueError)):
+            add(x.to("meta"), y)
+        assert torch.equal(add(x, y).torch(), x * y + y)
+
+    def test_of_bfloat16(self, package):
+        model = penstock.load(package("dtypes"))
+        inputs = [torch.ones([dim.min for dim in spec.dims], dtype=getattr(torch, str(spec.dtype)))
+                  for spec in model.inputs]
+        made = model(*inputs)
+        flat = [one for one in made if str(one.dtype) == "bfloat16"]
+        assert flat and flat[0].torch().dtype == torch.bfloat16
+        with pytest.raises(BufferError, match=r"take \.torch\(\)"):
+            memoryview(flat[0])
+
+    def test_references_stay_flat(self, add):
+        x, y = tensors()
+        before = sys.getrefcount(x)
+        for _ in range(10000):
+            add.call_torch(x, y)
+        assert sys.getrefcount(x) == before
+
+
+class TestPackageOfTorch:
+    """`penstock.aoti_load_package` in place of `torch._inductor.aoti_load_package`."""
+
+    def test_takes_and_gives_the_same(self, package):
+        path = str(package("nested", "2.15-calls"))
+        torch.utils._pytree._register_namedtuple(Scaled, serialized_type_name="penstock.tests.Scaled")
+        penstock.register_namedtuple(Scaled, "penstock.tests.Scaled")
+        theirs = torch._inductor.aoti_load_package(path)
+        ours = penstock.aoti_load_package(path, run_single_threaded=True, num_runners=2)
+        torch.manual_seed(0)
+        features = {"u": torch.randn(3), "v": [torch.randn(3)]}
+        args = (torch.randn(2, 4), features, 7)
+        kwargs = {"bias": torch.randn(4), "training": False, "scale": 3.0}
+        mine, theirs_made = ours(*args, **kwargs), theirs(*args, **kwargs)
+        assert torch.utils._pytree.tree_structure(mine[0]["pair"]) == \
+            torch.utils._pytree.tree_structure(theirs_made[0]["pair"])
+        for one, other in zip(torch.utils._pytree.tree_leaves(mine), torch.utils._pytree.tree_leaves(theirs_made)):
+            assert one is other is None or torch.allclose(one, other)
+        assert sorted(ours.get_constant_fqns()) == sorted(theirs.get_constant_fqns())
+        assert ours.get_metadata() == theirs.get_metadata()
+        assert ours.loader.get_call_spec() == theirs.loader.get_call_spec()
+
+    def test_loads_constants(self, package):
+        theirs = torch._inductor.aoti_load_package(str(package("mlp")))
+        ours = penstock.aoti_load_package(package("mlp"))
+        x = torch.randn(4, ours.loader.model.inputs[0].dims[1].min)
+        new = {name: torch.randn(constant.shape) for name, constant in
+               ((constant.name, constant) for constant in ours.loader.model.constants)}
+        for model in (ours, theirs):
+            model.load_constants(new, check_full_update=True)
+        assert torch.allclose(ours(x), theirs(x), rtol=1e-4, atol=1e-5)
+        with pytest.raises(penstock.InvalidArgumentError):
+            ours.load_constants({}, check_full_update=True)
+
+    def test_runs_flat_lists(self, package):
+        ours = penstock.aoti_load_package(package("add"))
+        x, y = tensors()
+        inputs = [x, y]
+        assert torch.equal(ours.loader.boxed_run(inputs)[0], x * y + y) and inputs == []
+        assert torch.equal(ours.loader.run([x, y])[0], x * y + y)
+
+    def test_opens_files_and_folders(self, package, tmp_path):
+        x, y = tensors()
+        with open(package("add"), "rb") as file:
+            assert torch.equal(penstock.aoti_load_package(file)(x, y), x * y + y)
+
+    def test_has_custom_objects(self, package):
+        from test_objects import registry
+
+        model = penstock.load(package("object_methods", "2.15-objects"), registry=registry())
+        loader = penstock._aoti.AOTIModelPackageLoader(model)
+        (found,) = loader.get_custom_objs().values()
+        assert (found.x, found.y) == (2, 5)
+
+
+class TestModule:
+    def test_is_a_module(self, package):
+        class Larger(torch.nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.before = torch.nn.Linear(64, 64)
+                self.compiled = penstock.nn.Module(package("add"))
+
+            def forward(self, x, y):
+                return self.compiled(self.before(x), y)
+
+        larger = Larger().eval()
+        x, y = tensors()
+        with torch.no_grad():
+            expected = larger.before(x) * y + y
+            assert torch.allclose(larger(x, y), expected)
+        with pytest.raises(penstock.InvalidArgumentError, match="requires grad"):
+            larger(x, y)
+        assert "model='model', device='cpu'" in repr(larger)
+
+    def test_takes_parameters_without_grad(self, package):
+        module = penstock.nn.Module(penstock.load(package("add")))
+        x, y = (torch.nn.Parameter(tensor) for tensor in tensors())
+        with torch.inference_mode():
+            assert torch.equal(module(x, y), x * y + y)
+
+    def test_objects_are_found_in_a_tree(self, package):
+        from test_objects import registry
+
+        def part():
+            return penstock.nn.Module(package("object_methods", "2.15-objects"), registry=registry())
+
+        root = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Sequential(part()), torch.nn.ModuleDict({"b": part()}))
+        root.plain = penstock.load(package("object_methods", "2.15-objects"), registry=registry())
+        found = penstock.custom_objects(root)
+        assert sorted(found) == ["1.0._torchbind_obj0", "2.b._torchbind_obj0", "plain._torchbind_obj0"]
+        for handle in found.values():
+            handle.get().x = 0
+        assert {handle.get().x for handle in found.values()} == {0}
+
+
+class TestExport:
+    def test_makes_a_package_for_other_machines(self, tmp_path):
+        module = torch.nn.Sequential(torch.nn.Linear(8, 8), torch.nn.ReLU())
+        x = torch.randn(4, 8)
+        rows = torch.export.Dim("rows", min=1, max=64)
+        environment = dict(os.environ)
+        (path,) = penstock.export(module, (x,), path=tmp_path / "model.pt2", dynamic_shapes=({0: rows},))
+        assert module.training and dict(os.environ) == environment
+        model = penstock.load(path)
+        for count in (1, 4, 9):
+            given = torch.randn(count, 8)
+            with torch.no_grad():
+                assert torch.allclose(model(given).torch(), module(given), atol=1e-6)
+        needs = penstock.Package(path).models[0].needs
+        assert not any(name.startswith(("AVX512", "AMX")) for name in needs.instruction_sets)
+        rows = penstock.verify(path)
+        assert all(row.ok for row in rows)
+
+    def test_says_what_is_wrong(self, tmp_path):
+        with pytest.raises(TypeError, match="no torch.nn.Module"):
+            penstock.export(lambda x: x, (), path=tmp_path / "a.pt2")
+        with pytest.raises(penstock.InvalidArgumentError, match='ends in ".pt2"'):
+            penstock.export(torch.nn.Identity(), (torch.ones(1),), path=tmp_path / "a.pt")
+        with pytest.raises(penstock.InvalidArgumentError, match="devices is empty"):
+            penstock.export(torch.nn.Identity(), (torch.ones(1),), path=tmp_path / "a.pt2", devices=())
