@@ -1,6 +1,7 @@
 #include "cpu/search.hpp"
 
 #include "cpu/element.hpp"
+#include "cpu/promotion.hpp"
 #include "cpu/strided.hpp"
 #include "cpu/temporary.hpp"
 #include "tensor/layout.hpp"
@@ -27,9 +28,15 @@ void read_sequence(std::span<Plain<T>> into, const std::byte* from, const Lane& 
   }
 }
 
-template <class To, class From>
-To read_as(const std::byte* from) {
-  return static_cast<To>(plain(load<From>(from)));
+/// A number in the type that both sides are promoted to, rounded to it: 16777217 is 16777216 in float32.
+template <class Promoted, class From>
+Plain<Promoted> promoted(From value) {
+  return plain(convert<Promoted>(value));
+}
+
+template <class Promoted, class From>
+Plain<Promoted> read_as(const std::byte* from) {
+  return promoted<Promoted>(load<From>(from));
 }
 
 /// NaN is larger than any number: no element is at or above it.
@@ -49,9 +56,10 @@ struct Search {
   const SearchOptions& options;
 };
 
-/// S: the type of the sequence. Where values have another, doubles are compared.
-template <class S, class Compared>
-void search(tensor::Allocator* pool, const Search& of, Compared (*read_value)(const std::byte*)) {
+/// S: the type of the sequence, and Promoted that of the comparison.
+template <class S, class Promoted>
+void search(tensor::Allocator* pool, const Search& of, Plain<Promoted> (*read_value)(const std::byte*)) {
+  using Compared = Plain<Promoted>;
   const auto& out = of.out;
   const auto& sequence = of.sequence;
   const auto& values = of.values;
@@ -81,7 +89,7 @@ void search(tensor::Allocator* pool, const Search& of, Compared (*read_value)(co
           read_sequence<S>(read.items(), sequence.data + place[2] * static_cast<std::int64_t>(sizeof(S)),
                            lane, sorter, sorter_stride);
           std::ranges::transform(read.items(), sorted.begin(),
-                                 [](auto value) { return static_cast<Compared>(value); });
+                                 [](Plain<S> value) { return promoted<Promoted>(S(value)); });
           is_read = true;
         }
         for (std::int64_t i = 0; i < from.size; ++i) {
@@ -106,16 +114,19 @@ void searchsorted(tensor::Allocator* pool, const TensorObject& out, const Tensor
   check_search(sequence, values, options.sorter);
   if (options.sorter != nullptr) check_host("searchsorted", *options.sorter);
   if (values.numel == 0) return;
-  double (*read_double)(const std::byte*) = nullptr;
-  with_type("searchsorted", values.dtype, kNumbers,
-            [&]<class V>(std::type_identity<V>) { read_double = &read_as<double, V>; });
   const Search of{out, sequence, values, options};
   with_type("searchsorted", sequence.dtype, kNumbers, [&]<class S>(std::type_identity<S>) {
     if (values.dtype == sequence.dtype) {
-      search<S, Plain<S>>(pool, of, &read_as<Plain<S>, S>);
-    } else {
-      search<S, double>(pool, of, read_double);
+      search<S, S>(pool, of, &read_as<S, S>);
+      return;
     }
+    with_type("searchsorted", promote(sequence.dtype, values.dtype), kNumbers,
+              [&]<class Promoted>(std::type_identity<Promoted>) {
+                Plain<Promoted> (*read_value)(const std::byte*) = nullptr;
+                with_type("searchsorted", values.dtype, kNumbers,
+                          [&]<class V>(std::type_identity<V>) { read_value = &read_as<Promoted, V>; });
+                search<S, Promoted>(pool, of, read_value);
+              });
   });
 }
 

@@ -1,5 +1,6 @@
 #include "cuda_ops/search.hpp"
 
+#include "cpu/promotion.hpp"
 #include "cuda_ops/copy.hpp"
 #include "cuda_ops/images.hpp"
 #include "cuda_ops/operands.hpp"
@@ -9,6 +10,17 @@
 namespace penstock::cuda_ops {
 
 using tensor::TensorObject;
+
+namespace {
+
+/// A row-major copy of another dtype.
+tensor::TensorObjectPtr converted(const shim::CudaCall& call, const TensorObject& tensor, DType dtype) {
+  tensor::TensorObjectPtr made = shim::make_cuda_result(dtype, tensor.sizes());
+  copy(call, *made, tensor);
+  return made;
+}
+
+}  // namespace
 
 void searchsorted(const shim::CudaCall& call, const TensorObject& out, const TensorObject& sequence,
                   const TensorObject& values, const cpu::SearchOptions& options) {
@@ -21,6 +33,13 @@ void searchsorted(const shim::CudaCall& call, const TensorObject& out, const Ten
   check_dtype("searchsorted", sequence.dtype, number_dtypes());
   check_dtype("searchsorted", values.dtype, number_dtypes());
   if (values.numel == 0) return;
+  if (values.dtype != sequence.dtype) {
+    const DType promoted = cpu::promote(sequence.dtype, values.dtype);
+    const tensor::TensorObjectPtr both[] = {converted(call, sequence, promoted),
+                                            converted(call, values, promoted)};
+    searchsorted(call, out, *both[0], *both[1], options);
+    return;
+  }
   const auto last = static_cast<std::size_t>(sequence.rank - 1);
   // Where a value's row has no sequence of its own, and along the searched dimension, nothing moves.
   const bool is_shared = sequence.rank == 1;
@@ -44,8 +63,7 @@ void searchsorted(const shim::CudaCall& call, const TensorObject& out, const Ten
       .step = sequence.stride[last],
       .sorter_step = is_sorted ? 0 : options.sorter->stride[last],
       .walk = make_walk<4>(values.sizes(), {values.strides(), out.strides(), begins, sorters})};
-  const bool is_whole = values.dtype == sequence.dtype && is_integer(values.dtype);
-  (is_whole ? kInteger : kReal).launch(call, grid_for(call, values.numel), search);
+  (is_integer(values.dtype) ? kInteger : kReal).launch(call, grid_for(call, values.numel), search);
 }
 
 namespace {

@@ -149,6 +149,13 @@ def record_search(to: OperatorRecording) -> None:
                            {"self": x, "boundaries": edges}, out_int32=int32, right=right)
             to.add("searchsorted", lambda: aten.searchsorted(edges, x), {"sorted_sequence": edges, "self": x},
                    out_int32=False, right=False)
+    # Compared in the type that both are promoted to, which rounds these.
+    wide, wide_float = torch.tensor([16777217, 16777219]), torch.tensor([16777216.0, 16777218.0])
+    half, whole = torch.tensor([2048, 4096], dtype=torch.float16), torch.tensor([2049, 4097])
+    for edges, x in ((wide, wide_float), (wide_float, wide), (half, whole), (whole, half)):
+        for right in (False, True):
+            to.add("searchsorted", lambda: aten.searchsorted(edges, x, right=right), {"sorted_sequence": edges, "self": x},
+                   out_int32=False, right=right)
     rows = make([3, 8], torch.float32, 4).nan_to_num(1).sort(-1).values
     x = make([3, 5], torch.float32, 5)
     unsorted = make([3, 8], torch.float32, 6).nan_to_num(1)
