@@ -26,8 +26,8 @@ void drop_share(void* share) { delete static_cast<Share*>(share); }
 }  // namespace
 
 bool is_captured(StreamHandle stream) noexcept {
-  // Asking for a default stream disturbs a capture that goes on elsewhere.
-  if (is_default(stream)) return false;
+  // CUDA captures none, and asking for it disturbs a capture that goes on elsewhere.
+  if (stream == StreamView::legacy_default().handle() || stream == nullptr) return false;
   int status = kCaptureNone;
   return driver().stream_is_capturing(stream, &status) == kSuccess && status != kCaptureNone;
 }

@@ -108,10 +108,12 @@ void run(const shim::CudaCall& call, const ConvolutionProblem& problem, const Ad
   const EngineRules rules{.tensor_cores = problem.dtype != DType::Float32 || call.numerics.tf32_convolution,
                           .sm_count = is_part ? call.sm_count : 0};
   const std::array alignments{alignment(addresses[0]), alignment(addresses[1]), alignment(addresses[2])};
-  CudnnPlan& plan = lane.plans().convolutions.find_or_make(convolution_key(problem, rules, alignments), [&] {
-    return make_plan(call, handle, problem, addresses, rules);
-  });
-  plan.run(call, handle, operands(addresses));
+  const std::shared_ptr<CudnnPlan>& plan = lane.plans().convolutions.find_or_make(
+      convolution_key(problem, rules, alignments),
+      [&] { return make_plan(call, handle, problem, addresses, rules); });
+  // An engine may have kernels of its own, which go with the plan.
+  if (call.used_by_graph != nullptr) call.used_by_graph->push_back(plan);
+  plan->run(call, handle, operands(addresses));
 }
 
 /// `tensor` in the memory format of the result, which may be a copy that `held` keeps.

@@ -32,25 +32,25 @@ class PlanCache {
  public:
   explicit PlanCache(std::size_t most) : most_(most) {}
 
-  /// The plan of `key`, made by `make` where there is none. Lifetime: until the next call.
-  /// Errors: those of `make`; nothing is kept then.
+  /// The plan of `key`, made by `make` where there is none. Lifetime: until the next call, or that of a
+  /// share. Errors: those of `make`; nothing is kept then.
   template <class Make>
-  Plan& find_or_make(const PlanKey<kCount>& key, Make&& make) {
+  const std::shared_ptr<Plan>& find_or_make(const PlanKey<kCount>& key, Make&& make) {
     ++now_;
     if (const auto found = entries_.find(key); found != entries_.end()) {
       found->second.used = now_;
-      return *found->second.plan;
+      return found->second.plan;
     }
-    std::unique_ptr<Plan> made = make();
+    std::shared_ptr<Plan> made = make();
     if (entries_.size() >= most_) drop_oldest();
-    return *entries_.emplace(key, Entry{std::move(made), now_}).first->second.plan;
+    return entries_.emplace(key, Entry{std::move(made), now_}).first->second.plan;
   }
 
   [[nodiscard]] std::size_t size() const noexcept { return entries_.size(); }
 
  private:
   struct Entry {
-    std::unique_ptr<Plan> plan;
+    std::shared_ptr<Plan> plan;
     std::uint64_t used;
   };
 

@@ -267,10 +267,11 @@ void ProductPlan::run(const shim::CudaCall& call, cublaslt::Handle handle, const
 bool try_product(const shim::CudaCall& call, const Product& product) {
   LaneUse use(call);
   LaneState& lane = use.lane();
-  const ProductPlan& plan = lane.plans().products.find_or_make(
+  const std::shared_ptr<ProductPlan>& plan = lane.plans().products.find_or_make(
       product_key(call, product), [&] { return std::make_unique<ProductPlan>(call, lane, product); });
-  if (!plan.usable()) return false;
-  plan.run(call, lane.cublaslt(), product);
+  if (!plan->usable()) return false;
+  if (call.used_by_graph != nullptr) call.used_by_graph->push_back(plan);
+  plan->run(call, lane.cublaslt(), product);
   return true;
 }
 

@@ -63,12 +63,13 @@ class Elsewhere {
 /// Not inlined: parameters of kernels may hold addresses of the stack (of factors that a library is given by
 /// address), which are the same in both captures where both are called from one function.
 [[gnu::noinline]] cuda::Graph capture_run(const CaptureRequest& request, std::span<const TensorView> inputs,
-                                          tensor::Allocator& allocator) {
+                                          tensor::Allocator& allocator, GraphHoldings& used) {
   shim::CudaCall call = request.call;
   call.stream = request.stream;
   call.pool = &allocator;
   call.observer = nullptr;
   call.is_capture = true;
+  call.used_by_graph = &used;
   call.read_by_host = nullptr;
   cuda::CaptureScope scope(request.stream, request.context);
   request.run_model(inputs, call);
@@ -87,7 +88,7 @@ struct CapturedRun::Moved {
 
 CapturedRun::CapturedRun(const CaptureRequest& request) : node_context_(request.node_context) {
   RecordingAllocator recording(request.memory);
-  graph_ = capture_run(request, request.inputs, recording);
+  graph_ = capture_run(request, request.inputs, recording, used_);
   try {
     find_results(request.outputs, request.inputs, recording.all());
   } catch (...) {
@@ -98,7 +99,7 @@ CapturedRun::CapturedRun(const CaptureRequest& request) : node_context_(request.
   try {
     Moved moved = move_elsewhere(request, recording.all());
     RepeatingAllocator repeating(std::move(moved.allocations), {DeviceType::Cuda, request.call.device});
-    const cuda::Graph other = capture_run(request, moved.inputs, repeating);
+    const cuda::Graph other = capture_run(request, moved.inputs, repeating, used_);
     free_all(request.outputs);
     addresses_ = GraphAddresses(nodes_of(graph_), nodes_of(other), moved.memory, node_context_);
   } catch (const Error& error) {
@@ -204,6 +205,7 @@ bool CapturedRun::can_take(std::span<const TensorView> inputs) const noexcept {
 std::size_t CapturedRun::replay(std::span<const TensorView> inputs, const shim::CudaCall& call,
                                 std::span<AtenTensorHandle> outputs) {
   std::size_t patched = 0;
+  launched_ = false;
   try {
     // Results are given back first to last, and what was given back last comes first: so each gets its own
     // memory again.
@@ -213,6 +215,7 @@ std::size_t CapturedRun::replay(std::span<const TensorView> inputs, const shim::
       move_to(inputs);
       patched = update();
     }
+    launched_ = true;
     exec_.launch(call.stream);
     if (!obstacle().empty()) copy_results(call);
     for (std::size_t i = 0; i < results_.size(); ++i) outputs[i] = make_result(results_[i], inputs).release();

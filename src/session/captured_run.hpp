@@ -32,10 +32,13 @@ struct CaptureRequest {
   GraphMemory& memory;
 };
 
+/// What a graph uses besides memory: plans of libraries. Has to live as long as the graph.
+using GraphHoldings = std::vector<std::shared_ptr<const void>>;
+
 /// Captures a run of these inputs, whose memory is the allocator's, and leaves its results in the outputs.
-/// Errors: what the run says, Unsupported where it needs the host; Cuda.
+/// What it uses is added to `used`. Errors: what the run says, Unsupported where it needs the host; Cuda.
 [[nodiscard]] cuda::Graph capture_run(const CaptureRequest& request, std::span<const TensorView> inputs,
-                                      tensor::Allocator& allocator);
+                                      tensor::Allocator& allocator, GraphHoldings& used);
 
 /// A run that was captured, to be replayed with inputs and outputs at any address.
 /// Thread: one caller at a time. Lifetime: the memory's; may go while a replay is on its way.
@@ -52,9 +55,13 @@ class CapturedRun {
   [[nodiscard]] const std::string& obstacle() const noexcept { return addresses_.obstacle(); }
 
   /// Puts the run on the call's stream, and its results, which are ready once the stream has got there, into
-  /// `outputs`. Gives the number of nodes that had to be told of another address. Errors: Cuda, OutOfMemory.
+  /// `outputs`. Gives the number of nodes that had to be told of another address. Errors: Cuda, OutOfMemory;
+  /// after one nothing was put on the stream where `is_launched` is false.
   std::size_t replay(std::span<const TensorView> inputs, const shim::CudaCall& call,
                      std::span<AtenTensorHandle> outputs);
+
+  /// Of the last replay. Errors: none.
+  [[nodiscard]] bool is_launched() const noexcept { return launched_; }
 
   [[nodiscard]] const cuda::Graph& graph() const noexcept { return graph_; }
   /// Of what the graph holds; its nodes only where addresses could be found.
@@ -97,6 +104,8 @@ class CapturedRun {
   [[nodiscard]] tensor::TensorObjectPtr make_result(const Result& result,
                                                     std::span<const TensorView> inputs) const;
 
+  GraphHoldings used_;  ///< Before what uses it.
+  bool launched_ = false;
   cuda::Graph graph_;  ///< Before what was made of it: it goes last.
   cuda::GraphExec exec_;
   cuda::ContextHandle node_context_;

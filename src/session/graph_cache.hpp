@@ -19,6 +19,7 @@ struct GraphEntry {
   bool warm = false;  ///< It ran once: kernels are loaded, plans made, memory is there.
   /// Why such runs are never captured; empty: they are.
   std::string obstacle = {};
+  unsigned refused = 0;  ///< Replays in a row that could not be told of an address.
   /// One, or where addresses could not be found, one for each set of addresses.
   std::vector<std::unique_ptr<CapturedRun>> captured = {};
 };

@@ -29,7 +29,7 @@ std::uint64_t mixed(std::uint64_t hash, std::uint64_t word) noexcept {
 
 }  // namespace
 
-void GraphKey::set(std::span<const TensorView> inputs, const Versions& versions) {
+void GraphKey::set(std::span<const TensorView> inputs, const Versions& versions, bool storage_counts) {
   versions_ = versions;
   words_.clear();
   for (const TensorView& input : inputs) {
@@ -38,6 +38,7 @@ void GraphKey::set(std::span<const TensorView> inputs, const Versions& versions)
     words_.insert(words_.end(), input.sizes().begin(), input.sizes().end());
     words_.insert(words_.end(), input.strides().begin(), input.strides().end());
     words_.push_back(alignment_bits(input));
+    if (storage_counts) words_.push_back(static_cast<std::int64_t>(input.storage_bytes()));
   }
   add_sharing(inputs);
   hash_ = mixed(versions.weights, versions.objects);

@@ -20,7 +20,7 @@ class GraphKey {
   };
 
   /// Takes the place of what was there; allocates nothing once it has been used for as many inputs.
-  void set(std::span<const TensorView> inputs, const Versions& versions);
+  void set(std::span<const TensorView> inputs, const Versions& versions, bool storage_counts = false);
 
   [[nodiscard]] const Versions& versions() const noexcept { return versions_; }
 

@@ -4,12 +4,15 @@
 #include "cuda/driver.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace penstock::session {
 namespace {
 
 /// Captures of one key for different addresses, where these cannot be changed: as many as buffers take turns.
 constexpr std::size_t kMostAddresses = 4;
+/// Replays in a row for which the driver does not take an address.
+constexpr unsigned kMostRefused = 3;
 /// Reasons that are counted one by one.
 constexpr std::size_t kMostReasons = 32;
 
@@ -26,7 +29,7 @@ void GraphRuns::run(const GraphRun& run) {
     refuse(run.obstacle);
     return run_eagerly(run, run.obstacle);
   }
-  key_.set(run.inputs, run.versions);
+  key_.set(run.inputs, run.versions, run.storage_counts);
   GraphEntry& entry = run.run.graphs().entry(key_, options_.most);
   if (!entry.warm || is_off) return warm_up(run, entry, is_off ? kOff : kFirstRun);
   if (entry.obstacle.empty() && replay(run, entry)) {
@@ -35,8 +38,9 @@ void GraphRuns::run(const GraphRun& run) {
     last_run_.reason.clear();
     return;
   }
-  refuse(entry.obstacle);
-  run_eagerly(run, entry.obstacle);
+  const std::string reason = entry.obstacle.empty() ? std::exchange(passing_, {}) : entry.obstacle;
+  refuse(reason);
+  run_eagerly(run, reason);
 }
 
 void GraphRuns::refuse(std::string_view obstacle) const {
@@ -73,12 +77,33 @@ bool GraphRuns::replay(const GraphRun& run, GraphEntry& entry) {
       std::ranges::find_if(entry.captured, [&](const auto& each) { return each->can_take(run.inputs); });
   CapturedRun* const captured = found != entry.captured.end() ? found->get() : capture(run, entry);
   if (captured == nullptr) return false;
-  statistics_.patched_nodes += captured->replay(run.inputs, run.run.call(), run.outputs);
+  try {
+    statistics_.patched_nodes += captured->replay(run.inputs, run.run.call(), run.outputs);
+  } catch (const Error& error) {
+    if (captured->is_launched() || cuda::is_sticky(error.cuda_result())) throw;
+    passing_ = error.what();
+    // Once is an accident, after which the nodes that are left are told of their addresses at the next run.
+    if (error.code() != ErrorCode::OutOfMemory && ++entry.refused == kMostRefused) {
+      entry.obstacle = passing_;
+      entry.captured.clear();
+    }
+    return false;
+  }
+  entry.refused = 0;
   replayed_ = captured;
   if (options_.seen_by_device_sync && run.run.lane().resource.green != nullptr) {
     run.run.be_seen_by_device_sync();
     ++statistics_.fills;
   }
+  return true;
+}
+
+bool GraphRuns::may_go_on(const Error& error, GraphEntry& entry) {
+  // Nothing can be run any more, in whatever way.
+  if (cuda::is_sticky(error.cuda_result())) return false;
+  // There may be memory at the next run.
+  std::string& reason = error.code() == ErrorCode::OutOfMemory ? passing_ : entry.obstacle;
+  reason = error.what();
   return true;
 }
 
@@ -98,9 +123,7 @@ CapturedRun* GraphRuns::capture(const GraphRun& run, GraphEntry& entry) {
                                                      .context = run.run.context(),
                                                      .memory = run.run.graphs().memory()}));
   } catch (const Error& error) {
-    // Nothing can be run any more, in whatever way.
-    if (cuda::is_sticky(error.cuda_result())) throw;
-    entry.obstacle = error.what();
+    if (!may_go_on(error, entry)) throw;
     return nullptr;
   }
   ++statistics_.captures;

@@ -3,6 +3,7 @@
 #include "session/graph_cache.hpp"
 #include "session/lanes.hpp"
 
+#include <penstock/error.hpp>
 #include <penstock/graphs.hpp>
 
 #include <functional>
@@ -24,6 +25,8 @@ struct GraphRun {
   std::string_view obstacle;
   /// It makes ready for runs like it, which may be recorded into graphs of the caller.
   bool prepares = false;
+  /// What is done with inputs depends on how much memory each has: sizes of 0 and 1, and such that follow.
+  bool storage_counts = false;
 };
 
 /// Decides for each run of a session whether it is replayed, and counts. docs/design/0012-graphs.md says how.
@@ -49,12 +52,16 @@ class GraphRuns {
   void run_eagerly(const GraphRun& run, std::string_view reason);
   void warm_up(const GraphRun& run, GraphEntry& entry, std::string_view reason);
   bool replay(const GraphRun& run, GraphEntry& entry);
+  /// Keeps the reason why a run is made call by call; false where none can be made.
+  bool may_go_on(const Error& error, GraphEntry& entry);
   CapturedRun* capture(const GraphRun& run, GraphEntry& entry);
   void refuse(std::string_view obstacle) const;
   void count_eager(std::string_view reason);
 
   GraphOptions options_;
   GraphKey key_;
+  /// Why the run that is being made is not captured, where the next one like it may be.
+  std::string passing_;
   LastRun last_run_;
   const CapturedRun* replayed_ = nullptr;
   GraphStatistics statistics_;

@@ -15,7 +15,7 @@ Lane& find_prepared(const RecordRequest& request) {
   Lane* const lane =
       request.lanes.find(cuda::resource_of_captured(request.stream, *request.lanes.model().context()));
   GraphKey key;
-  key.set(request.inputs, request.versions);
+  key.set(request.inputs, request.versions, request.storage_counts);
   const GraphEntry* const entry = lane == nullptr ? nullptr : lane->graphs.find(key);
   if (entry == nullptr || !entry->warm) {
     base::fail(ErrorCode::InvalidArgument,
@@ -82,6 +82,7 @@ RecordedRun::~RecordedRun() {
                 [this](const cuda::Driver&) {
                   memory_.release();
                   pool_.release_unused();
+                  used_.clear();
                   operators_.reset();
                   objects_.clear();
                   return cuda::kSuccess;
@@ -109,7 +110,7 @@ void record_run(const RecordRequest& request, const std::shared_ptr<RecordedRun>
                                .context = context,
                                .memory = recorded->memory()};
   RecordingAllocator recording(recorded->memory());
-  const cuda::Graph graph = capture_run(capture, request.inputs, recording);
+  const cuda::Graph graph = capture_run(capture, request.inputs, recording, recorded->used());
   for (std::size_t i = 0; i < request.outputs.size(); ++i) {
     if (request.outputs[i] != nullptr) hand_over(request.outputs[i], i, request, recording.all(), recorded);
   }

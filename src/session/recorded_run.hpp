@@ -29,7 +29,8 @@ class RecordedRun final : public cuda::UsedByGraph {
   ~RecordedRun() override;
 
   [[nodiscard]] GraphMemory& memory() noexcept { return memory_; }
-  /// Plans whose kernels the graph launches.
+  [[nodiscard]] GraphHoldings& used() noexcept { return used_; }
+  /// What the plans that the graph uses are of.
   void hold(std::shared_ptr<shim::CudaLaneState> operators) noexcept { operators_ = std::move(operators); }
 
  private:
@@ -41,6 +42,7 @@ class RecordedRun final : public cuda::UsedByGraph {
   std::shared_ptr<model::Container> version_;
   std::vector<objects::ExecutorSession::Slot> objects_;
   std::shared_ptr<shim::CudaLaneState> operators_;
+  GraphHoldings used_;
   tensor::MemoryPool pool_;
   GraphMemory memory_;
 };
@@ -51,6 +53,7 @@ struct RecordRequest {
   cuda::StreamHandle stream;  ///< Which is being captured.
   std::span<const TensorView> inputs;
   GraphKey::Versions versions;
+  bool storage_counts;  ///< As of GraphRun.
   CudaNumerics numerics;
   /// Puts the model's calls on the stream of a call, and leaves the results in `outputs`.
   const std::function<void(std::span<const TensorView>, const shim::CudaCall&)>& run_model;

@@ -43,6 +43,23 @@ tensor::TensorObjectPtr input_handle(const model::InputRules& rules, std::size_t
       tensor::make_tensor(storage.get(), {.dtype = view.dtype(), .sizes = view.sizes(), .strides = used}));
 }
 
+/// Staging holds memory of the run, which in a capture is the graph's: none of it is kept past a failure.
+class StagingOfRun {
+ public:
+  explicit StagingOfRun(std::unique_ptr<session::Staging>& staging) noexcept : staging_(staging) {}
+  ~StagingOfRun() {
+    if (!done_) staging_.reset();
+  }
+  StagingOfRun(const StagingOfRun&) = delete;
+  StagingOfRun& operator=(const StagingOfRun&) = delete;
+
+  void done() noexcept { done_ = true; }
+
+ private:
+  std::unique_ptr<session::Staging>& staging_;
+  bool done_ = false;
+};
+
 }  // namespace
 
 Session::Impl::Impl(Model given, const SessionOptions& options)
@@ -79,6 +96,7 @@ void Session::Impl::execute(std::span<const TensorView> given) {
 void Session::Impl::run_model(std::span<const TensorView> given, const model::Latitude& latitude,
                               const shim::CudaCall* call, model::Container& container) {
   const Model::Impl& loaded = *model.impl();
+  StagingOfRun of_run(staging);
   if (!latitude.none()) {
     if (staging == nullptr && is_on_cuda()) staging = std::make_unique<session::DeviceStaging>();
     if (staging == nullptr) staging = std::make_unique<session::Staging>();
@@ -113,6 +131,7 @@ void Session::Impl::run_model(std::span<const TensorView> given, const model::La
     }
     staged->finish(given);
   }
+  of_run.done();
 }
 
 void Session::Impl::show_results() {

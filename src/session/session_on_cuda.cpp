@@ -64,7 +64,8 @@ void Session::Impl::run_on_cuda(const StreamRequest& request, std::span<const Te
                       .run_model = call_model,
                       .outputs = outputs,
                       .obstacle = call_by_call ? std::string_view("an audit") : model.impl()->graph_obstacle,
-                      .prepares = request.prepares});
+                      .prepares = request.prepares,
+                      .storage_counts = !latitude.none()});
   show_results();
 }
 
@@ -75,6 +76,13 @@ void Session::Impl::record_on(const StreamRequest& request, std::span<const Tens
         ErrorCode::InvalidArgument,
         "{}: the stream is being captured into a CUDA graph, where Session::enqueue can be recorded and "
         "nothing else; the capture is as it was",
+        loaded.what);
+  }
+  if (cuda::is_default(request.stream)) {
+    base::fail(
+        ErrorCode::InvalidArgument,
+        "{}: the per-thread default stream is being captured into a CUDA graph, where runs are recorded "
+        "only on a stream of its own; the capture is as it was",
         loaded.what);
   }
   if (!loaded.graph_obstacle.empty()) {
@@ -108,6 +116,7 @@ void Session::Impl::record_on(const StreamRequest& request, std::span<const Tens
                          .stream = request.stream,
                          .inputs = placed.views,
                          .versions = {.weights = version.number(), .objects = version_of_objects},
+                         .storage_counts = !latitude.none(),
                          .numerics = cuda->numerics(),
                          .run_model = call_model,
                          .outputs = outputs},

@@ -13,6 +13,7 @@
 #include <memory>
 #include <span>
 #include <string_view>
+#include <vector>
 
 namespace penstock::shim {
 
@@ -98,6 +99,8 @@ struct CudaCall {
   CudaNumerics numerics;
   CudaObserver* observer = nullptr;
   bool is_capture = false;  ///< Nothing is executed: it is recorded into a graph.
+  /// What has to live as long as the graph of a capture; null outside of one.
+  std::vector<std::shared_ptr<const void>>* used_by_graph = nullptr;
   /// A host value was read in this run: what it did next cannot be recorded. The name of the function.
   mutable const char* read_by_host = nullptr;
 };

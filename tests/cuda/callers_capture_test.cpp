@@ -134,6 +134,19 @@ TEST_F(CallersCapture, IsRefusedBeforePrepareAndGoesOnAsItWas) {
   session->enqueue(views, stream);
 }
 
+TEST_F(CallersCapture, OfThePerThreadDefaultStreamIsRefused) {
+  const Primary primary;
+  const Current current(primary.handle());
+  const StreamView stream = StreamView::per_thread_default();
+  session->prepare({.stream = stream});
+  const CallersGraph graph(stream, [&] {
+    const Error error = error_of([&] { session->enqueue(views, stream); });
+    EXPECT_EQ(error.code(), ErrorCode::InvalidArgument);
+    EXPECT_THAT(error.what(), HasSubstr("only on a stream of its own; the capture is as it was"));
+  });
+  EXPECT_EQ(graph.node_count(), 0U);
+}
+
 TEST_F(CallersCapture, OfAnotherPartitionThanPreparedIsRefused) {
   const GreenContext partition = GreenContext::create(SmResource::of_device().split("32,rest")[0]);
   const Stream stream = partition.create_stream();

@@ -335,6 +335,43 @@ TEST_F(Graphs, AFailedCaptureLeavesTheSessionAndTheStreamUsable) {
   EXPECT_EQ(alive().graphs, 0U);
 }
 
+TEST_F(Graphs, ARefusedAddressEndsReplaysAndNotRuns) {
+  const Stream stream = Stream::create();
+  warm(stream);
+  // The driver does not take the new addresses: such runs are made call by call, and in the end no more
+  // tried.
+  penstock_recording_fail({.function = "cuGraphExecKernelNodeSetParams", .every = true});
+  for (std::size_t i = 0; i < 4; ++i) {
+    EXPECT_EQ(session.graph_statistics().held, i < 3 ? 1U : 0U);
+    session.enqueue(views_of(others), stream);
+    EXPECT_FALSE(session.last_run().replayed);
+    EXPECT_THAT(session.last_run().reason, HasSubstr("cuGraphExecKernelNodeSetParams"));
+    ASSERT_FALSE(launches.empty());
+    EXPECT_EQ(launches.back()[0], others[0].view().data());
+  }
+
+  penstock_recording_clear_faults();
+  Session strict(model, with(GraphMode::Require));
+  for (int i = 0; i < 2; ++i) strict.enqueue(views, stream);
+  penstock_recording_fail({.function = "cuGraphExecKernelNodeSetParams"});
+  EXPECT_EQ(error_of([&] { strict.enqueue(views_of(others), stream); }).code(), ErrorCode::Unsupported);
+  // Once is an accident.
+  strict.enqueue(views_of(others), stream);
+  EXPECT_TRUE(strict.last_run().replayed);
+  EXPECT_EQ(launches.back()[0], others[0].view().data());
+}
+
+TEST_F(Graphs, ACaptureIsTriedAgainWhereMemoryWasShort) {
+  const Stream stream = Stream::create();
+  session.enqueue(views, stream);
+  penstock_recording_fail({.function = "cuGraphInstantiateWithFlags", .result = cuda::kOutOfMemory});
+  session.enqueue(views, stream);
+  EXPECT_FALSE(session.last_run().replayed);
+  EXPECT_THAT(session.last_run().reason, HasSubstr("out of memory"));
+  session.enqueue(views, stream);
+  EXPECT_TRUE(session.last_run().replayed) << session.last_run().reason;
+}
+
 TEST_F(Graphs, CapturesOfOtherThreadsGoOn) {
   const Stream captured = Stream::create();
   auto* const handle = static_cast<cuda::StreamHandle>(captured.view().handle());

@@ -10,7 +10,7 @@ namespace {
 using Cache = PlanCache<2, int>;
 
 int find(Cache& cache, std::int64_t key, int& made) {
-  return cache.find_or_make({key, 0}, [&] { return std::make_unique<int>(++made); });
+  return *cache.find_or_make({key, 0}, [&] { return std::make_unique<int>(++made); });
 }
 
 TEST(PlanCache, MakesAPlanOnce) {
@@ -32,6 +32,16 @@ TEST(PlanCache, DropsThePlanThatWasUsedLongestAgo) {
   EXPECT_EQ(cache.size(), 2U);
   EXPECT_EQ(find(cache, 1, made), 1);
   EXPECT_EQ(find(cache, 2, made), 4);
+}
+
+TEST(PlanCache, AShareKeepsAPlanThatIsDropped) {
+  Cache cache(1);
+  int made = 0;
+  const auto make = [&] { return std::make_unique<int>(++made); };
+  const std::shared_ptr<int> held = cache.find_or_make({1, 0}, make);
+  cache.find_or_make({2, 0}, make);
+  EXPECT_EQ(*held, 1);
+  EXPECT_EQ(held.use_count(), 1);
 }
 
 TEST(PlanCache, KeepsNothingOfAPlanThatCouldNotBeMade) {
