@@ -63,8 +63,10 @@ class PENSTOCK_API OperatorCall {
   /// Items of a list argument; 1 for what is no list, 0 for None. Host-only.
   [[nodiscard]] std::size_t count(std::size_t argument) const;
 
-  /// False for None, of which an item of a `Tensor?[]` may be one. Host-only.
-  [[nodiscard]] bool has(std::size_t argument, std::size_t item = 0) const;
+  /// False for None; an empty list is there. Host-only.
+  [[nodiscard]] bool has(std::size_t argument) const;
+  /// False for an item of a `Tensor?[]` that is None, and past the end of a list. Host-only.
+  [[nodiscard]] bool has(std::size_t argument, std::size_t item) const;
 
   /// A tensor, or an item of a list of tensors, on the device where it lies. Host-only.
   /// Errors: also Unsupported for more than kMaxRank dimensions.
@@ -123,8 +125,9 @@ class PENSTOCK_API OperatorCall {
   /// gives it back in the order of the stream. Host-only.
   void give_result(std::size_t result, const Tensor& tensor, std::size_t item = 0);
 
-  /// Gives a tensor argument as a result: both are the same memory. Host-only.
-  void give_argument(std::size_t result, std::size_t argument, std::size_t item = 0);
+  /// Gives a tensor argument, or an item of a list of them, as a result: both are the same memory. Host-only.
+  void give_argument(std::size_t result, std::size_t argument, std::size_t item = 0,
+                     std::size_t argument_item = 0);
 
   /// Gives an integer. The model has it built in: Errors: also Unsupported where that is another. Host-only.
   void give_integer(std::size_t result, std::int64_t value);

@@ -87,8 +87,9 @@ std::vector<ObjectInfo> Package::custom_objects(std::string_view model) const {
     const package::ModelFiles& files = impl_->manifest.models[impl_->index_of(model)];
     std::vector<ObjectInfo> found;
     const auto calls = package::read_extern_nodes(impl_->archive, files.nodes);
+    package::ValueBudget budget;
     for (const package::ObjectFile& file : package::read_object_files(impl_->archive, files, calls)) {
-      package::PickledState read = package::read_object(impl_->archive, file);
+      package::PickledState read = package::read_object(impl_->archive, file, budget);
       found.push_back(
           {.name = file.name, .class_name = std::move(read.class_name), .state = std::move(read.state)});
     }

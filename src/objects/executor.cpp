@@ -24,22 +24,22 @@ struct Held {
 
 void refuse(const CallProblems& problems, const std::string& what) {
   if (problems.none()) return;
+  if (!problems.broken.empty())
+    base::fail(ErrorCode::Corrupt, "{}: {}; export the package again", what, problems.broken.joined("; "));
   std::vector<std::string> parts;
   if (!problems.operators.empty())
-    parts.push_back(
-        fmt::format("operators that are not registered: {}", fmt::join(problems.operators, ", ")));
+    parts.push_back("operators that are not registered: " + problems.operators.joined(", "));
   if (!problems.classes.empty())
-    parts.push_back(fmt::format("classes that are not registered: {}", fmt::join(problems.classes, ", ")));
-  parts.insert(parts.end(), problems.others.begin(), problems.others.end());
-  if (!problems.objects.empty()) {
-    parts.insert(parts.begin(), fmt::format("calls are given objects that the package does not have: {}",
-                                            fmt::join(problems.objects, ", ")));
-    base::fail(ErrorCode::Corrupt, "{}: {}; export the package again", what, fmt::join(parts, "; "));
+    parts.push_back("classes that are not registered: " + problems.classes.joined(", "));
+  if (!parts.empty())
+    parts.emplace_back(
+        "register them (LoadOptions::registry), or name a library that does (LoadOptions::libraries, "
+        "--library)");
+  if (!problems.mismatches.empty()) {
+    parts.push_back(problems.mismatches.joined("; "));
+    parts.emplace_back("register these as PyTorch had them at the export");
   }
-  base::fail(ErrorCode::Unsupported,
-             "{}: {}; register them (LoadOptions::registry), or name a library that does "
-             "(LoadOptions::libraries, --library)",
-             what, fmt::join(parts, "; "));
+  base::fail(ErrorCode::Unsupported, "{}: {}", what, fmt::join(parts, "; "));
 }
 
 void tell_observer(const OperatorCall::Impl& call) {
@@ -64,10 +64,10 @@ std::shared_ptr<const Executor> Executor::make(const ExecutorSource& source) {
   CallProblems problems;
   std::vector<ObjectInfo> described;
   std::map<std::string, CallSource::Object> by_name;
+  package::ValueBudget budget;
   for (const package::ObjectFile& file : files) {
-    package::PickledState state = package::read_object(source.archive, file);
-    if (!executor->registry_->classes.contains(state.class_name))
-      problems.add(problems.classes, state.class_name);
+    package::PickledState state = package::read_object(source.archive, file, budget);
+    if (!executor->registry_->classes.contains(state.class_name)) problems.classes.add(state.class_name);
     by_name[file.name] = {described.size(), state.class_name};
     described.push_back(
         {.name = file.name, .class_name = std::move(state.class_name), .state = std::move(state.state)});

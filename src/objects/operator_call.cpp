@@ -47,6 +47,12 @@ const PreparedArgument& OperatorCall::Impl::argument(std::size_t index, Source s
   return found;
 }
 
+void OperatorCall::Impl::require_item(std::size_t index, std::size_t item) const {
+  const std::size_t count = argument(index).count;
+  if (item >= count)
+    base::fail(ErrorCode::InvalidArgument, "argument {} has {} items, and no item {}", index, count, item);
+}
+
 const PreparedResult& OperatorCall::Impl::result(std::size_t index) const {
   if (index >= prepared.results.size()) {
     base::fail(ErrorCode::InvalidArgument, "there are {} results, and no result {}", prepared.results.size(),
@@ -58,10 +64,7 @@ const PreparedResult& OperatorCall::Impl::result(std::size_t index) const {
 const Value& OperatorCall::Impl::constant(std::size_t index, std::size_t item,
                                           std::string_view wanted) const {
   const PreparedArgument& found = argument(index, Source::Constant, wanted);
-  if (item >= found.count) {
-    base::fail(ErrorCode::InvalidArgument, "argument {} has {} items, and no item {}", index, found.count,
-               item);
-  }
+  require_item(index, item);
   return found.list ? found.constant.items()[item] : found.constant;
 }
 
@@ -146,6 +149,12 @@ const Value& OperatorCall::constant(std::size_t argument) const {
   return impl_.argument(argument, Source::Constant, "constant").constant;
 }
 
+bool OperatorCall::has(std::size_t argument) const {
+  const PreparedArgument& found = impl_.argument(argument);
+  if (found.source == Source::None) return false;
+  return found.list || found.source != Source::Tensors || impl_.tensor(argument, 0) != nullptr;
+}
+
 bool OperatorCall::has(std::size_t argument, std::size_t item) const {
   const PreparedArgument& found = impl_.argument(argument);
   if (found.source == Source::None || item >= found.count) return false;
@@ -160,7 +169,10 @@ TensorView OperatorCall::tensor(std::size_t argument, std::size_t item) const {
 
 std::int64_t OperatorCall::integer(std::size_t argument, std::size_t item) const {
   const PreparedArgument& found = impl_.argument(argument);
-  if (found.source == Source::Integers && item < found.count) return impl_.call.integers[found.first + item];
+  if (found.source == Source::Integers) {
+    impl_.require_item(argument, item);
+    return impl_.call.integers[found.first + item];
+  }
   return impl_.constant(argument, item, "integer").integer();
 }
 
@@ -238,8 +250,9 @@ void OperatorCall::give_result(std::size_t result, const Tensor& tensor, std::si
   impl_.set(result, item, *made);
 }
 
-void OperatorCall::give_argument(std::size_t result, std::size_t argument, std::size_t item) {
-  const tensor::TensorObject* const given = impl_.tensor(argument, 0);
+void OperatorCall::give_argument(std::size_t result, std::size_t argument, std::size_t item,
+                                 std::size_t argument_item) {
+  const tensor::TensorObject* const given = impl_.tensor(argument, argument_item);
   if (given == nullptr) refuse_argument(argument, "tensor but None");
   const tensor::TensorObjectPtr made = shim::share(*given);
   impl_.set(result, item, *made);

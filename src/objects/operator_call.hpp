@@ -21,6 +21,8 @@ struct OperatorCall::Impl {
                                                           objects::PreparedArgument::Source source,
                                                           std::string_view wanted) const;
   [[nodiscard]] const objects::PreparedResult& result(std::size_t index) const;
+  /// Errors: InvalidArgument past the end of a list.
+  void require_item(std::size_t index, std::size_t item) const;
   [[nodiscard]] const Value& constant(std::size_t index, std::size_t item, std::string_view wanted) const;
   /// The tensor of an argument; null for None.
   [[nodiscard]] AtenTensorHandle tensor(std::size_t index, std::size_t item) const;

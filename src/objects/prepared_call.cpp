@@ -73,7 +73,7 @@ class Preparer {
  private:
   template <class... Args>
   void refuse(fmt::format_string<Args...> format, Args&&... args) {
-    problems_.add(problems_.others, call_.what + " " + fmt::format(format, std::forward<Args>(args)...));
+    problems_.mismatches.add(call_.what + " " + fmt::format(format, std::forward<Args>(args)...));
   }
 
   std::shared_ptr<const OperatorEntry> find_operator() {
@@ -84,7 +84,7 @@ class Preparer {
       found = source_.registry.operators.find(node_.target.substr(0, node_.target.rfind('.')));
     }
     if (found != source_.registry.operators.end()) return found->second;
-    problems_.add(problems_.operators, node_.target);
+    problems_.operators.add(node_.target);
     return nullptr;
   }
 
@@ -93,7 +93,7 @@ class Preparer {
     call_.what = "a call of a method";
     if (node_.inputs.size() < 2 || node_.inputs[0].kind != NodeValueKind::Object ||
         node_.inputs[1].kind != NodeValueKind::Text) {
-      refuse("names no object or no method");
+      problems_.broken.add("a call of a method names no object or no method");
       return nullptr;
     }
     const std::string& class_name = node_.inputs[0].class_name;
@@ -101,7 +101,7 @@ class Preparer {
     call_.what = fmt::format("method {}.{} of object \"{}\"", class_name, method, node_.inputs[0].object);
     const auto found = source_.registry.classes.find(class_name);
     if (found == source_.registry.classes.end()) {
-      problems_.add(problems_.classes, class_name);
+      problems_.classes.add(class_name);
       return nullptr;
     }
     const auto entry = found->second->methods.find(method);
@@ -191,7 +191,9 @@ class Preparer {
     if (given.kind != NodeValueKind::Object) return false;
     const auto found = source_.objects.find(given.object);
     if (found == source_.objects.end()) {
-      problems_.add(problems_.objects, fmt::format("\"{}\" of class {}", given.object, given.class_name));
+      problems_.broken.add(
+          fmt::format("a call is given object \"{}\" of class {}, which the package does not have",
+                      given.object, given.class_name));
       return true;
     }
     const std::string& is = found->second.class_name;
@@ -264,8 +266,16 @@ class Preparer {
 
 }  // namespace
 
-void CallProblems::add(std::vector<std::string>& list, std::string text) {
-  if (std::ranges::find(list, text) == list.end()) list.push_back(std::move(text));
+void DistinctTexts::add(std::string text) {
+  if (known_.insert(text).second) texts_.push_back(std::move(text));
+}
+
+std::string DistinctTexts::joined(std::string_view separator) const {
+  constexpr std::size_t kMost = 100;
+  const std::size_t told = std::min(texts_.size(), kMost);
+  std::string text = fmt::format("{}", fmt::join(texts_.begin(), texts_.begin() + told, separator));
+  if (told < texts_.size()) text += fmt::format("{}{} more", separator, texts_.size() - told);
+  return text;
 }
 
 PreparedCall prepare_call(const package::ExternNode& node, const CallSource& source, CallProblems& problems) {

@@ -10,6 +10,8 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <unordered_set>
 #include <vector>
 
 namespace penstock::objects {
@@ -70,16 +72,28 @@ struct CallSource {
   Device device;
 };
 
-/// What keeps calls from being made. In the order of the package, each once.
-struct CallProblems {
-  std::vector<std::string> operators;  ///< That are not registered.
-  std::vector<std::string> classes;
-  std::vector<std::string> objects;  ///< That the package does not have, with their classes.
-  std::vector<std::string> others;   ///< One sentence each.
+/// Texts in the order in which they came, each once.
+class DistinctTexts {
+ public:
+  void add(std::string text);
+  [[nodiscard]] bool empty() const noexcept { return texts_.empty(); }
+  /// With `separator` between them, and past the first hundred how many more there are.
+  [[nodiscard]] std::string joined(std::string_view separator) const;
 
-  void add(std::vector<std::string>& list, std::string text);
+ private:
+  std::vector<std::string> texts_;
+  std::unordered_set<std::string> known_;
+};
+
+/// What keeps calls from being made.
+struct CallProblems {
+  DistinctTexts operators;  ///< That are not registered.
+  DistinctTexts classes;
+  DistinctTexts broken;      ///< One sentence for each thing in which the package contradicts itself.
+  DistinctTexts mismatches;  ///< One sentence for each call that what is registered does not fit.
+
   [[nodiscard]] bool none() const noexcept {
-    return operators.empty() && classes.empty() && objects.empty() && others.empty();
+    return operators.empty() && classes.empty() && broken.empty() && mismatches.empty();
   }
 };
 

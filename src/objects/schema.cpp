@@ -90,6 +90,7 @@ class SchemaParser {
       }
     } else {
       schema.results.push_back(take_type().type);
+      take_word();  // Its name.
     }
     skip_spaces();
     if (at_ != text_.size()) refuse("the end");
@@ -231,7 +232,8 @@ class SchemaParser {
     const std::size_t begin = at_;
     std::string word(take_word());
     // The sign of an exponent ends a word.
-    if (word.ends_with('e') && at_ < text_.size() && (text_[at_] == '-' || text_[at_] == '+') &&
+    if ((word.ends_with('e') || word.ends_with('E')) && at_ < text_.size() &&
+        (text_[at_] == '-' || text_[at_] == '+') &&
         std::isdigit(static_cast<unsigned char>(word.front())) != 0) {
       word += text_[at_++];
       word += take_word();
@@ -270,11 +272,20 @@ class SchemaParser {
     return Value(negative ? -number : number);
   }
 
+  /// Those that PyTorch's parser knows.
+  char take_escape() {
+    constexpr std::string_view kLetters = "ntrbfva\\'\"";
+    constexpr std::string_view kMeant = "\n\t\r\b\f\v\a\\'\"";
+    const std::size_t known = at_ + 1 < text_.size() ? kLetters.find(text_[at_ + 1]) : kLetters.npos;
+    if (known == kLetters.npos) refuse("an escape that PyTorch knows");
+    at_ += 2;
+    return kMeant[known];
+  }
+
   Value take_text(char quote) {
     std::string text;
     while (at_ < text_.size() && text_[at_] != quote) {
-      if (text_[at_] == '\\' && at_ + 1 < text_.size()) ++at_;
-      text += text_[at_++];
+      text += text_[at_] == '\\' ? take_escape() : text_[at_++];
     }
     if (at_ == text_.size()) refuse("the end of a text");
     ++at_;

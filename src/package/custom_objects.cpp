@@ -79,9 +79,9 @@ std::vector<ObjectFile> read_object_files(const Archive& archive, const ModelFil
   return found;
 }
 
-PickledState read_object(const Archive& archive, const ObjectFile& file) {
+PickledState read_object(const Archive& archive, const ObjectFile& file, ValueBudget& budget) {
   return read_pickled_state(archive, file.entry,
-                            fmt::format("{}: {} ({})", archive.name(), described(file), file.entry));
+                            fmt::format("{}: {} ({})", archive.name(), described(file), file.entry), budget);
 }
 
 }  // namespace penstock::package

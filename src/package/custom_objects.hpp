@@ -30,8 +30,8 @@ std::map<std::string, std::string> read_object_config(std::string_view text, con
 std::vector<ObjectFile> read_object_files(const Archive& archive, const ModelFiles& files,
                                           std::span<const ExternNode> calls);
 
-/// Reads one object. Nothing is created. Errors: as read_pickled_state; messages name the package, the
-/// object, its class and its file.
-PickledState read_object(const Archive& archive, const ObjectFile& file);
+/// Reads one object, of those that share a budget. Nothing is created. Errors: as read_pickled_state;
+/// messages name the package, the object, its class and its file.
+PickledState read_object(const Archive& archive, const ObjectFile& file, ValueBudget& budget);
 
 }  // namespace penstock::package

@@ -33,6 +33,15 @@ constexpr std::array kStorages = {
     TypeName{"torch BoolStorage", DType::Bool},
     TypeName{"torch ComplexFloatStorage", DType::Complex64},
     TypeName{"torch ComplexDoubleStorage", DType::Complex128},
+    TypeName{"torch ComplexHalfStorage", DType::Complex32},
+    TypeName{"torch UInt16Storage", DType::UInt16},
+    TypeName{"torch UInt32Storage", DType::UInt32},
+    TypeName{"torch UInt64Storage", DType::UInt64},
+    TypeName{"torch Float8_e4m3fnStorage", DType::Float8E4M3FN},
+    TypeName{"torch Float8_e4m3fnuzStorage", DType::Float8E4M3FNUZ},
+    TypeName{"torch Float8_e5m2Storage", DType::Float8E5M2},
+    TypeName{"torch Float8_e5m2fnuzStorage", DType::Float8E5M2FNUZ},
+    TypeName{"torch Float8_e8m0fnuStorage", DType::Float8E8M0FNU},
 };
 
 /// What stands for a function of Python's.

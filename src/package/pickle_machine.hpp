@@ -3,7 +3,6 @@
 #include "base/fail.hpp"
 #include "package/pickle_reader.hpp"
 
-#include <map>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -80,7 +79,9 @@ class PickleMachine {
   std::size_t steps_ = 0;
   std::size_t made_bytes_ = 0;
   std::vector<PickledValue> stack_;
-  std::map<std::uint64_t, PickledValue> memo_;
+  /// By number; a mark where there is none.
+  std::vector<PickledValue> memo_;
+  std::size_t remembered_ = 0;
   Pickle pickle_;
 };
 

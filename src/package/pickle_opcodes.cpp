@@ -83,7 +83,7 @@ bool PickleMachine::step(std::uint8_t code) {
     case 0x8a: push(take_long()); return true;
     case 'q': remember(take<std::uint8_t>()); return true;
     case 'r': remember(take<std::uint32_t>()); return true;
-    case 0x94: remember(memo_.size()); return true;
+    case 0x94: remember(remembered_); return true;
     case 'h': recall(take<std::uint8_t>()); return true;
     case 'j': recall(take<std::uint32_t>()); return true;
     default: return step_text(code);

@@ -8,7 +8,8 @@ namespace penstock::package {
 namespace {
 
 /// A byte of a pickle makes one, which takes some hundred bytes until it is a value.
-constexpr std::size_t kMostContainers = std::size_t{1} << 18;
+constexpr std::size_t kMostContainers = std::size_t{1} << 20;
+constexpr std::size_t kMostGap = 1024;
 
 }  // namespace
 
@@ -80,13 +81,18 @@ void PickleMachine::append(const std::vector<PickledValue>& items, ContainerKind
 
 void PickleMachine::remember(std::uint64_t slot) {
   if (stack_.empty()) corrupt("remembers a value where there is none");
-  memo_.insert_or_assign(slot, stack_.back());
+  // Numbers go up one by one, but for some that are left out.
+  if (slot > memo_.size() + kMostGap)
+    corrupt("remembers a value as number {} after number {}", slot, memo_.size());
+  if (slot >= memo_.size()) memo_.resize(slot + 1, PickleMark{});
+  if (std::holds_alternative<PickleMark>(memo_[slot])) ++remembered_;
+  memo_[slot] = stack_.back();
 }
 
 void PickleMachine::recall(std::uint64_t slot) {
-  const auto found = memo_.find(slot);
-  if (found == memo_.end()) corrupt("recalls what it has not remembered");
-  push(found->second);
+  if (slot >= memo_.size() || std::holds_alternative<PickleMark>(memo_[slot]))
+    corrupt("recalls what it has not remembered");
+  push(memo_[slot]);
 }
 
 const std::vector<PickledValue>& PickleMachine::items_of(PickledValue value, ContainerKind kind,

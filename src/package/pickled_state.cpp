@@ -17,31 +17,35 @@ namespace penstock::package {
 namespace {
 
 constexpr std::size_t kMostDepth = 64;
-// A vocabulary takes four steps a word.
-constexpr std::size_t kMostValues = std::size_t{1} << 23;
+constexpr std::size_t kMostSteps = ValueBudget{}.values;
 constexpr std::uintptr_t kAlignment = 64;
 
 constexpr PickleRules kRules{.objects = true,
                              .most_bytes = std::numeric_limits<std::size_t>::max(),
-                             .most_values = kMostValues,
+                             .most_values = kMostSteps,
                              .most_text = std::numeric_limits<std::size_t>::max()};
 
 /// Makes values of what a pickle describes.
 class StateReader {
  public:
-  StateReader(const SharedBytes& pickle, const StorageReader& reader, const std::string& what)
+  StateReader(const SharedBytes& pickle, const StorageReader& reader, const std::string& what,
+              ValueBudget& budget)
       : reader_(reader),
         what_(what),
+        budget_(budget),
         bytes_(pickle),
         pickle_(std::make_shared<const Pickle>(read_pickle(bytes_.bytes, what, kRules))),
         made_(pickle_->containers.size()),
+        tensors_(pickle_->tensors.size()),
         open_(pickle_->containers.size()) {}
 
   PickledState read() {
     const PickledObjectRef* const root = std::get_if<PickledObjectRef>(&pickle_->root);
     if (root == nullptr) unsupported("describes no object of a class");
     const PickledObject& object = pickle_->objects[root->index];
-    return {.class_name = object.class_name, .state = make(object.state, 0).value};
+    Made made = make(object.state, 0);
+    budget_.values -= made.count;
+    return {.class_name = object.class_name, .state = std::move(made.value)};
   }
 
  private:
@@ -102,7 +106,10 @@ class StateReader {
       Made one = make(item, depth + 1);
       made.count += one.count;
       made.height = std::max(made.height, one.height + 1);
-      if (made.count > kMostValues) unsupported("describes more than {} values", kMostValues);
+      if (made.count > budget_.values) {
+        unsupported("describes more values than the {} that the objects of a package may have",
+                    ValueBudget{}.values);
+      }
       if (made.height > kMostDepth) refuse_depth();
       items.push_back(std::move(one.value));
     }
@@ -122,12 +129,22 @@ class StateReader {
   }
 
   /// Bytes may be in the file or be made by the reader of the pickle.
-  std::shared_ptr<const void> pickle_and_file() {
-    return std::make_shared<std::pair<std::shared_ptr<const Pickle>, std::shared_ptr<const void>>>(
-        pickle_, bytes_.owner);
+  const std::shared_ptr<const void>& pickle_and_file() {
+    if (pickle_and_file_ == nullptr) {
+      pickle_and_file_ =
+          std::make_shared<std::pair<std::shared_ptr<const Pickle>, std::shared_ptr<const void>>>(
+              pickle_, bytes_.owner);
+    }
+    return pickle_and_file_;
   }
 
-  Value tensor(std::size_t index) {
+  /// Each is made once, however often it is used.
+  const Value& tensor(std::size_t index) {
+    if (!tensors_[index]) tensors_[index] = make_tensor(index);
+    return *tensors_[index];
+  }
+
+  Value make_tensor(std::size_t index) {
     const PickledTensor& described = pickle_->tensors[index];
     // Its bytes are in the file wherever it was.
     if (described.location != "cpu" && !described.location.starts_with("cuda"))
@@ -138,6 +155,8 @@ class StateReader {
     const std::uint64_t element = element_bytes(described.dtype);
     try {
       // The extent of sizes and strides is checked on the way.
+      if (!base::checked_mul<std::int64_t>(elements_of(described), static_cast<std::int64_t>(element)))
+        corrupt("has a tensor of more bytes than there are addresses");
       const TensorView reach(nullptr, described.dtype, described.sizes, described.strides, 0);
       const auto begin = base::checked_mul(described.offset, element);
       if (!begin || !base::fits(*begin, reach.storage_bytes(), storage.bytes.size()))
@@ -150,6 +169,13 @@ class StateReader {
       if (error.code() != ErrorCode::InvalidArgument) throw;
       corrupt("has a tensor that cannot be: {}", error.what());
     }
+  }
+
+  /// By its sizes, however few of them its strides tell apart.
+  static std::int64_t elements_of(const PickledTensor& described) {
+    return TensorView(nullptr, described.dtype, described.sizes,
+                      std::vector<std::int64_t>(described.sizes.size()), 0)
+        .numel();
   }
 
   const PrivateBytes& find_storage(const PickledTensor& described) {
@@ -179,7 +205,10 @@ class StateReader {
   const std::string& what_;
   SharedBytes bytes_;
   std::shared_ptr<const Pickle> pickle_;
+  ValueBudget& budget_;
   std::vector<std::optional<Made>> made_;
+  std::vector<std::optional<Value>> tensors_;
+  std::shared_ptr<const void> pickle_and_file_;
   std::vector<bool> open_;
   std::map<std::string, PrivateBytes> storages_;
 };
@@ -187,11 +216,12 @@ class StateReader {
 }  // namespace
 
 PickledState read_pickled_state(const SharedBytes& pickle, const StorageReader& storages,
-                                const std::string& what) {
-  return StateReader(pickle, storages, what).read();
+                                const std::string& what, ValueBudget& budget) {
+  return StateReader(pickle, storages, what, budget).read();
 }
 
-PickledState read_pickled_state(const Archive& outer, std::string_view entry, const std::string& what) {
+PickledState read_pickled_state(const Archive& outer, std::string_view entry, const std::string& what,
+                                ValueBudget& budget) {
   const NestedArchive archive(outer, entry, what);
   const StorageReader storages = [&archive](const PickledTensor& tensor) -> PrivateBytes {
     const std::string name = "data/" + tensor.key;
@@ -199,7 +229,7 @@ PickledState read_pickled_state(const Archive& outer, std::string_view entry, co
     if (tensor.storage_elements == 0 && !archive.contains(name)) return {};
     return archive.writable(name);
   };
-  return read_pickled_state(archive.read("data.pkl"), storages, what);
+  return read_pickled_state(archive.read("data.pkl"), storages, what, budget);
 }
 
 }  // namespace penstock::package

@@ -25,7 +25,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       } catch (const Error&) {
       }
       try {
-        (void)package::read_pickled_state(archive, entry.name, "input");
+        package::ValueBudget budget;
+        (void)package::read_pickled_state(archive, entry.name, "input", budget);
       } catch (const Error&) {
       }
     }

@@ -55,7 +55,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       const std::size_t bytes = std::min<std::uint64_t>(stated, memory.size());
       return package::PrivateBytes{.bytes = std::span(memory).first(bytes), .owner = nullptr};
     };
-    const auto state = package::read_pickled_state(package::SharedBytes{bytes, nullptr}, storages, "input");
+    package::ValueBudget budget;
+    const auto state =
+        package::read_pickled_state(package::SharedBytes{bytes, nullptr}, storages, "input", budget);
     // Small: what is there twice is gone through twice.
     if (to_string(state.state, 1000).size() < 1000) touch(state.state);
   } catch (const Error&) {

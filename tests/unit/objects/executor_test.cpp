@@ -1,8 +1,10 @@
 #include "changed_package.hpp"
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace penstock {
 namespace {
@@ -35,8 +37,8 @@ TEST(Executor, RefusesCallsThatNothingNames) {
 
 TEST(Executor, RefusesObjectsThatAreNotThere) {
   expect_refused(with_changed(kConfig, nothing), ErrorCode::Corrupt,
-                 "calls are given objects that the package does not have: \"_torchbind_obj0\" of class "
-                 "fixtures.Holder; export the package again");
+                 "a call is given object \"_torchbind_obj0\" of class "
+                 "fixtures.Holder, which the package does not have; export the package again");
 }
 
 TEST(Executor, RefusesKindsThatAreNotKnown) {
@@ -50,6 +52,64 @@ TEST(Executor, RefusesAnArgumentThatIsGivenTwice) {
   const std::string node = R"({"name": "x", "arg": {"as_tensor": {"name": "buf0"}}, "kind": 1})";
   expect_refused(with_changed(kNodes, replaced(node, node + ", " + node)), ErrorCode::Unsupported,
                  "operator fixtures::add_held is given \"x\" twice");
+}
+
+TEST(Executor, TellsAnEmptyListFromNone) {
+  const std::string node = R"({"name": "x", "arg": {"as_tensor": {"name": "buf0"}}, "kind": 1})";
+  const std::string more = R"(, {"name": "a", "arg": {"as_tensors": []}, "kind": 1})"
+                           R"(, {"name": "b", "arg": {"as_ints": []}, "kind": 1})"
+                           R"(, {"name": "c", "arg": {"as_none": true}, "kind": 1})";
+  std::vector<bool> has;
+  LoadOptions made;
+  made.registry.add(
+      {.schema =
+           "fixtures::add_held(__torch__.torch.classes.fixtures.Holder holder, Tensor x, Tensor[]? a=None, "
+           "int[]? b=None, int[]? c=None, int[]? d=None) -> Tensor",
+       .run = [&has](OperatorCall& call) {
+         for (std::size_t i = 2; i < call.argument_count(); ++i) has.push_back(call.has(i));
+         EXPECT_EQ(call.argument_kind(2), ArgumentKind::Tensors);
+         EXPECT_EQ(call.argument_kind(3), ArgumentKind::Integers);
+         EXPECT_EQ(call.argument_kind(4), ArgumentKind::None);
+         EXPECT_FALSE(call.has(2, 0));
+         expect_error(ErrorCode::InvalidArgument, "has 0 items, and no item 0",
+                      [&] { static_cast<void>(call.integer(3)); });
+         expect_error(ErrorCode::InvalidArgument, "no tensor 0", [&] { call.give_argument(0, 2); });
+         call.give_argument(0, 1);
+       }});
+  made.registry.add(ClassDefinition{
+      .name = "fixtures.Holder",
+      .create = [](const Value&, const ObjectOrigin&) { return std::make_shared<Held>(HeldState{}); }});
+  Session session(Model::load(with_changed(kNodes, replaced(node, node + more)), made));
+  const Tensor x = Tensor::empty(DType::Float32, {3, 4});
+  std::fill_n(x.data_as<float>(), x.numel(), 1.0F);
+  session.run({&x.view(), 1});
+  EXPECT_EQ(has, (std::vector<bool>{true, true, false, false}));
+}
+
+TEST(Executor, NamesNoMoreThanAHundredOfWhatIsMissing) {
+  const auto many = [](const std::string& text) {
+    const std::string name = "fixtures::add_held";
+    const std::size_t begin = text.find("{\"name\"");
+    const std::size_t end = text.rfind(']');
+    const std::string node = text.substr(begin, end - begin);
+    std::string made = text.substr(0, end);
+    for (int i = 0; i < 20'000; ++i) {
+      std::string other = ", " + node;
+      made += other.replace(other.find(name), name.size(), "no::op" + std::to_string(i));
+    }
+    made += text.substr(end);
+    return made;
+  };
+  try {
+    Model::load(with_changed(kNodes, many), options());
+    ADD_FAILURE();
+  } catch (const Error& error) {
+    const std::string_view text = error.what();
+    EXPECT_EQ(error.code(), ErrorCode::Unsupported);
+    EXPECT_NE(text.find("no::op0, no::op1, "), text.npos);
+    EXPECT_NE(text.find("no::op99, 19900 more; register them"), text.npos) << text.substr(0, 3000);
+    EXPECT_LT(text.size(), 3000U);
+  }
 }
 
 TEST(Executor, RefusesCallsThatAreNotJson) {

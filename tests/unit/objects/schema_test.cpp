@@ -48,6 +48,16 @@ TEST(Schema, ReadsDefaults) {
       "ScalarType a=float32, ScalarType? b=int64, MemoryFormat c=2, Layout d=0");
 }
 
+TEST(Schema, ReadsEscapesOfTexts) {
+  const auto preset = [](const std::string& text) {
+    return std::string(parse_schema("ns::op(str a=" + text + ") -> ()").parameters[0].preset->text());
+  };
+  EXPECT_EQ(preset(R"("a\nb\tc\\d\"e")"), "a\nb\tc\\d\"e");
+  EXPECT_EQ(preset(R"('\r\b\f\v\a\'')"), "\r\b\f\v\a'");
+  EXPECT_THROW(preset(R"("\x41")"), Error);
+  EXPECT_THROW(preset("\"\\"), Error);
+}
+
 TEST(Schema, ReadsAStarAsNoParameter) { EXPECT_EQ(parameters("Tensor a, *, int b=1"), "Tensor a, int b=1"); }
 
 TEST(Schema, ReadsResults) {
@@ -58,6 +68,7 @@ TEST(Schema, ReadsResults) {
     return all;
   };
   EXPECT_EQ(results("()"), "");
+  EXPECT_EQ(results("Tensor Y"), "Tensor;");
   EXPECT_EQ(results("Tensor"), "Tensor;");
   EXPECT_EQ(results("Tensor(a!)"), "Tensor;");
   EXPECT_EQ(results("(Tensor values, Tensor[] others, int)"), "Tensor;Tensor[];int;");

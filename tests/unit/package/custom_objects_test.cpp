@@ -60,7 +60,8 @@ TEST(ObjectFiles, RefusesWhatContradictsItself) {
 TEST(ObjectFiles, AnObjectThatIsNoArchiveIsNamed) {
   const Archive archive = test::archive_of({{"data/constants/custom_obj_0", "no zip"}});
   expect_error(ErrorCode::Corrupt, "object \"a\" (data/constants/custom_obj_0)", [&] {
-    read_object(archive, {.name = "a", .class_name = {}, .entry = "data/constants/custom_obj_0"});
+    ValueBudget budget;
+    read_object(archive, {.name = "a", .class_name = {}, .entry = "data/constants/custom_obj_0"}, budget);
   });
 }
 

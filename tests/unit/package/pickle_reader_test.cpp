@@ -57,6 +57,8 @@ TEST(PickleReader, RecallsWhatItRemembered) {
   EXPECT_EQ(read("\x80\2" + text + ".").strides, (std::vector<std::int64_t>{2, 1}));
   expect_refused("\x80\2h\5.", ErrorCode::Corrupt, "has not remembered");
   expect_refused("\x80\2q\1.", ErrorCode::Corrupt, "remembers a value where there is none");
+  expect_refused("\x80\2Nr\0\0\0\x40."s, ErrorCode::Corrupt, "as number 1073741824 after number 0");
+  expect_refused("\x80\2Nq\2h\1."s, ErrorCode::Corrupt, "has not remembered");
 }
 
 TEST(PickleReader, CallsNothing) {

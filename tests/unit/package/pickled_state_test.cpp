@@ -22,7 +22,8 @@ Archive archive_with(const std::string& pickle, const std::map<std::string, std:
 }
 
 PickledState read(const std::string& pickle, const std::map<std::string, std::string>& more = {}) {
-  return read_pickled_state(archive_with(pickle, more), "object", "thing");
+  ValueBudget budget;
+  return read_pickled_state(archive_with(pickle, more), "object", "thing", budget);
 }
 
 /// The state that is written as `state`.
@@ -171,7 +172,7 @@ TEST(PickledState, BoundsWhatIsDescribedByLittle) {
   // Two of two of two ...: 2^40 values in 200 bytes.
   std::string laughs = "K\1";
   for (int i = 0; i < 40; ++i) laughs += "q\0h\0\x86"s;
-  expect_refused(laughs, ErrorCode::Unsupported, "more than 8388608 values");
+  expect_refused(laughs, ErrorCode::Unsupported, "more values than the 8388608");
   expect_refused(
       "X\xff\xff\xff\xff"s
       "abc",
@@ -180,14 +181,39 @@ TEST(PickledState, BoundsWhatIsDescribedByLittle) {
   expect_refused("c" + std::string(5000, 'x'), ErrorCode::Unsupported, "a name of more than");
   expect_refused("(" + repeated("ca\nb\n", 10'001) + "t", ErrorCode::Unsupported,
                  "names more than 10000 things");
-  expect_refused("(" + std::string(1 << 18, ')') + "t", ErrorCode::Unsupported,
-                 "more than 262144 lists, tuples and dictionaries");
+  expect_refused("(" + std::string(1 << 20, ')') + "t", ErrorCode::Unsupported,
+                 "more than 1048576 lists, tuples and dictionaries");
+}
+
+TEST(PickledState, MakesATensorOnceHoweverOftenItIsUsed) {
+  // Remembered as number 0, and recalled.
+  const Value twice = state_of("(" + tensor() + "q\0h\0t"s, {{"data/0", floats(6)}});
+  ASSERT_EQ(twice.items().size(), 2U);
+  EXPECT_EQ(&twice.items()[0].tensor(), &twice.items()[1].tensor());
+}
+
+TEST(PickledState, IsBoundedForAllObjectsTogether) {
+  const std::string pickle = "\x80\2" + kClass + "(K\1K\2tb.";
+  ValueBudget budget{5};
+  const auto next = [&] { return read_pickled_state(archive_with(pickle), "object", "thing", budget); };
+  EXPECT_EQ(next().state.items().size(), 2U);
+  EXPECT_EQ(budget.values, 2U);
+  expect_error(ErrorCode::Unsupported, "more values than the 8388608", [&] { next(); });
+}
+
+TEST(PickledState, RefusesTensorsOfMoreBytesThanThereAreAddresses) {
+  std::string huge = tensor();
+  // [2, 3] with strides [3, 1] as [2^62, 1] with strides [0, 1].
+  huge.replace(huge.find("K\2K\3\x86K\3K\1\x86"s), 10, "\x8a\x08\0\0\0\0\0\0\0\x40K\1\x86K\0K\1\x86"s);
+  expect_refused(huge, ErrorCode::Corrupt, "more bytes than there are addresses", {{"data/0", floats(6)}});
 }
 
 TEST(PickledState, NamesAFileOfTheArchiveThatIsMissing) {
   const Archive archive = test::archive_of({{"object", test::build_zip({{"archive/byteorder", "little"}})}});
-  expect_error(ErrorCode::Corrupt, "thing: the archive there has no \"data.pkl\"",
-               [&] { read_pickled_state(archive, "object", "thing"); });
+  expect_error(ErrorCode::Corrupt, "thing: the archive there has no \"data.pkl\"", [&] {
+    ValueBudget budget;
+    read_pickled_state(archive, "object", "thing", budget);
+  });
   expect_refused(tensor(), ErrorCode::Corrupt, "the archive there has no \"data/0\"");
 }
 
