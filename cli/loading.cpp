@@ -101,7 +101,8 @@ void add_package_options(CLI::App& app, ModelChoice& choice) {
 }
 
 void add_load_options(CLI::App& app, ModelChoice& choice) {
-  app.add_option("--device", choice.device, "Device to run on (default cpu)")->type_name("DEVICE");
+  app.add_option("--device", choice.device, "Device to run on: cpu (the default), cuda or cuda:N")
+      ->type_name("DEVICE");
   app.add_option("--library", choice.libraries,
                  "Shared library of the operators and classes that the package needs; as many as there are")
       ->type_name("FILE")
@@ -109,6 +110,13 @@ void add_load_options(CLI::App& app, ModelChoice& choice) {
   app.add_option("--weights", choice.weights, "File of weights to give, or to use instead")
       ->type_name("FILE")
       ->check(not_empty());
+  app.add_option_function<std::string>(
+         "--size-ranges",
+         [&choice](const std::string& ranges) { choice.ignores_ranges = ranges == "ignored"; },
+         "Sizes outside of the ranges that the package states: refused (\"stated\", the default), or run as "
+         "libtorch does (\"ignored\"), which may give wrong results or damage memory")
+      ->type_name("stated|ignored")
+      ->check(CLI::IsMember({"stated", "ignored"}));
   app.add_option("--threads", choice.threads,
                  "Threads that a session uses at most (default, and 0: what the package was compiled for)")
       ->type_name("N")
@@ -135,6 +143,7 @@ Model load_model(const Package& package, const ModelChoice& choice) {
   LoadOptions options;
   options.model = choice.model;
   options.device = device;
+  if (choice.ignores_ranges) options.size_ranges = SizeRanges::Ignored;
   options.libraries.assign(choice.libraries.begin(), choice.libraries.end());
   if (!choice.weights.empty()) {
     for (auto& [name, tensor] : read_tensors(choice.weights)) {

@@ -20,6 +20,7 @@ struct ModelChoice {
   std::string sha256;
   /// File of weights to give or replace; empty: none.
   std::string weights;
+  bool ignores_ranges = false;  ///< `--size-ranges ignored`
   /// Threads of a session at most; 0: as compiled.
   int threads = 0;
   /// Shared libraries of operators and classes.
@@ -29,7 +30,7 @@ struct ModelChoice {
 /// FILE, --model and --sha256.
 void add_package_options(CLI::App& app, ModelChoice& choice);
 
-/// --device, --library, --weights and --threads, for commands that load a model and run it.
+/// --device, --library, --weights, --size-ranges and --threads, for commands that load a model and run it.
 void add_load_options(CLI::App& app, ModelChoice& choice);
 
 /// Opens a package. Throws Refused for every error but OutOfMemory.

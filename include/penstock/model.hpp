@@ -34,6 +34,16 @@ enum class GeneratedChecks {
   Off,   ///< They do not, also where Penstock's own are not complete.
 };
 
+/// Whether sizes have to be within the ranges that a package states.
+enum class SizeRanges {
+  Stated,  ///< They have to. PyTorch's compiler narrows what was exported where it chose code by the
+           ///< example's sizes: a convolution on small images gets "below 16" or "from 16 on".
+  /// Dynamic dimensions may have any size, as under libtorch, which looks at none. Code that was chosen for
+  /// some sizes is mostly right for all; where it is not, it gives wrong results or damages memory. Try it
+  /// beside torch (`penstock verify`). Fixed sizes, and sizes that go together, are still checked.
+  Ignored,
+};
+
 /// A weight or buffer that is given to a model.
 struct NamedWeight {
   std::string name;  ///< In PyTorch: "conv1.weight".
@@ -49,6 +59,7 @@ struct LoadOptions {
   std::string model;
   Device device = {};
   GeneratedChecks generated_checks = GeneratedChecks::Auto;
+  SizeRanges size_ranges = SizeRanges::Stated;  ///< Ignored: the library's own checks are off.
   /// Weights that the package does not have, and others to use instead of those that it has.
   std::vector<NamedWeight> weights;
   /// The operators and classes that the program has for the package (Requirements::operators, classes).

@@ -75,11 +75,11 @@ const OnednnApi& require_onednn(std::string_view operation) {
                operation, loaded.problem);
   }
   if (!loaded.usable) {
-    base::fail(ErrorCode::Unsupported,
-               "{} needs oneDNN {}.{} or a later 3.x (libdnnl.so.3), and none could be opened: install it "
-               "(Debian and "
-               "Ubuntu: libdnnl3; conda-forge: onednn) or set PENSTOCK_ONEDNN to its file\n{}",
-               operation, DNNL_VERSION_MAJOR, DNNL_VERSION_MINOR, loaded.problem);
+    base::fail(
+        ErrorCode::Unsupported,
+        "{} needs oneDNN {}.{} or a later 3.x (libdnnl.so.3), and none could be opened: take the file of "
+        "the wheel onednn-cpu-gomp of PyPI or of conda-forge's onednn, and name it in PENSTOCK_ONEDNN\n{}",
+        operation, DNNL_VERSION_MAJOR, DNNL_VERSION_MINOR, loaded.problem);
   }
   return loaded.api;
 }

@@ -11,6 +11,11 @@
 namespace penstock::model {
 namespace {
 
+/// A range that the caller exported otherwise is a mystery to him.
+constexpr std::string_view kRangeAdvice =
+    "; the package says so, where PyTorch's compiler may have narrowed what was exported, and "
+    "LoadOptions::size_ranges or --size-ranges ignored runs other sizes too";
+
 constexpr std::int64_t kUnknown = -1;
 constexpr std::int64_t kGeneratedMinimum = 2;
 constexpr std::size_t kMostSymbols = 256;
@@ -158,7 +163,8 @@ void InputRules::check_sizes(std::size_t index, const TensorView& view,
     const std::int64_t size = view.sizes()[dim];
     if (size < accepted.min || size > accepted.max) {
       refuse(index, view,
-             fmt::format("dimension {} is {}, the model takes {}", dim, size, range_text(accepted)));
+             fmt::format("dimension {} is {}, the model takes {}{}", dim, size, range_text(accepted),
+                         accepted.is_fixed() ? std::string_view() : kRangeAdvice));
     }
     if (accepted.symbol < 0 || !accepted.is_plain()) continue;
     std::int64_t& symbol = symbols[static_cast<std::size_t>(accepted.symbol)];

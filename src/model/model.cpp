@@ -121,8 +121,20 @@ std::vector<TensorSpec> make_specs(std::span<const model::InputRule> rules, std:
   return specs;
 }
 
+/// Any size where one is not fixed. What 0 and 1 may touch beside them is allowed for as always.
+void ignore_ranges(std::vector<model::InputRule>& rules) {
+  for (model::InputRule& rule : rules) {
+    for (model::DimRule& dim : rule.dims) {
+      if (dim.is_fixed()) continue;
+      dim.min = 0;
+      dim.max = INT64_MAX;
+      dim.assumes_two = true;
+    }
+  }
+}
+
 void describe_inputs(Model::Impl& impl, model::ProbedInputs& probed, const ModelInfo& info,
-                     bool checks_layouts) {
+                     const LoadOptions& options, bool checks_layouts) {
   if (probed.rules.size() != impl.container->input_count()) {
     base::fail(
         ErrorCode::Unsupported,
@@ -131,6 +143,7 @@ void describe_inputs(Model::Impl& impl, model::ProbedInputs& probed, const Model
         impl.what);
   }
   model::add_text_hints(probed, info.input_hints, checks_layouts);
+  if (options.size_ranges == SizeRanges::Ignored) ignore_ranges(probed.rules);
   for (std::size_t i = 0; i < probed.rules.size(); ++i) {
     if (element_bytes(probed.rules[i].dtype) == 0) {
       base::fail(ErrorCode::Unsupported,
@@ -210,9 +223,11 @@ std::shared_ptr<Model::Impl> load_model(const Package& package, const LoadOption
     if (rule.device.type == DeviceType::Cuda) rule.device.index = impl->device.index;
   }
   // Only checks of whole layouts ask for a rank; libraries before torch 2.13 have none.
-  describe_inputs(*impl, probed, info, elf.find("aoti_torch_get_dim") != nullptr);
+  describe_inputs(*impl, probed, info, options, elf.find("aoti_torch_get_dim") != nullptr);
   impl->graph_obstacle = find_graph_obstacle(*impl);
-  settle_checks(*impl, load, options.generated_checks, probed.complete && impl->rules.checks_all());
+  const bool checks_ranges = options.size_ranges == SizeRanges::Stated;
+  settle_checks(*impl, load, checks_ranges ? options.generated_checks : GeneratedChecks::Off,
+                probed.complete && impl->rules.checks_all());
   impl->container->restore_buffers();
   publish_first(*impl);
   report(options, impl->what, {.stage = "ready", .done = info.library_bytes, .total = info.library_bytes});

@@ -71,6 +71,19 @@ void add_libraries(const ModelInfo& info, std::vector<std::string>& obstacles) {
   }
 }
 
+/// The functions that have nothing to fall back to.
+void add_onednn(const ModelInfo& info, std::vector<std::string>& obstacles) {
+  const bool is_needed = std::ranges::any_of(info.needs.shim_functions, [](const std::string& name) {
+    return name == "aoti_torch_cpu_convolution" || name == "aoti_torch_cpu_mkldnn_rnn_layer";
+  });
+  // Where memory is short, the run says so.
+  if (!is_needed || system::onednn().is_open() || system::onednn().lacks_memory()) return;
+  obstacles.push_back(
+      "needs oneDNN 3.2 or a later 3.x (libdnnl.so.3) for convolutions and LSTM layers, which is not found: "
+      "take the file of a Penstock installation (lib/penstock), of the wheel onednn-cpu-gomp of PyPI or of "
+      "conda-forge's onednn, and name it in PENSTOCK_ONEDNN");
+}
+
 }  // namespace
 
 std::vector<std::string> machine_obstacles(const ModelInfo& info) {
@@ -95,6 +108,7 @@ std::vector<std::string> machine_obstacles(const ModelInfo& info) {
   add_version("GLIBC", info.needs.glibc, system::glibc_version(), obstacles);
   add_version("GLIBCXX", info.needs.libstdcxx, system::libstdcxx_version(), obstacles);
   add_libraries(info, obstacles);
+  add_onednn(info, obstacles);
   return obstacles;
 }
 

@@ -26,9 +26,11 @@ SystemInfo system_info() {
   info.instruction_sets = system::instruction_sets();
   info.glibc = system::glibc_version();
   info.libstdcxx = system::libstdcxx_version();
-  info.libraries.push_back(describe(
-      system::onednn(), "oneDNN", "matrix products, convolution, attention", system::onednn_version(),
-      "\"./dev build\" fetches it; PENSTOCK_ONEDNN names another libdnnl.so.3"));
+  info.libraries.push_back(describe(system::onednn(), "oneDNN", "matrix products, convolution, attention",
+                                    system::onednn_version(),
+                                    "\"./dev build\" fetches it; else the file of a Penstock installation or "
+                                    "of the wheel onednn-cpu-gomp of "
+                                    "PyPI, named in PENSTOCK_ONEDNN"));
   info.libraries.push_back(describe(system::sleef(), "SLEEF", "vectorized exp, log, tanh and the like", {},
                                     "apt install libsleef3; PENSTOCK_SLEEF names another libsleef.so.3"));
   info.libraries.push_back(describe(system::libgomp(), "libgomp", "packages made for more than one thread",

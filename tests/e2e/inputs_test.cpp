@@ -338,5 +338,33 @@ TEST(ModelInputs, TellStridesAndSmallestSizes) {
   EXPECT_EQ(load_model("narrow").smallest_sizes(), (Sizes{{1, 8}, {1, 8}, {1, 8}}));
 }
 
+TEST(SizeRanges, ThatTheCompilerNarrowedAreKeptToAndSaidToBeItsOwn) {
+  Session session(load_model("narrowed", "2.15-calls"));
+  expect_same(session.run(views_of(recorded("narrowed", "inputs", "2.15-calls"))),
+              recorded("narrowed", "outputs", "2.15-calls"));
+  expect_refused(ErrorCode::InvalidArgument,
+                 {"dimension 0 is 40, the model takes 0 to 15", "may have narrowed", "--size-ranges ignored"},
+                 [&] { session.run(views_of(recorded("narrowed.n40", "inputs", "2.15-calls"))); });
+}
+
+TEST(SizeRanges, AreIgnoredWhereThatIsAskedFor) {
+  const Model model =
+      Model::load(open_package("narrowed", "2.15-calls"), {.size_ranges = SizeRanges::Ignored});
+  EXPECT_EQ(model.inputs()[0].dims[0].max, INT64_MAX);
+  EXPECT_EQ(model.inputs()[0].dims[1].max, 3);
+  Session session(model);
+  for (const char* name : {"narrowed.n40", "narrowed"})
+    expect_same(session.run(views_of(recorded(name, "inputs", "2.15-calls"))),
+                recorded(name, "outputs", "2.15-calls"));
+  for (const std::int64_t batch : {0, 1}) {
+    const Tensor images = ramp({batch, 3, 16, 16});
+    EXPECT_EQ(session.run({&images.view(), 1})[0].sizes()[0], batch);
+  }
+  const Tensor other = ramp({2, 3, 16, 17});
+  expect_refused(ErrorCode::InvalidArgument, {"dimension 3 is 17, the model takes 16"}, [&] {
+    session.run({&other.view(), 1});
+  });
+}
+
 }  // namespace
 }  // namespace penstock::testing

@@ -429,6 +429,13 @@ def placement():
     )
 
 
+def narrowed():
+    """A convolution of small images: the compiler takes its batch to be below 16, since the example's is."""
+    model = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3, padding=1), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(2))
+    return Case(model, (torch.randn(2, 3, 16, 16),), dynamic_shapes=({0: Dim("batch", min=1, max=64)},),
+                more_inputs={"": ((torch.randn(2, 3, 16, 16),), {}), ".n40": ((torch.randn(40, 3, 16, 16),), {})})
+
+
 Scaled = collections.namedtuple("Scaled", "twice half")
 torch.utils._pytree._register_namedtuple(Scaled, serialized_type_name="penstock.tests.Scaled")
 
@@ -626,7 +633,7 @@ CASES = [
 if VERSION < (2, 13):
     CASES += [square]
 if VERSION >= (2, 15):
-    CASES += [blob, pickle, external, appended, folded, late, narrow, one_or_two, counter, two_rows, past, nested]
+    CASES += [blob, pickle, external, appended, folded, late, narrow, one_or_two, counter, two_rows, past, nested, narrowed]
 MAKERS = {case.__name__: case for case in CASES}
 SPECIAL = {
     "two_models": make_two_models,
