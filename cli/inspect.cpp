@@ -1,3 +1,4 @@
+#include "call_places.hpp"
 #include "commands.hpp"
 #include "inputs.hpp"
 #include "loading.hpp"
@@ -7,6 +8,7 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
+#include <climits>
 #include <iterator>
 #include <memory>
 #include <string>
@@ -71,13 +73,25 @@ std::vector<std::string> input_lines(const ModelInfo& info) {
     keyword_width = std::max(keyword_width, spec.keyword.size());
   }
   if (keyword_width > 0) keyword_width += 2;
+  const std::vector<std::string> places = call_places(info.call_spec_in, info.input_hints.size(), true);
   std::vector<std::string> lines;
-  for (const TensorSpec& spec : info.input_hints) {
+  for (std::size_t i = 0; i < info.input_hints.size(); ++i) {
+    const TensorSpec& spec = info.input_hints[i];
     lines.push_back(
         fmt::format("{:<{}}  {:<{}}{}", spec.name, name_width, spec.keyword, keyword_width, spec_text(spec)));
+    if (!places.empty() && !places[i].empty()) lines.back() += "  " + places[i];
   }
   if (lines.empty()) lines.emplace_back("not stated");
   return lines;
+}
+
+std::vector<std::string> output_texts(const ModelInfo& info) {
+  std::vector<std::string> texts = info.output_names;
+  const std::vector<std::string> places = call_places(info.call_spec_out, texts.size(), false);
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    if (!places[i].empty()) texts[i] += " " + places[i];
+  }
+  return texts;
 }
 
 std::string functions_text(const Requirements& needs) {
@@ -113,10 +127,12 @@ void add_model(std::string& out, const ModelInfo& info, const std::vector<Object
                info.weights_form == WeightsForm::None
                    ? "none"
                    : fmt::format("{}  {}", bytes_text(info.weights_bytes), weights_text(info.weights_form)));
-  section.line("threads", info.compiled_threads ? fmt::format("compiled for {}", *info.compiled_threads)
-                                                : "not known, so 1");
+  section.line("threads", !info.compiled_threads ? "not known, so 1"
+                          : *info.compiled_threads == INT_MAX
+                              ? "any number"
+                              : fmt::format("compiled for {}", *info.compiled_threads));
   section.lines("inputs", input_lines(info));
-  section.line("outputs", fmt::format("{}", fmt::join(info.output_names, "  ")));
+  section.line("outputs", fmt::format("{}", fmt::join(output_texts(info), "  ")));
 
   const Requirements& needs = info.needs;
   section.line("functions", functions_text(needs));

@@ -15,6 +15,7 @@
 #include <CLI/CLI.hpp>
 
 #include <cmath>
+#include <filesystem>
 #include <iterator>
 #include <memory>
 #include <string>
@@ -124,10 +125,26 @@ std::string answers_text(const RunCommand& command, const Model& model, const st
   return out;
 }
 
+/// Before a run whose results would be lost.
+void check_outputs_file(const std::string& file) {
+  if (file.empty()) return;
+  const std::filesystem::path path(file);
+  const std::string extension = path.extension().string();
+  if (extension != ".npy" && extension != ".npz" && extension != ".safetensors") {
+    throw UsageError(
+        fmt::format("--outputs {}: tensors are written to .npz, .safetensors or .npy files, not to \"{}\"",
+                    file, extension));
+  }
+  const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : ".";
+  if (!std::filesystem::is_directory(folder))
+    throw UsageError(fmt::format("--outputs {}: there is no folder {}", file, folder.string()));
+}
+
 int run(const RunCommand& command) {
   const bool ranked = command.top_k > 0 || !command.truth_file.empty() || !command.image.empty();
   if (!command.labels_file.empty() && !ranked)
     throw UsageError("--labels names the classes that --top-k prints");
+  check_outputs_file(command.outputs_file);
   const GivenInputs given = read_inputs(command.inputs);
   const Reference reference = read_reference(command);
 

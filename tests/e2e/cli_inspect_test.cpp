@@ -1,4 +1,5 @@
 #include "cli_command.hpp"
+#include "support.hpp"
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
@@ -30,7 +31,7 @@ TEST(CliInspect, ShowsKeywordsSharedSymbolsAndOutputs) {
   const CommandResult result = penstock_command({"inspect", package_file("shared.pt2")});
   EXPECT_TRUE(contains(result.out, "arg2  scale")) << result.out;
   EXPECT_TRUE(contains(result.out, "float32[]")) << result.out;
-  EXPECT_TRUE(contains(result.out, "out0  out1  out2  out3")) << result.out;
+  EXPECT_TRUE(contains(result.out, "out0 out['a']  out1 out['b'][0]  out2 out['b'][1]")) << result.out;
 }
 
 TEST(CliInspect, GivesEverythingAsJson) {
@@ -94,6 +95,18 @@ TEST(CliInspect, ShowsControlBytesInsteadOfSendingThem) {
   EXPECT_EQ(result.exit_code, 3);
   EXPECT_TRUE(contains(result.err, "\\x1b[31m \\x9b\xc3\xbc.pt2")) << result.err;
   EXPECT_FALSE(contains(result.err, "\x1b"));
+}
+
+TEST(CliInspect, TellsWhereInTheCallATensorIs) {
+  const CommandResult inputs = penstock_command({"inspect", package_file("multi.pt2")});
+  EXPECT_EQ(inputs.exit_code, 0) << inputs.err;
+  EXPECT_TRUE(contains(inputs.out, "  args[0][1]\n")) << inputs.out;
+  const CommandResult outputs =
+      penstock_command({"inspect", testing::package_path("nested", "2.15-calls").string()});
+  EXPECT_TRUE(contains(outputs.out, "out0 out[0]['y']  out1 out[0]['pair'][0]")) << outputs.out;
+  EXPECT_TRUE(contains(outputs.out, "  out6\n")) << outputs.out;
+  const CommandResult plain = penstock_command({"inspect", package_file("add.pt2")});
+  EXPECT_FALSE(contains(plain.out, "args[")) << plain.out;
 }
 
 }  // namespace

@@ -94,6 +94,33 @@ TEST(CliRun, TellsOfAnOutputThatIsNoneAndLeavesItOutOfTheFile) {
   expect_close(read_tensors(file), read_tensors(stem + ".outputs.safetensors"), 1e-6);
 }
 
+TEST(CliRun, RunsSizesOutsideOfTheRangesWhereAsked) {
+  const std::string stem = testing::package_path("narrowed", "2.15-calls").replace_extension("").string();
+  const std::vector<std::string> arguments{"run", stem + ".pt2", "--inputs",
+                                           stem + ".n40.inputs.safetensors"};
+  const CommandResult refused = penstock_command(arguments);
+  EXPECT_EQ(refused.exit_code, 2);
+  EXPECT_TRUE(contains(refused.err, "--size-ranges ignored")) << refused.err;
+  std::vector<std::string> more = arguments;
+  more.insert(more.end(), {"--size-ranges", "ignored"});
+  const CommandResult ran = penstock_command(more);
+  EXPECT_EQ(ran.exit_code, 0) << ran.err;
+  more.back() = "none";
+  EXPECT_EQ(penstock_command(more).exit_code, 2);
+}
+
+TEST(CliRun, RefusesAnOutputFileBeforeTheRun) {
+  const auto refused = [](const std::string& file, const std::string& words) {
+    // The inputs are not there, which is looked at next.
+    const CommandResult result =
+        penstock_command({"run", package_file("add.pt2"), "--inputs", "missing.npz", "--outputs", file});
+    EXPECT_EQ(result.exit_code, 2);
+    EXPECT_TRUE(contains(result.err, words)) << result.err;
+  };
+  refused("results.txt", "--outputs results.txt: tensors are written to .npz, .safetensors or .npy files");
+  refused("no/such/folder/results.npz", "there is no folder no/such/folder");
+}
+
 TEST(CliRun, TakesKeywordsAndSingleFiles) {
   const NamedTensors inputs = read_tensors(package_file("shared.inputs.safetensors"));
   std::vector<std::string> arguments{"run", package_file("shared.pt2"), "--outputs", scratch_file("kw.npz")};
