@@ -10,7 +10,7 @@ sys.path.insert(0, str(HERE / "common"))
 
 import harness
 
-NAMES = ("first_output", "peak_memory", "call", "models", "proxy")
+NAMES = ("first_output", "peak_memory", "call", "models", "proxy", "python")
 
 
 def load(name):

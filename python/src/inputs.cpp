@@ -165,7 +165,7 @@ void Inputs::add(nb::handle object) {
       return;
     }
   }
-  if (traits.library != Library::Torch && PyObject_CheckBuffer(object.ptr()) != 0) {
+  if (traits.library != Library::Torch && !traits.has_cuda_array && PyObject_CheckBuffer(object.ptr()) != 0) {
     kept_.emplace_back(std::in_place_type<TakenBuffer>, object);
     views_.push_back(std::get<TakenBuffer>(kept_.back()).view());
   } else if (traits.has_dlpack) {

@@ -92,7 +92,8 @@ Package open_package(const nb::object& source, const OpenOptions& options) {
 std::shared_ptr<PyModel> load(const nb::object& source, const std::string& model, const nb::object& device,
                               const nb::object& sha256, const nb::object& weights, const nb::object& registry,
                               const std::vector<std::filesystem::path>& libraries,
-                              const std::string& generated_checks, const nb::kwargs& session) {
+                              const std::string& generated_checks, const std::string& size_ranges,
+                              const nb::kwargs& session) {
   const SessionOptions session_options = session_options_of(session);
   OpenOptions open;
   if (!sha256.is_none()) open.sha256 = nb::cast<std::string>(sha256);
@@ -103,6 +104,7 @@ std::shared_ptr<PyModel> load(const nb::object& source, const std::string& model
   options.device =
       device.is_none() ? Device{info.device, 0} : device_from_string(nb::cast<std::string>(nb::str(device)));
   options.generated_checks = generated_checks_of(generated_checks);
+  options.size_ranges = size_ranges_of(size_ranges);
   if (!registry.is_none()) options.registry = nb::cast<const Registry&>(registry);
   options.libraries = libraries;
   const Weights given(weights);
@@ -291,13 +293,15 @@ void bind_models(nb::module_& module) {
   module.def(
       "load", load, "source"_a, "model"_a = "", nb::kw_only(), "device"_a = nb::none(),
       "sha256"_a = nb::none(), "weights"_a = nb::none(), "registry"_a = nb::none(),
-      "libraries"_a = std::vector<std::filesystem::path>{}, "generated_checks"_a = "auto", "session"_a,
+      "libraries"_a = std::vector<std::filesystem::path>{}, "generated_checks"_a = "auto",
+      "size_ranges"_a = "stated", "session"_a,
       nb::sig(
           "def load(source: str | os.PathLike[str] | bytes, model: str = '', *, device: typing.Any = None, "
           "graphs: str = 'auto', sha256: str | None = None, weights: typing.Mapping[str, typing.Any] | None "
           "= None, "
           "registry: Registry | None = None, libraries: typing.Sequence[str | os.PathLike[str]] = (), "
-          "generated_checks: str = 'auto', host_inputs: str = 'refuse', threads: int = 0, max_lanes: int = "
+          "generated_checks: str = 'auto', size_ranges: str = 'stated', host_inputs: str = 'refuse', "
+          "threads: int = 0, max_lanes: int = "
           "16, "
           "tf32_matmul: bool = False, tf32_convolution: bool = True, reduced_precision_sums: bool = True) "
           "-> Model"),

@@ -33,7 +33,12 @@ constexpr std::array kHostInputs{std::pair{"refuse", HostInputs::Refuse},
 constexpr std::array kChecks{std::pair{"auto", GeneratedChecks::Auto}, std::pair{"on", GeneratedChecks::On},
                              std::pair{"off", GeneratedChecks::Off}};
 
+constexpr std::array kRanges{std::pair{"stated", SizeRanges::Stated},
+                             std::pair{"ignored", SizeRanges::Ignored}};
+
 }  // namespace
+
+SizeRanges size_ranges_of(const std::string& text) { return pick("size_ranges", text, kRanges); }
 
 SessionOptions session_options_of(const nb::kwargs& given) {
   SessionOptions options;

@@ -14,6 +14,7 @@ namespace penstock::python {
 /// Options of a session by keyword. Errors: TypeError for another keyword, InvalidArgument for another value.
 [[nodiscard]] SessionOptions session_options_of(const nanobind::kwargs& given);
 [[nodiscard]] GeneratedChecks generated_checks_of(const std::string& text);
+[[nodiscard]] SizeRanges size_ranges_of(const std::string& text);
 
 /// Takes `stream` and `out` out of the keywords of a call, where they are none of the model's own.
 [[nodiscard]] CallOptions take_call_options(const PyModel& model, nanobind::kwargs& keywords,

@@ -12,7 +12,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = ("penstock", "penstock_gpu_tests", "penstock_gpu_audit_tests", "penstock_gpu_op_tests", "penstock_gpu_call", "penstock_gpu_isolation")
 LIBRARIES = ("libpenstock.so.0", "libpenstock_cuda.so.0")
-SOURCES = ("tests/gpu/*.py", "tests/corpus/*.py", "benchmarks/gpu/*", "benchmarks/common/*.hpp", "include/penstock/*.hpp")
+SOURCES = ("tests/gpu/*.py", "tests/corpus/*.py", "benchmarks/gpu/*", "benchmarks/common/*.hpp", "include/penstock/*.hpp",
+           "python/src/*", "python/penstock/*", "tests/python/*.py", "benchmarks/python/*")
 # Every system has these, and its own have to be used: of the C library, of the compiler, of the driver.
 OF_THE_SYSTEM = re.compile(r"^(ld-linux|libc|libm|libdl|librt|libpthread|libresolv|libstdc\+\+|libgcc_s|libcuda)[-.]")
 MOST_BYTES = 50 << 20
@@ -51,6 +52,10 @@ def main():
             target = options.out / path.relative_to(ROOT)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, target)
+    # What the Python module is compiled with there.
+    header = next(Path(folder) / "nlohmann" for folder in ("/usr/local/include", "/usr/include")
+                  if (Path(folder) / "nlohmann").is_dir())
+    shutil.copytree(header, options.out / "deps/include/nlohmann")
     for path in sorted((ROOT / "tests/contract").glob("*.json")) + sorted((ROOT / "tests/contract").glob("*.bin")):
         target = options.out / "tests/contract" / path.name
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -21,9 +21,9 @@ sys.path.insert(0, str(HERE))
 import places
 import programs
 
-PARTS = ("operators", "api", "audit", "commands", "corpus", "memcheck", "bench")
+PARTS = ("operators", "api", "audit", "commands", "python", "corpus", "memcheck", "bench")
 # Seconds that a part may take, in a quick run and in a full one.
-LIMITS = {"operators": (90, 600), "api": (150, 900), "audit": (60, 300), "commands": (30, 120), "corpus": (150, 3600),
+LIMITS = {"operators": (90, 600), "api": (150, 900), "audit": (60, 300), "commands": (30, 120), "python": (240, 600), "corpus": (150, 3600),
           "memcheck": (60, 900), "bench": (330, 1800)}
 # Small, and one of each kind of work: a package's own kernels, products, convolution, sizes that depend on data.
 MEMCHECK = ("add", "folded", "inplace", "aliases", "mlp", "conv", "selection")
@@ -128,6 +128,12 @@ def run_commands(place, options, seconds):
     return run_script(place, "tests/gpu/commands.py", [], seconds)
 
 
+def run_python(place, options, seconds):
+    if not options.facts["torch_has_gpu"]:
+        raise programs.NotRun("there is no torch with CUDA")
+    return run_script(place, "tests/gpu/python_package.py", [], seconds)
+
+
 def run_corpus(place, options, seconds):
     if not options.facts["torch_has_gpu"]:
         raise programs.NotRun("there is no torch with CUDA")
@@ -140,7 +146,7 @@ def run_bench(place, options, seconds):
     return run_script(place, "benchmarks/gpu/bench.py", ["--full"] if options.full else [], seconds)
 
 
-RUN = {"operators": run_operators, "api": run_api, "audit": run_audit, "commands": run_commands, "corpus": run_corpus,
+RUN = {"operators": run_operators, "api": run_api, "audit": run_audit, "commands": run_commands, "python": run_python, "corpus": run_corpus,
        "memcheck": run_memcheck, "bench": run_bench}
 
 
