@@ -152,6 +152,8 @@ void score_rows(const AttentionBlock& block, const T* keys, bool has_bias, std::
     }
   }
   const Packet<T> scale = packet::pset1<Packet<T>>(static_cast<T>(block.scale));
+  const Packet<T> zero = packet::pset1<Packet<T>>(T(0));
+  const bool is_only_hiding = block.mask == nullptr;
 #pragma GCC unroll 4
   for (int n = 0; n < N; ++n) {
     Packet<T> largest = work.largest[n];
@@ -159,7 +161,12 @@ void score_rows(const AttentionBlock& block, const T* keys, bool has_bias, std::
     for (int r = 0; r < R; ++r) {
       const std::int64_t at = (row + r) * kWidth + n * kLanes<T>;
       Packet<T> score = packet::pmul(sums[r][n], scale);
-      if (has_bias) score = packet::padd(score, packet::pload<Packet<T>>(work.bias + at));
+      if (has_bias) {
+        const Packet<T> bias = packet::pload<Packet<T>>(work.bias + at);
+        // What a query must not see is hidden whatever its score is, NaN and infinity included.
+        score = is_only_hiding ? packet::pselect(packet::pcmp_lt(bias, zero), bias, score)
+                               : packet::padd(score, bias);
+      }
       largest = packet::pmax(largest, score);
       store(work.scores + at, score);
     }

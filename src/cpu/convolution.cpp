@@ -257,17 +257,30 @@ void convolve_with_onednn(OpContext& context, TensorObject& out, const TensorObj
   run(context, problem);
 }
 
+/// oneDNN has no transposed convolution that pads its result by more than this.
+bool is_beyond_onednn(const ConvolutionShape& shape, bool transposed) noexcept {
+  for (std::size_t dim = 0; transposed && dim < shape.spatial; ++dim) {
+    if (shape.output_padding[dim] > shape.padding[dim] + shape.stride[dim]) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 void convolution(OpContext& context, TensorObject& out, const TensorObject& input, const TensorObject& weight,
                  const TensorObject* bias, const ConvolutionGeometry& geometry) {
   const ConvolutionShape shape = convolution_shape(input, weight, bias, geometry);
   check_out(out, input, shape);
-  const bool gathered = is_gathered(input.dtype);
+  const bool is_beyond = is_beyond_onednn(shape, geometry.transposed);
+  const bool gathered = is_gathered(input.dtype) || (is_beyond && input.dtype == DType::Float32);
   if (!gathered) onednn_float_type("convolution", input.dtype);
   if (out.numel == 0) return;
   if (gathered) {
     convolution_by_gathering(context, out, input, weight, bias, geometry, shape);
+    return;
+  }
+  if (is_beyond) {
+    convolve_widened(context, out, input, weight, bias, geometry);
     return;
   }
   require_onednn("convolution");

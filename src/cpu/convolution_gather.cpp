@@ -190,6 +190,8 @@ template <class T>
 void multiply(const GemmCall& call) {
   if constexpr (std::is_same_v<T, double>) {
     gemm_kernels().float64(call);
+  } else if constexpr (std::is_same_v<T, float>) {
+    gemm_kernels().float32(call);
   } else if constexpr (sizeof(T) == 1) {
     kGemmBaseline.integer8(call);
   } else if constexpr (sizeof(T) == 2) {
@@ -280,6 +282,7 @@ void convolution_by_gathering(OpContext& context, TensorObject& out, const Tenso
   }
   // Integers wrap around, so that their sign is of no account.
   switch (input.dtype) {
+    case DType::Float32: return convolve<float>(context, problem);
     case DType::Float64: return convolve<double>(context, problem);
     case DType::UInt8:
     case DType::Int8: return convolve<std::uint8_t>(context, problem);

@@ -81,6 +81,25 @@ TEST(Attention, TakesElementsThatDoNotFollowOneAnother) {
   }
 }
 
+TEST(Attention, AQueryDoesNotSeeWhatIsInKeysBehindIt) {
+  constexpr std::int64_t kSpoiled = 5;
+  constexpr std::int64_t kDepth = 16;
+  for (const float spoiled :
+       {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+    for (const std::int64_t queries : {2, 40, 100}) {
+      const TensorObjectPtr query = filled({1, 1, queries, kDepth}, {}, 1);
+      const TensorObjectPtr key = filled({1, 1, 120, kDepth}, {}, 2);
+      const TensorObjectPtr value = filled({1, 1, 120, kDepth}, {}, 3);
+      const Attention attention{.query = *query, .key = *key, .value = *value, .causal = true};
+      const Answer expected = run(attention);
+      at(*key, kSpoiled * kDepth + 3) = spoiled;
+      const Answer actual = run(attention);
+      for (std::int64_t i = 0; i < std::min(kSpoiled, queries) * kDepth; ++i)
+        ASSERT_EQ(at(*actual.out, i), at(*expected.out, i)) << queries << " " << i;
+    }
+  }
+}
+
 TEST(Attention, TakesAMaskOfFloatsForDoubles) {
   for (const std::int64_t queries : {1, 70}) {
     TensorObjectPtr query = make({1, 2, queries, 4}, {}, DType::Float64);

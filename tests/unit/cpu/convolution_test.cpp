@@ -131,6 +131,13 @@ TEST_F(Convolution, IsWhatItsDefinitionSays) {
                    {.dilation = {2}, .transposed = true, .groups = 2});
 }
 
+TEST_F(Convolution, OfWhichOnednnHasNoTransposedOneIsMadeAllTheSame) {
+  Geometry geometry{.dilation = {3}, .transposed = true, .output_padding = {2}};
+  expect_reference(*make({1, 2, 4, 4}), *make({2, 3, 2, 2}), geometry);
+  geometry.groups = 2;
+  expect_reference(*make({2, 4, 3, 4}), *make({4, 3, 2, 2}), geometry);
+}
+
 TEST_F(Convolution, TakesInputsAndWeightsOfAnyStrides) {
   expect_reference(*make({1, 2, 5, 5}, {0, 0, 5, 1}), *make({3, 2, 3, 3}, {0, 9, 3, 1}), {});
   expect_reference(*make({1, 2, 5, 5}, {200, 3, 40, 8}), *make({3, 2, 3, 3}, {1, 3, 20, 7}), {});
