@@ -109,16 +109,31 @@ std::string_view can_run_text(const ModelInfo& info) {
   return needs_more ? "yes, with its operators and classes (--library FILE)" : "yes";
 }
 
-std::vector<std::string> object_lines(const std::vector<ObjectInfo>& objects) {
+/// The objects of a model, or why they cannot be read: all else of the package is told then too.
+struct FoundObjects {
+  std::vector<ObjectInfo> objects = {};
+  std::string problem = {};
+};
+
+FoundObjects read_objects(const Package& package, const std::string& model) {
+  try {
+    return {.objects = package.custom_objects(model)};
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::OutOfMemory) throw;
+    return {.problem = error.what()};
+  }
+}
+
+std::vector<std::string> object_lines(const FoundObjects& found) {
   std::vector<std::string> lines;
-  for (const ObjectInfo& object : objects) {
+  if (!found.problem.empty()) lines.push_back("cannot be read: " + found.problem);
+  for (const ObjectInfo& object : found.objects) {
     lines.push_back(fmt::format("{}  {}  {}", object.name, object.class_name, to_string(object.state)));
   }
   return lines;
 }
 
-void add_model(std::string& out, const ModelInfo& info, const std::vector<ObjectInfo>& objects,
-               bool verbose) {
+void add_model(std::string& out, const ModelInfo& info, const FoundObjects& objects, bool verbose) {
   fmt::format_to(std::back_inserter(out), "\nmodel \"{}\"\n", printable(info.name));
   Section section(out);
   section.line("device", device_text(info.device));
@@ -189,7 +204,7 @@ Json json_of(const std::vector<ObjectInfo>& objects) {
   return result;
 }
 
-Json json_of(const ModelInfo& info, const std::vector<ObjectInfo>& objects) {
+Json json_of(const ModelInfo& info, const FoundObjects& found) {
   Json needs;
   needs["architecture"] = info.needs.architecture;
   needs["instruction_sets"] = info.needs.instruction_sets;
@@ -215,7 +230,8 @@ Json json_of(const ModelInfo& info, const std::vector<ObjectInfo>& objects) {
   for (const TensorSpec& spec : info.input_hints) result["inputs"].push_back(json_of(spec));
   result["outputs"] = info.output_names;
   result["needs"] = std::move(needs);
-  result["custom_objects"] = json_of(objects);
+  result["custom_objects"] = json_of(found.objects);
+  if (!found.problem.empty()) result["custom_objects_problem"] = found.problem;
   result["metadata"] = info.metadata;
   result["call_spec_in"] = info.call_spec_in;
   result["call_spec_out"] = info.call_spec_out;
@@ -236,20 +252,28 @@ int inspect(const InspectOptions& options) {
     result["bytes"] = package.bytes();
     result["archive_version"] = package.archive_version();
     result["models"] = Json::array();
-    for (const ModelInfo* info : models)
-      result["models"].push_back(json_of(*info, find_objects(package, info->name)));
+    bool readable = true;
+    for (const ModelInfo* info : models) {
+      const FoundObjects found = read_objects(package, info->name);
+      readable = readable && found.problem.empty();
+      result["models"].push_back(json_of(*info, found));
+    }
     write_json(result);
-    return kExitOk;
+    return readable ? kExitOk : kExitRefused;
   }
   std::string out = fmt::format("{}\n", printable(package.name()));
   Section section(out);
   section.line("format", fmt::format("PyTorch archive, version {}", package.archive_version()));
   section.line("size", bytes_text(package.bytes()));
   section.line("models", std::to_string(package.models().size()));
-  for (const ModelInfo* info : models)
-    add_model(out, *info, find_objects(package, info->name), options.verbose);
+  bool readable = true;
+  for (const ModelInfo* info : models) {
+    const FoundObjects found = read_objects(package, info->name);
+    readable = readable && found.problem.empty();
+    add_model(out, *info, found, options.verbose);
+  }
   write_out(out);
-  return kExitOk;
+  return readable ? kExitOk : kExitRefused;
 }
 
 }  // namespace

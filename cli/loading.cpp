@@ -132,10 +132,6 @@ const ModelInfo& find_model(const Package& package, const std::string& name) {
   return refusing([&]() -> const ModelInfo& { return package.model(name); });
 }
 
-std::vector<ObjectInfo> find_objects(const Package& package, const std::string& name) {
-  return refusing([&] { return package.custom_objects(name); });
-}
-
 Model load_model(const Package& package, const ModelChoice& choice) {
   const Device device = parse_device(choice.device);
   const InterruptGuard guard;

@@ -39,9 +39,6 @@ Package open_package(const ModelChoice& choice);
 /// The model called `name` of a package. Throws Refused with the names there are.
 const ModelInfo& find_model(const Package& package, const std::string& name);
 
-/// The objects of a model of a package, as they are described there. Throws Refused.
-std::vector<ObjectInfo> find_objects(const Package& package, const std::string& name);
-
 /// Loads the chosen model. On a terminal, a load that takes long shows how far it is; Ctrl-C cancels
 /// it. Throws Refused for every error but OutOfMemory and Cancelled.
 Model load_model(const Package& package, const ModelChoice& choice);

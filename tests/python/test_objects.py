@@ -1,6 +1,10 @@
 """Operators and classes that are registered in Python, and live objects."""
 
+import json
+import subprocess
+import sys
 import threading
+import zipfile
 
 import numpy as np
 import pytest
@@ -212,3 +216,19 @@ def test_operators_run_on_many_threads(package, recorded):
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+def test_inspect_tells_the_rest_where_an_object_cannot_be_read(package, tmp_path):
+    with zipfile.ZipFile(package("object_ints", "2.15-objects")) as archive:
+        archive.extractall(tmp_path)
+    (folder,) = tmp_path.iterdir()
+    (state,) = folder.glob("data/constants/custom_obj_0")
+    state.write_bytes(b"no archive")
+    done = subprocess.run([sys.executable, "-m", "penstock", "inspect", str(folder)], capture_output=True, text=True,
+                          timeout=60)
+    assert done.returncode == 3, done.stderr
+    assert "objects       cannot be read: " in done.stdout and "custom_obj_0" in done.stdout, done.stdout
+    assert "can run here" in done.stdout
+    told = subprocess.run([sys.executable, "-m", "penstock", "inspect", str(folder), "--json"], capture_output=True,
+                          text=True, timeout=60)
+    assert told.returncode == 3 and json.loads(told.stdout)["models"][0]["custom_objects_problem"]
