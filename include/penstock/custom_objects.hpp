@@ -15,7 +15,8 @@
 namespace penstock {
 
 /// What runs use of an object: its state as a whole at one version. `type` says what `state` points to;
-/// null where the object has no such state.
+/// null where the object has no such state. Lifetime of the state: a handle of its object, or its model: what
+/// destroys it may be code of the library that the class is from.
 struct ObjectSnapshot {
   std::uint64_t version = 0;             ///< As of CustomObject::version.
   std::shared_ptr<const void> state;     ///< Null: none.
@@ -62,7 +63,7 @@ class VersionedObject : public CustomObject {
   /// Host-only. Errors: OutOfMemory, and what copying the state throws.
   explicit VersionedObject(State state) : state_(std::make_shared<const State>(std::move(state))) {}
 
-  /// The state as it is now. Host-only. Errors: none.
+  /// The state as it is now. Host-only. Lifetime: as of ObjectSnapshot. Errors: none.
   [[nodiscard]] std::shared_ptr<const State> state() const {
     const std::lock_guard lock(mutex_);
     return state_;
@@ -110,7 +111,7 @@ class PENSTOCK_API ObjectHandle {
   /// The object; see `object_cast` for its own class. Host-only. Errors: none.
   [[nodiscard]] const std::shared_ptr<CustomObject>& get() const noexcept { return object_; }
 
-  /// The state as it is now, as its class gives it. Host-only.
+  /// The state as it is now, as its class gives it. Host-only. Lifetime: its own, also without the object.
   /// Errors: Unsupported where the class gives none; Internal with what the class throws.
   [[nodiscard]] Value state() const;
 

@@ -35,9 +35,8 @@ void searchsorted(const shim::CudaCall& call, const TensorObject& out, const Ten
   if (values.numel == 0) return;
   if (values.dtype != sequence.dtype) {
     const DType promoted = cpu::promote(sequence.dtype, values.dtype);
-    const tensor::TensorObjectPtr both[] = {converted(call, sequence, promoted),
-                                            converted(call, values, promoted)};
-    searchsorted(call, out, *both[0], *both[1], options);
+    const tensor::TensorObjectPtr alike = converted(call, sequence, promoted);
+    searchsorted(call, out, *alike, *converted(call, values, promoted), options);
     return;
   }
   const auto last = static_cast<std::size_t>(sequence.rank - 1);

@@ -131,7 +131,7 @@ class NodeReader {
   [[nodiscard]] Value device(const json& value) const {
     std::string name = text(member(value, "type"));
     const auto index = value.find("index");
-    if (index != value.end() && index->is_number_integer()) name += ":" + std::to_string(integer(*index));
+    if (index != value.end() && !index->is_null()) name += ":" + std::to_string(integer(*index));
     try {
       return Value(device_from_string(name == "cpu:0" ? "cpu" : name));
     } catch (const Error&) {
