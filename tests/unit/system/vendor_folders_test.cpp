@@ -1,4 +1,4 @@
-#include "cuda_ops/vendor_library.hpp"
+#include "system/vendor_library.hpp"
 
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -7,7 +7,7 @@
 #include <filesystem>
 #include <fstream>
 
-namespace penstock::cuda_ops {
+namespace penstock::system {
 namespace {
 
 namespace fs = std::filesystem;
@@ -37,10 +37,23 @@ class VendorFolders : public testing::Test {
 
 TEST_F(VendorFolders, AreNoneInBareSurroundings) { EXPECT_TRUE(vendor_folders(around_).empty()); }
 
-TEST_F(VendorFolders, AreThatOfPenstockAndTheOneAroundIt) {
-  around_.own_folder = make("lib/penstock");
-  EXPECT_EQ(place(around_.own_folder), 0);
-  EXPECT_EQ(place(make("lib")), 1);
+TEST_F(VendorFolders, AreThatOfPenstockAndTheOneInItOrAroundIt) {
+  const std::string inner = make("lib/penstock");
+  const std::string outer = make("lib");
+  around_.own_folder = outer;
+  EXPECT_EQ(place(outer), 0);
+  EXPECT_EQ(place(inner), 1);
+  around_.own_folder = inner;
+  EXPECT_EQ(place(inner), 0);
+  EXPECT_EQ(place(outer), 1);
+}
+
+TEST_F(VendorFolders, AreTheWheelsOfTensorRT) {
+  around_.virtual_env = (root_ / "env").string();
+  const std::string lean = make("env/lib/python3.11/site-packages/tensorrt_lean_libs");
+  const std::string bindings = make("env/lib/python3.11/site-packages/tensorrt_rtx_bindings");
+  EXPECT_GE(place(lean), 0);
+  EXPECT_EQ(place(bindings), -1);
 }
 
 TEST_F(VendorFolders, AreTheWheelsBesidePenstockInAPythonEnvironment) {
@@ -81,4 +94,4 @@ TEST_F(VendorFolders, AreWhereInstallersOfToolkitsPutCupti) {
 }
 
 }  // namespace
-}  // namespace penstock::cuda_ops
+}  // namespace penstock::system
