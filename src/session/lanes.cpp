@@ -17,24 +17,6 @@ cuda::EventHandle create_event() {
   return event;
 }
 
-unsigned long long id_of(cuda::StreamHandle stream) {
-  const cuda::Driver& driver = cuda::driver();
-  unsigned long long id = 0;
-  if (driver.stream_get_id != nullptr) {
-    cuda::check(driver.stream_get_id(stream, &id), "cuStreamGetId", "the caller's stream");
-  }
-  return id;
-}
-
-/// True where the handle is not that of the stream with this id any more: it is gone with its green context,
-/// and may have come again as a stream of others.
-bool has_gone(const cuda::Driver& driver, cuda::StreamHandle stream, unsigned long long id) noexcept {
-  if (driver.stream_get_id == nullptr) return false;
-  unsigned long long now = 0;
-  const cuda::Result result = driver.stream_get_id(stream, &now);
-  return result == cuda::kContextIsDestroyed || (result == cuda::kSuccess && now != id);
-}
-
 cuda::ContextHandle context_of(const cuda::ExecutionResource& resource, const model::CudaModel& model) {
   if (resource.green == nullptr) return model.context()->handle();
   cuda::ContextHandle context = nullptr;
@@ -62,8 +44,9 @@ Lane::~Lane() {
     const auto note = [&](cuda::Result result) { worst = result != cuda::kSuccess ? result : worst; };
     note(driver.event_destroy(done));
     if (caller_done != nullptr) note(driver.event_destroy(caller_done));
-    if (own != nullptr && !has_gone(driver, own, own_id)) note(driver.stream_destroy(own));
+    own.reset();
     graphs.clear();
+    kept.clear();
     if (seen != nullptr) seen->drop();
     operators.reset();
     return worst;
@@ -127,6 +110,7 @@ shim::CudaCall Lanes::call_of(Lane& lane) const noexcept {
   shim::CudaCall call = model_->load_call();
   call.pool = &lane.pool;
   call.lane = lane.operators.get();
+  call.kept = &lane.kept;
   call.sm_count = lane.sm_count;
   return call;
 }
@@ -153,7 +137,7 @@ void Lanes::make_room(const cuda::ExecutionResource& resource) {
   std::erase_if(lanes_, [&](const auto& lane) {
     const bool is_gone =
         (resource.green != nullptr && lane->resource.green == resource.green) ||
-        (lane->own != nullptr && driver.stream_query(lane->own) == cuda::kContextIsDestroyed);
+        (lane->own != nullptr && driver.stream_query(lane->own->handle()) == cuda::kContextIsDestroyed);
     if (!is_gone || !is_done(lane)) return false;
     note_dropped(*lane);
     return true;
@@ -169,17 +153,9 @@ void Lanes::make_room(const cuda::ExecutionResource& resource) {
 }
 
 cuda::StreamHandle Lanes::own_stream(Lane& lane) const {
-  if (lane.own == nullptr) {
-    cuda::StreamHandle const made = cuda::create_stream_in(lane.resource, *model_->context());
-    try {
-      lane.own_id = id_of(made);
-    } catch (...) {
-      cuda::driver().stream_destroy(made);
-      throw;
-    }
-    lane.own = made;
-  }
-  return lane.own;
+  if (lane.own == nullptr)
+    lane.own = std::make_unique<cuda::ResourceStream>(lane.resource, model_->context());
+  return lane.own->handle();
 }
 
 LaneRun::LaneRun(Lanes& lanes, cuda::StreamHandle stream)
@@ -194,7 +170,7 @@ LaneRun::LaneRun(Lanes& lanes, cuda::StreamHandle stream)
   call_ = lanes.call_of(*lane_);
   call_.stream = stream;
   if (is_default_) take_own_stream();
-  wait_for_last(id_of(call_.stream));
+  wait_for_last(cuda::id_of(call_.stream));
   context_.emplace(primary);
 }
 

@@ -2,6 +2,7 @@
 
 #include "cuda/execution_resource.hpp"
 #include "cuda/graph.hpp"
+#include "cuda/resource_stream.hpp"
 #include "model/cuda_model.hpp"
 #include "session/graph_cache.hpp"
 #include "shim/cuda_call.hpp"
@@ -34,13 +35,13 @@ struct Lane {
   tensor::MemoryPool pool;
   std::shared_ptr<shim::CudaLaneState> operators;  ///< Also of runs that graphs of callers hold.
   GraphCache graphs;
-  tensor::Storage* seen = nullptr;          ///< What is filled behind replays; made when first needed.
-  cuda::EventHandle done = nullptr;         ///< Recorded at the end of each run.
-  cuda::StreamHandle last = nullptr;        ///< Of the last run. Only compared: it may be gone.
-  unsigned long long last_id = 0;           ///< Tells it from a later one at the same address.
-  cuda::StreamHandle own = nullptr;         ///< For callers on the default stream; made when first needed.
-  unsigned long long own_id = 0;            ///< Tells it from one of others, where its green context is gone.
-  cuda::EventHandle caller_done = nullptr;  ///< Of those: what they had put on it before.
+  shim::KeptByObjects kept;
+  tensor::Storage* seen = nullptr;            ///< What is filled behind replays; made when first needed.
+  cuda::EventHandle done = nullptr;           ///< Recorded at the end of each run.
+  cuda::StreamHandle last = nullptr;          ///< Of the last run. Only compared: it may be gone.
+  unsigned long long last_id = 0;             ///< Tells it from a later one at the same address.
+  std::unique_ptr<cuda::ResourceStream> own;  ///< For callers on the default stream; made when first needed.
+  cuda::EventHandle caller_done = nullptr;    ///< Of those: what they had put on it before.
 };
 
 /// All lanes of a session. Thread: one caller at a time.

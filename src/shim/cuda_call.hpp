@@ -6,10 +6,12 @@
 #include "tensor/allocator.hpp"
 #include "tensor/tensor_object.hpp"
 
+#include <penstock/custom_objects.hpp>
 #include <penstock/session.hpp>
 #include <penstock/system.hpp>
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <span>
 #include <string_view>
@@ -25,6 +27,10 @@ class CudaLaneState {
   /// Bytes of device memory held. Errors: none.
   [[nodiscard]] virtual std::uint64_t held_bytes() const noexcept = 0;
 };
+
+/// What live objects keep for one lane, by object. Goes when the lane's last run is done, with the device's
+/// context current. Thread: one caller at a time.
+using KeptByObjects = std::map<const CustomObject*, std::shared_ptr<void>>;
 
 struct CudaCall;
 
@@ -96,6 +102,7 @@ struct CudaCall {
   CudaCode* code = nullptr;
   CudaOperators* operators = nullptr;
   CudaLaneState* lane = nullptr;  ///< Null while loading.
+  KeptByObjects* kept = nullptr;  ///< The same.
   CudaNumerics numerics;
   CudaObserver* observer = nullptr;
   bool is_capture = false;  ///< Nothing is executed: it is recorded into a graph.
