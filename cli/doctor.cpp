@@ -2,6 +2,7 @@
 #include "report.hpp"
 
 #include <penstock/system.hpp>
+#include <penstock/tensorrt.hpp>
 #include <penstock/version.hpp>
 
 #include <fmt/format.h>
@@ -69,6 +70,8 @@ struct Findings {
   CudaInfo cuda = cuda_info();
   std::vector<OptionalLibrary> cuda_libraries =
       cuda.problem.empty() ? penstock::cuda_libraries() : std::vector<OptionalLibrary>();
+  std::vector<OptionalLibrary> tensorrt =
+      cuda.problem.empty() ? penstock::tensorrt_libraries() : std::vector<OptionalLibrary>();
 };
 
 std::string page(const Findings& findings) {
@@ -85,7 +88,7 @@ std::string page(const Findings& findings) {
 
   out += "\nLibraries that are opened when a package needs them\n";
   bool missing = false;
-  for (const auto* libraries : {&info.libraries, &findings.cuda_libraries}) {
+  for (const auto* libraries : {&info.libraries, &findings.cuda_libraries, &findings.tensorrt}) {
     for (const OptionalLibrary& library : *libraries) {
       missing = missing || library.path.empty();
       add_library(out, library);
@@ -146,6 +149,7 @@ nlohmann::ordered_json json_of(const Findings& findings) {
   result["libstdcxx"] = info.libstdcxx;
   result["cuda"] = json_of(findings.cuda);
   result["cuda"]["libraries"] = json_of(findings.cuda_libraries);
+  result["cuda"]["tensorrt"] = json_of(findings.tensorrt);
   result["libraries"] = json_of(info.libraries);
   return result;
 }

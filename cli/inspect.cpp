@@ -4,10 +4,13 @@
 #include "loading.hpp"
 #include "report.hpp"
 
+#include <penstock/tensorrt.hpp>
+
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <climits>
 #include <iterator>
 #include <memory>
@@ -102,11 +105,37 @@ std::string functions_text(const Requirements& needs) {
   return fmt::format("{} of PyTorch's, {} of them missing", count, needs.missing_functions.size());
 }
 
-/// Operators and classes are not in the package: whether they are there is not known before a load.
-std::string_view can_run_text(const ModelInfo& info) {
+// What runs engines is in Penstock.
+constexpr std::string_view kEngineClass = "tensorrt.Engine";
+constexpr std::string_view kEngineOperator = "tensorrt::execute_engine";
+
+/// Operators, classes and TensorRT are not in the package: whether they are there is not known before a load.
+std::string can_run_text(const ModelInfo& info) {
   if (!info.obstacles.empty()) return "no";
-  const bool needs_more = !info.needs.operators.empty() || !info.needs.classes.empty();
-  return needs_more ? "yes, with its operators and classes (--library FILE)" : "yes";
+  std::vector<std::string_view> more;
+  const auto lacks = [](const std::vector<std::string>& names, std::string_view own) {
+    return std::ranges::any_of(names, [&](const std::string& name) { return name != own; });
+  };
+  if (lacks(info.needs.operators, kEngineOperator) || lacks(info.needs.classes, kEngineClass))
+    more.emplace_back("its operators and classes (--library FILE)");
+  if (std::ranges::find(info.needs.classes, kEngineClass) != info.needs.classes.end())
+    more.emplace_back("TensorRT (found by itself, or --tensorrt FILE)");
+  return more.empty() ? "yes" : fmt::format("yes, with {}", fmt::join(more, " and "));
+}
+
+/// Of an engine what it is instead of the texts that its state is made of.
+std::string state_text(const ObjectInfo& object) {
+  if (object.class_name != kEngineClass) return to_string(object.state);
+  try {
+    const TensorRTEngineInfo info = describe_engine(object.state);
+    return fmt::format("\"{}\" {} -> {}, plan of {}{}, for compute capability {}.{}{} ({})", info.name,
+                       fmt::join(info.inputs, " "), fmt::join(info.outputs, " "), bytes_text(info.plan_bytes),
+                       info.built_by.empty() ? "" : " by " + info.built_by, info.compute_major,
+                       info.compute_minor, info.hardware_compatible ? " and later" : "", info.gpu);
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::OutOfMemory) throw;
+    return error.what();
+  }
 }
 
 /// The objects of a model, or why they cannot be read: all else of the package is told then too.
@@ -128,7 +157,7 @@ std::vector<std::string> object_lines(const FoundObjects& found) {
   std::vector<std::string> lines;
   if (!found.problem.empty()) lines.push_back("cannot be read: " + found.problem);
   for (const ObjectInfo& object : found.objects) {
-    lines.push_back(fmt::format("{}  {}  {}", object.name, object.class_name, to_string(object.state)));
+    lines.push_back(fmt::format("{}  {}  {}", object.name, object.class_name, state_text(object)));
   }
   return lines;
 }

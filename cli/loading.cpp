@@ -107,6 +107,11 @@ void add_load_options(CLI::App& app, ModelChoice& choice) {
                  "Shared library of the operators and classes that the package needs; as many as there are")
       ->type_name("FILE")
       ->allow_extra_args(false);
+  app.add_option(
+         "--tensorrt", choice.tensorrt,
+         "Library of TensorRT to run engines with (default: the first of those found that takes them)")
+      ->type_name("FILE")
+      ->allow_extra_args(false);
   app.add_option("--weights", choice.weights, "File of weights to give, or to use instead")
       ->type_name("FILE")
       ->check(not_empty());
@@ -141,6 +146,7 @@ Model load_model(const Package& package, const ModelChoice& choice) {
   options.device = device;
   if (choice.ignores_ranges) options.size_ranges = SizeRanges::Ignored;
   options.libraries.assign(choice.libraries.begin(), choice.libraries.end());
+  options.tensorrt.assign(choice.tensorrt.begin(), choice.tensorrt.end());
   if (!choice.weights.empty()) {
     for (auto& [name, tensor] : read_tensors(choice.weights)) {
       auto owner = std::make_shared<const Tensor>(std::move(tensor));

@@ -25,12 +25,14 @@ struct ModelChoice {
   int threads = 0;
   /// Shared libraries of operators and classes.
   std::vector<std::string> libraries;
+  std::vector<std::string> tensorrt;  ///< Libraries of TensorRT.
 };
 
 /// FILE, --model and --sha256.
 void add_package_options(CLI::App& app, ModelChoice& choice);
 
-/// --device, --library, --weights, --size-ranges and --threads, for commands that load a model and run it.
+/// --device, --library, --tensorrt, --weights, --size-ranges and --threads, for commands that load a model
+/// and run it.
 void add_load_options(CLI::App& app, ModelChoice& choice);
 
 /// Opens a package. Throws Refused for every error but OutOfMemory.

@@ -67,6 +67,9 @@ struct LoadOptions {
   /// Shared libraries that have more of them (PENSTOCK_LIBRARY). Their code runs; they stay open for as long
   /// as anything of theirs is used.
   std::vector<std::filesystem::path> libraries;
+  /// Libraries of TensorRT to run engines with, of which each engine takes the first that takes its plan;
+  /// none: those that PENSTOCK_TENSORRT names, else those that are found. They stay open.
+  std::vector<std::filesystem::path> tensorrt;
   /// Called between stages on the loading thread; returning false cancels the load, which then
   /// leaves nothing behind and throws Error with ErrorCode::Cancelled. May throw.
   std::function<bool(const LoadProgress&)> progress;

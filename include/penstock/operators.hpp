@@ -137,6 +137,7 @@ class PENSTOCK_API OperatorCall {
   explicit OperatorCall(Impl& impl) noexcept : impl_(impl) {}
   OperatorCall(const OperatorCall&) = delete;
   OperatorCall& operator=(const OperatorCall&) = delete;
+  [[nodiscard]] Impl& impl() const noexcept { return impl_; }
 
  private:
   [[noreturn]] void refuse_class(std::size_t argument, const std::type_info& wanted) const;

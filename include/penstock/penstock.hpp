@@ -17,5 +17,6 @@
 #include <penstock/stream.hpp>
 #include <penstock/system.hpp>
 #include <penstock/tensor.hpp>
+#include <penstock/tensorrt.hpp>
 #include <penstock/value.hpp>
 #include <penstock/version.hpp>

@@ -10,6 +10,7 @@
 #include "model/weight_update.hpp"
 #include "package/call_spec.hpp"
 #include "package/elf_image.hpp"
+#include "tensorrt/registry.hpp"
 
 #include <fmt/ranges.h>
 
@@ -200,10 +201,12 @@ std::shared_ptr<Model::Impl> load_model(const Package& package, const LoadOption
   if (impl->device.type == DeviceType::Cuda) {
     impl->cuda = std::make_shared<model::CudaModel>(impl->device.index, source.archive, files, impl->what);
   }
+  const Registry built_in = tensorrt::registry(options.tensorrt);
   impl->executor = objects::Executor::make({.archive = source.archive,
                                             .files = files,
                                             .registry = options.registry,
                                             .libraries = options.libraries,
+                                            .built_in = built_in,
                                             .device = impl->device,
                                             .what = impl->what});
   impl->no_weights = load.weights.source.without_weights();

@@ -54,7 +54,7 @@ std::shared_ptr<const Executor> Executor::make(const ExecutorSource& source) {
   const auto nodes = package::read_extern_nodes(source.archive, source.files.nodes);
   const auto files = package::read_object_files(source.archive, source.files, nodes);
   // Also where nothing is called: a library that cannot be opened is a mistake of its own.
-  auto registry = with_libraries(source.registry, source.libraries);
+  auto registry = with_libraries(source.registry, source.libraries, source.built_in);
   if (files.empty() && source.files.nodes.empty()) return nullptr;
   const auto executor = std::make_shared<Executor>();
   executor->what_ = source.what;

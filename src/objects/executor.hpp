@@ -25,6 +25,7 @@ struct ExecutorSource {
   const package::ModelFiles& files;
   const Registry& registry;
   std::span<const std::filesystem::path> libraries;
+  const Registry& built_in;  ///< What Penstock has itself.
   Device device;
   const std::string& what;  ///< Package and model, for messages.
 };

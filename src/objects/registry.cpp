@@ -152,7 +152,8 @@ std::vector<std::string> Registry::classes() const {
 namespace penstock::objects {
 
 std::shared_ptr<const Registry::Impl> with_libraries(const Registry& own,
-                                                     std::span<const std::filesystem::path> libraries) {
+                                                     std::span<const std::filesystem::path> libraries,
+                                                     const Registry& built_in) {
   auto all = std::make_shared<Registry::Impl>();
   if (own.impl() != nullptr) *all = *own.impl();
   for (const std::filesystem::path& path : libraries) {
@@ -163,6 +164,10 @@ std::shared_ptr<const Registry::Impl> with_libraries(const Registry& own,
     for (const auto& [name, entry] : more.classes) {
       if (!all->classes.emplace(name, entry).second) refuse_twice(path.string() + ": the class " + name);
     }
+  }
+  if (built_in.impl() != nullptr) {
+    all->operators.insert(built_in.impl()->operators.begin(), built_in.impl()->operators.end());
+    all->classes.insert(built_in.impl()->classes.begin(), built_in.impl()->classes.end());
   }
   return all;
 }

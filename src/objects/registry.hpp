@@ -44,11 +44,12 @@ struct Registry::Impl {
 
 namespace penstock::objects {
 
-/// The registry that a load works with: the program's own and what is in the libraries. Blocking: opens the
-/// libraries and runs their code.
+/// The registry that a load works with: the program's own, what is in the libraries, and of what Penstock has
+/// itself that which neither has. Blocking: opens the libraries and runs their code.
 /// Errors: NotFound; Incompatible for a library of another version; InvalidArgument for one that registers
 /// nothing, and for a name that is registered twice; what a library throws, as Internal.
 std::shared_ptr<const Registry::Impl> with_libraries(const Registry& own,
-                                                     std::span<const std::filesystem::path> libraries);
+                                                     std::span<const std::filesystem::path> libraries,
+                                                     const Registry& built_in);
 
 }  // namespace penstock::objects

@@ -19,7 +19,8 @@ ALLOWED = {
     "io": {"base", "system", "tensor", "package"},
     "shim": {"base", "system", "tensor", "cuda", "cpu"},
     "objects": {"base", "system", "tensor", "package", "cuda", "shim"},
-    "model": {"base", "system", "tensor", "package", "cuda", "cpu", "io", "shim", "objects"},
+    "tensorrt": {"base", "system", "tensor", "package", "cuda", "shim", "objects"},
+    "model": {"base", "system", "tensor", "package", "cuda", "cpu", "io", "shim", "objects", "tensorrt"},
     "session": {"base", "system", "tensor", "package", "cuda", "cpu", "io", "shim", "objects", "model"},
     # A library of its own, with the operators on CUDA. Of cpu it has what is about shapes.
     "cuda_ops": {"base", "system", "tensor", "cuda", "cpu", "shim"},

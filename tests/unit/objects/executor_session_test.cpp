@@ -24,6 +24,7 @@ std::shared_ptr<const Executor> make_executor(const LoadOptions& options = testi
                          .files = manifest.models.front(),
                          .registry = options.registry,
                          .libraries = {},
+                         .built_in = options.registry,
                          .device = {},
                          .what = "two.pt2"});
 }
