@@ -4,6 +4,7 @@ Needs a C compiler for the small library, and takes objects and calls from the p
 everything else is built here. Seeds are sound files and ones that are each wrong in one way.
 """
 
+import base64
 import io
 import pathlib
 import struct
@@ -229,7 +230,22 @@ def make_objects():
     save("objects", "config", packaged("engines", "custom_objs_config.json"))
 
 
+def make_engine_state():
+    texts = ["10", "engine", "2%9%0%0%NVIDIA H200", "cGxhbg==", "x%y", "z%w", "1", "bWV0YQ==", "linux_x86_64", "0", "1",
+             "1", "z@x@user"]
+    changed = lambda position, text: texts[:position] + [text] + texts[position + 1:]
+    header = base64.b64encode(b"vtrt" + bytes(20) + bytes([1, 7, 1, 116])).decode()
+    states = {"whole": texts, "format_7": ["7", *texts[1:10]], "format_6": ["6", *texts[1:9]], "short": texts[:12],
+              "empty": [""], "device": changed(2, "0%9%0"), "dla": changed(2, "0%8%7%1%A%B"), "base64": changed(3, "no"),
+              "padding": changed(3, "YQ==YQ=="), "header": changed(3, header), "twice": changed(4, "x%x"),
+              "no_names": ["10", *texts[1:4], "", "", *texts[6:12], ""], "flag": changed(6, "2"),
+              "aliases": changed(12, "z@x"), "other_alias": changed(12, "v@x@user")}
+    for name, state in states.items():
+        save("engine_state", name, "\0".join(state))
+
+
 if __name__ == "__main__":
+    make_engine_state()
     make_elf()
     make_archive()
     make_manifest()
