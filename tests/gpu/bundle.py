@@ -11,7 +11,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = ("penstock", "penstock_gpu_tests", "penstock_gpu_audit_tests", "penstock_gpu_op_tests", "penstock_gpu_call", "penstock_gpu_isolation")
-LIBRARIES = ("libpenstock.so.0", "libpenstock_cuda.so.0")
+LIBRARIES = ("libpenstock.so.0", "libpenstock_cuda.so.0", "libpenstock_tensorrt_double_10.so",
+             "libpenstock_tensorrt_double_11.so", "libpenstock_tensorrt_double_rtx.so")
+# Those that run; the others are refused without a GPU.
+ENGINES = ("alone", "pipeline", "cache", "sized", "shaped", "spread", "streamed")
 SOURCES = ("tests/gpu/*.py", "tests/corpus/*.py", "benchmarks/gpu/*", "benchmarks/common/*.hpp", "include/penstock/*.hpp",
            "python/src/*", "python/penstock/*", "tests/python/*.py", "benchmarks/python/*")
 # Every system has these, and its own have to be used: of the C library, of the compiler, of the driver.
@@ -62,6 +65,11 @@ def main():
         shutil.copyfile(path, target)
     for folder in ("torch-2.11-sm90", "torch-2.15-sm90-objects"):
         shutil.copytree(options.build / "packages" / folder, options.out / "packages" / folder)
+    for name in ENGINES:
+        for path in (options.build / "packages/torch-2.15-engines").glob(name + ".*"):
+            target = options.out / "packages/torch-2.15-engines" / path.name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
     described = subprocess.run(["git", "-C", ROOT, "describe", "--always", "--dirty"], capture_output=True, text=True)
     (options.out / "COMMIT").write_text(described.stdout or "unknown\n")
     total = sum(path.stat().st_size for path in options.out.rglob("*") if path.is_file() and not path.is_symlink())

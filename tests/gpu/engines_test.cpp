@@ -1,0 +1,223 @@
+#include "gpu.hpp"
+
+#include <penstock/tensorrt.hpp>
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <iterator>
+#include <set>
+
+// TensorRT engines, run by doubles of TensorRT whose kernels are real ones: results, streams, partitions,
+// graphs.
+namespace penstock::testing {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+constexpr std::string_view kEngines = "2.15-engines";
+
+/// The double beside this program.
+std::filesystem::path double_path(const std::string& numbering) {
+  return std::filesystem::read_symlink("/proc/self/exe").parent_path().parent_path() / "lib" /
+         ("libpenstock_tensorrt_double_" + numbering + ".so");
+}
+
+Model load_engines(std::string_view package, const std::string& numbering = "11") {
+  LoadOptions options;
+  options.device = kGpu;
+  options.tensorrt = {double_path(numbering)};
+  return Model::load(open_package(package, kEngines), options);
+}
+
+std::vector<Tensor> engine_inputs(std::string_view package) {
+  std::vector<Tensor> inputs;
+  for (const Tensor& input : recorded(package, "inputs", kEngines))
+    inputs.push_back(copy_to_device(input.view(), kGpu));
+  return inputs;
+}
+
+void expect_answer(std::string_view package, const std::vector<Tensor>& outputs, std::size_t from = 0) {
+  std::vector<Tensor> given = on_host(outputs);
+  std::vector<Tensor> expected = recorded(package, "outputs", kEngines);
+  const auto first = static_cast<std::ptrdiff_t>(from);
+  given.erase(given.begin(), given.begin() + first);
+  expected.erase(expected.begin(), expected.begin() + first);
+  expect_same(given, expected);
+}
+
+std::shared_ptr<TensorRTEngine> engine_of(const Model& model) {
+  return object_cast<TensorRTEngine>(model.custom_objects().at("_torchbind_obj0"));
+}
+
+class EnginesOnGpu : public ::testing::TestWithParam<std::string> {};
+INSTANTIATE_TEST_SUITE_P(Of, EnginesOnGpu, ::testing::Values("10", "11", "rtx"),
+                         [](const auto& numbering) { return numbering.param; });
+
+TEST_P(EnginesOnGpu, AnswerCallByCallAndReplayed) {
+  for (const char* package : {"alone", "pipeline", "cache", "sized", "shaped"}) {
+    const Model model = load_engines(package, GetParam());
+    Session session(model);
+    const Stream stream = Stream::create();
+    for (int times = 0; times < 4; ++times) {
+      const std::vector<Tensor> inputs = engine_inputs(package);
+      const auto outputs = session.enqueue(views_of(inputs), stream);
+      stream.view().synchronize();
+      SCOPED_TRACE(package + std::string(session.last_run().replayed ? " replayed" : " call by call"));
+      expect_answer(package, outputs);
+    }
+    const bool is_captured = std::string_view(package) != "sized" && std::string_view(package) != "shaped";
+    EXPECT_EQ(session.last_run().replayed, is_captured) << package << ": " << session.last_run().reason;
+  }
+}
+
+class EnginePartitions : public ::testing::Test {
+ protected:
+  EnginePartitions() {
+    for (const SmResource& part : SmResource::of_device().split("16,32"))
+      partitions.push_back(GreenContext::create(part));
+  }
+
+  /// The SMs of all blocks of the engine `spread`: of its main stream and of its auxiliary ones.
+  static std::set<unsigned> sms_of_run(const std::vector<Tensor>& outputs) {
+    std::set<unsigned> sms;
+    expect_answer("spread", outputs, 3);
+    for (std::size_t i = 0; i < 3; ++i) {
+      const Tensor host = copy_to_host(outputs[i].view());
+      for (const double sm : numbers(host.view())) sms.insert(static_cast<unsigned>(sm));
+    }
+    return sms;
+  }
+
+  static void expect_within(const std::set<unsigned>& sms, const std::set<unsigned>& allowed,
+                            const std::string& what) {
+    std::vector<unsigned> outside;
+    std::set_difference(sms.begin(), sms.end(), allowed.begin(), allowed.end(), std::back_inserter(outside));
+    EXPECT_THAT(outside, IsEmpty()) << what;
+    // Of a partition whose every SM has room for a block, nearly all are used.
+    EXPECT_GT(sms.size(), allowed.size() / 2) << what;
+  }
+
+  std::vector<GreenContext> partitions;
+  Model model = load_engines("spread");
+  Session session{model};
+  std::vector<Tensor> inputs = engine_inputs("spread");
+};
+
+TEST_F(EnginePartitions, HoldMainAndAuxiliaryWorkCallByCallAndReplayed) {
+  for (int times = 0; times < 3; ++times) {
+    for (const GreenContext& partition : partitions) {
+      const Stream stream = partition.create_stream();
+      const auto outputs = session.enqueue(views_of(inputs), stream);
+      stream.view().synchronize();
+      expect_within(sms_of_run(outputs), sms_of(stream),
+                    session.last_run().replayed ? "replayed" : "call by call");
+    }
+  }
+  EXPECT_TRUE(session.last_run().replayed);
+  EXPECT_EQ(session.graph_statistics().captures, 2U);
+}
+
+TEST_F(EnginePartitions, HoldWorkOfADefaultStream) {
+  const std::set<unsigned> allowed = [&] {
+    const Stream stream = partitions[0].create_stream();
+    return sms_of(stream);
+  }();
+  const Current current(partitions[0].context_handle());
+  const auto outputs = session.enqueue(views_of(inputs), StreamView::legacy_default());
+  StreamView::legacy_default().synchronize();
+  expect_within(sms_of_run(outputs), allowed, "a default stream");
+}
+
+TEST_F(EnginePartitions, AreThoseOfTheEnginesOwnStream) {
+  const Stream stream = partitions[0].create_stream();
+  const Stream own = partitions[1].create_stream();
+  engine_of(model)->set_stream(own.view());
+  for (int times = 0; times < 3; ++times) {
+    const auto outputs = session.enqueue(views_of(inputs), stream);
+    stream.view().synchronize();
+    expect_within(sms_of_run(outputs), sms_of(own),
+                  session.last_run().replayed ? "replayed" : "call by call");
+  }
+  EXPECT_TRUE(session.last_run().replayed);
+}
+
+TEST_F(EnginePartitions, AreAllOfTheGpuForAnOrdinaryStream) {
+  const Stream stream = Stream::create();
+  const auto outputs = session.enqueue(views_of(inputs), stream);
+  stream.view().synchronize();
+  // What is within a partition above is not so by accident.
+  EXPECT_GT(sms_of_run(outputs).size(), 64U);
+}
+
+TEST_F(EnginePartitions, InTurnCaptureTwice) {
+  const Stream first = partitions[0].create_stream();
+  const Stream second = partitions[1].create_stream();
+  constexpr int kTimes = 10'000;
+  for (int times = 0; times < kTimes; ++times) {
+    session.enqueue_borrowed(views_of(inputs), times % 2 == 0 ? first : second);
+  }
+  first.view().synchronize();
+  second.view().synchronize();
+  EXPECT_EQ(session.graph_statistics().captures, 2U);
+  EXPECT_EQ(session.graph_statistics().replays, kTimes - 2U);
+}
+
+TEST(EngineRuns, ReturnWhileTheStreamIsBlocked) {
+  const Model model = load_engines("alone");
+  Session session(model);
+  const Stream stream = Stream::create();
+  const std::vector<Tensor> inputs = engine_inputs("alone");
+  for (int times = 0; times < 3; ++times) {
+    session.enqueue(views_of(inputs), stream);
+    stream.view().synchronize();
+    Held held(stream, 1);
+    held.wait_until_running();
+    const auto outputs = session.enqueue(views_of(inputs), stream);
+    EXPECT_FALSE(stream.view().is_done());
+    held.let_go();
+    stream.view().synchronize();
+    expect_answer("alone", outputs);
+  }
+}
+
+TEST(EngineRuns, OfAStreamOfTheEnginesOwnAreOrderedWithTheSession) {
+  const Model model = load_engines("alone");
+  Session session(model);
+  const Stream stream = Stream::create();
+  const Stream own = Stream::create();
+  engine_of(model)->set_stream(own.view());
+  const std::vector<Tensor> inputs = engine_inputs("alone");
+  for (int times = 0; times < 3; ++times) {
+    Held held(stream, 1);
+    held.wait_until_running();
+    const auto outputs = session.enqueue(views_of(inputs), stream);
+    held.let_go();
+    stream.view().synchronize();
+    expect_answer("alone", outputs);
+  }
+}
+
+TEST(EngineRuns, LeaveNoMemoryBehind) {
+  const std::vector<Tensor> inputs = engine_inputs("streamed");
+  std::vector<std::size_t> free;
+  for (int times = 0; times < 6; ++times) {
+    const Model model = load_engines("streamed");
+    int communicator = 0;
+    object_cast<TensorRTEngine>(model.custom_objects().at("_torchbind_obj1"))
+        ->set_communicator(&communicator);
+    Session session(model);
+    const Stream stream = Stream::create();
+    for (const std::int64_t budget : {1 << 17, 1 << 18, 1 << 19}) {
+      engine_of(model)->set_weight_budget(budget);
+      for (int runs = 0; runs < 3; ++runs) session.enqueue(views_of(inputs), stream);
+    }
+    stream.view().synchronize();
+    free.push_back(free_bytes());
+  }
+  EXPECT_EQ(free[2], free[5]);
+}
+
+}  // namespace
+}  // namespace penstock::testing
