@@ -144,6 +144,7 @@ void BuiltEngine::describe() {
   }
   order_tensors();
   find_aliases();
+  read_ranges();
 }
 
 TensorRTTensor BuiltEngine::describe_tensor(const char* name) const {
@@ -191,13 +192,23 @@ void BuiltEngine::find_aliases() {
   }
 }
 
-TensorRTRange BuiltEngine::range(int profile, std::size_t input) const {
+const TensorRTRange& BuiltEngine::range(int profile, std::size_t input) const {
   if (profile < 0 || profile >= profile_count_ || input >= inputs_.size()) {
     base::fail(ErrorCode::InvalidArgument,
                "{} has {} profiles and {} inputs; profile {} of input {} was asked for", what(),
                profile_count_, inputs_.size(), profile, input);
   }
-  const TensorRTTensor& tensor = inputs_[input];
+  return ranges_[static_cast<std::size_t>(profile)][input];
+}
+
+void BuiltEngine::read_ranges() {
+  for (int profile = 0; profile < profile_count_; ++profile) {
+    std::vector<TensorRTRange>& of_profile = ranges_.emplace_back();
+    for (const TensorRTTensor& input : inputs_) of_profile.push_back(read_range(profile, input));
+  }
+}
+
+TensorRTRange BuiltEngine::read_range(int profile, const TensorRTTensor& tensor) const {
   const auto sizes = [&](abi::ProfileSelector which) {
     const char* const name = tensor.name.c_str();
     if (!tensor.on_host) return sizes_of(call<abi::Dims>(slots().profile_shape, name, profile, which));

@@ -56,7 +56,8 @@ class BuiltEngine : public std::enable_shared_from_this<BuiltEngine> {
     return aliased_[output];
   }
   [[nodiscard]] int profile_count() const noexcept { return profile_count_; }
-  [[nodiscard]] TensorRTRange range(int profile, std::size_t input) const;
+  /// Errors: InvalidArgument.
+  [[nodiscard]] const TensorRTRange& range(int profile, std::size_t input) const;
   [[nodiscard]] int aux_stream_count() const noexcept { return aux_streams_; }
   /// Device memory that a context needs while it runs; 0 where it has its own.
   [[nodiscard]] std::int64_t context_bytes() const noexcept { return context_bytes_; }
@@ -81,6 +82,8 @@ class BuiltEngine : public std::enable_shared_from_this<BuiltEngine> {
   void describe();
   void order_tensors();
   void find_aliases();
+  void read_ranges();
+  [[nodiscard]] TensorRTRange read_range(int profile, const TensorRTTensor& tensor) const;
   [[nodiscard]] TensorRTTensor describe_tensor(const char* name) const;
 
   EngineSource source_;
@@ -90,6 +93,7 @@ class BuiltEngine : public std::enable_shared_from_this<BuiltEngine> {
   std::vector<TensorRTTensor> inputs_;
   std::vector<TensorRTTensor> outputs_;
   std::vector<std::optional<std::size_t>> aliased_;
+  std::vector<std::vector<TensorRTRange>> ranges_;  ///< By profile and input.
   int profile_count_ = 1;
   int aux_streams_ = 0;
   std::int64_t context_bytes_ = 0;

@@ -106,9 +106,8 @@ void Run::operator()() {
   context_ = lane_.context_for(lane_.choose_profile(inputs_), inputs_, cuda_);
   make_memory();
   for (std::size_t i = 0; i < inputs_.size(); ++i) {
-    const TensorRTTensor& tensor = engine_.inputs()[i];
-    if (!tensor.on_host)
-      context_->set_address(tensor.name, is_empty(inputs_[i].sizes) ? placeholder_ : inputs_[i].data);
+    if (!engine_.inputs()[i].on_host)
+      context_->set_input_address(i, is_empty(inputs_[i].sizes) ? placeholder_ : inputs_[i].data);
   }
   place_outputs();
   cuda::StreamHandle const stream = lane_.fork(cuda_);
@@ -246,10 +245,11 @@ void Run::place_output(std::size_t output) {
   const TensorRTTensor& tensor = engine_.outputs()[output];
   if (const auto input = engine_.aliased_input(output)) {
     call_.give_argument(kOutputs, kInputs, output, *input);
-    context_->set_address(tensor.name, is_empty(inputs_[*input].sizes) ? placeholder_ : inputs_[*input].data);
+    context_->set_output_address(output,
+                                 is_empty(inputs_[*input].sizes) ? placeholder_ : inputs_[*input].data);
     return;
   }
-  const std::vector<std::int64_t> sizes = context_->output_sizes(output);
+  const std::vector<std::int64_t>& sizes = context_->output_sizes(output);
   if (state_.output_allocator || std::ranges::find(sizes, -1) != sizes.end()) {
     allocated_[output].emplace();
     context_->set_allocator(output, this);
@@ -265,7 +265,7 @@ void Run::place_output(std::size_t output) {
   } else {
     data = static_cast<const std::byte*>(call_.make_result(kOutputs, tensor.dtype, sizes, output).data());
   }
-  context_->set_address(tensor.name, is_empty(sizes) ? placeholder_ : const_cast<std::byte*>(data));
+  context_->set_output_address(output, is_empty(sizes) ? placeholder_ : const_cast<std::byte*>(data));
 }
 
 void Run::give(std::size_t output, tensor::Storage& storage, const std::byte* data,

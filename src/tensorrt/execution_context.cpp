@@ -32,7 +32,10 @@ ExecutionContext::ExecutionContext(std::shared_ptr<const BuiltEngine> engine, bo
     : engine_(std::move(engine)),
       is_profiled_(is_profiled),
       profiler_(engine_->library().numbering()),
-      context_(engine_->create_context()) {
+      context_(engine_->create_context()),
+      input_addresses_(engine_->inputs().size()),
+      output_addresses_(engine_->outputs().size()),
+      allocated_(engine_->outputs().size()) {
   if (is_profiled_) call<void>(slots().set_profiler, profiler_.object());
 }
 
@@ -65,6 +68,9 @@ void ExecutionContext::set(int profile, std::span<const EngineInput> inputs, cud
   const auto count = call<std::int32_t>(slots().infer_shapes, static_cast<std::int32_t>(unresolved.size()),
                                         unresolved.data());
   if (count == 0) {
+    output_sizes_.clear();
+    for (std::size_t i = 0; i < engine_->outputs().size(); ++i)
+      output_sizes_.push_back(read_output_sizes(i, log));
     is_set_ = true;
     return;
   }
@@ -84,12 +90,14 @@ void ExecutionContext::set_input(std::size_t input, const EngineInput& given, co
                engine_->what(), fmt::join(given.sizes, ", "), tensor.name, log.text());
   }
   // The values are read now, and again when it runs: from memory of this context.
-  if (tensor.on_host) set_address(tensor.name, const_cast<std::byte*>(given.bytes.data()));
+  if (!tensor.on_host) return;
+  input_addresses_[input] = nullptr;
+  set_input_address(input, const_cast<std::byte*>(given.bytes.data()));
 }
 
-std::vector<std::int64_t> ExecutionContext::output_sizes(std::size_t output) const {
+std::vector<std::int64_t> ExecutionContext::read_output_sizes(std::size_t output,
+                                                              const CollectedLog& log) const {
   const TensorRTTensor& tensor = engine_->outputs()[output];
-  const CollectedLog log;
   const auto dims = call<abi::Dims>(slots().tensor_shape, tensor.name.c_str());
   if (dims.count < 0 || dims.count > abi::Dims::kMost) {
     base::fail(ErrorCode::Internal, "{}: TensorRT does not tell the sizes of output {}{}", engine_->what(),
@@ -98,16 +106,27 @@ std::vector<std::int64_t> ExecutionContext::output_sizes(std::size_t output) con
   return {dims.all().begin(), dims.all().end()};
 }
 
-void ExecutionContext::set_address(const std::string& tensor, void* data) {
+void ExecutionContext::set_input_address(std::size_t input, void* data) {
+  set_address(engine_->inputs()[input], data, input_addresses_[input]);
+}
+
+void ExecutionContext::set_output_address(std::size_t output, void* data) {
+  set_address(engine_->outputs()[output], data, output_addresses_[output]);
+}
+
+void ExecutionContext::set_address(const TensorRTTensor& tensor, void* data, void*& known) {
+  if (data == known) return;
   const CollectedLog log;
-  if (call<bool>(slots().set_tensor_address, tensor.c_str(), data)) return;
-  base::fail(ErrorCode::Internal, "{}: TensorRT does not take the address {} for tensor {}{}",
-             engine_->what(), data, tensor, log.text());
+  known = nullptr;
+  if (!call<bool>(slots().set_tensor_address, tensor.name.c_str(), data)) {
+    base::fail(ErrorCode::Internal, "{}: TensorRT does not take the address {} for tensor {}{}",
+               engine_->what(), data, tensor.name, log.text());
+  }
+  known = data;
 }
 
 void ExecutionContext::set_allocator(std::size_t output, OutputMemory* memory) {
   const std::string& name = engine_->outputs()[output].name;
-  allocated_.resize(engine_->outputs().size());
   allocator_.serve(memory);
   if (memory == nullptr && !allocated_[output]) return;
   const CollectedLog log;
@@ -117,10 +136,14 @@ void ExecutionContext::set_allocator(std::size_t output, OutputMemory* memory) {
                log.text());
   }
   allocated_[output] = memory != nullptr;
+  output_addresses_[output] = nullptr;
 }
 
 void ExecutionContext::set_memory(void* data, std::int64_t bytes) {
+  if (data == memory_ && bytes == memory_bytes_) return;
   call<void>(slots().set_device_memory_v2, data, bytes);
+  memory_ = data;
+  memory_bytes_ = bytes;
 }
 
 void ExecutionContext::set_communicator(void* communicator) {

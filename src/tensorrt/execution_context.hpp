@@ -54,11 +54,15 @@ class ExecutionContext {
   /// has none.
   void set(int profile, std::span<const EngineInput> inputs, cuda::StreamHandle stream);
 
-  /// Sizes of an output; -1 where the data decide. Errors: Internal.
-  [[nodiscard]] std::vector<std::int64_t> output_sizes(std::size_t output) const;
+  /// Sizes of an output; -1 where the data decide. Errors: none.
+  [[nodiscard]] const std::vector<std::int64_t>& output_sizes(std::size_t output) const {
+    return output_sizes_[output];
+  }
 
-  /// Errors: Internal with TensorRT's words, of each.
-  void set_address(const std::string& tensor, void* data);
+  /// Where inputs and outputs lie. TensorRT is told of what has changed. Errors: Internal with TensorRT's
+  /// words, of each.
+  void set_input_address(std::size_t input, void* data);
+  void set_output_address(std::size_t output, void* data);
   /// Null: it has an address instead.
   void set_allocator(std::size_t output, OutputMemory* memory);
   void set_memory(void* data, std::int64_t bytes);
@@ -81,6 +85,9 @@ class ExecutionContext {
     return engine_->library().numbering().context;
   }
   void set_input(std::size_t input, const EngineInput& given, const CollectedLog& log);
+  void set_address(const TensorRTTensor& tensor, void* data, void*& known);
+  [[nodiscard]] std::vector<std::int64_t> read_output_sizes(std::size_t output,
+                                                            const CollectedLog& log) const;
 
   std::shared_ptr<const BuiltEngine> engine_;
   bool is_profiled_;
@@ -91,7 +98,13 @@ class ExecutionContext {
   int profile_ = 0;
   bool is_set_ = false;
   std::vector<EngineInput> inputs_;
+  std::vector<std::vector<std::int64_t>> output_sizes_;
+  // What TensorRT was told; null: nothing.
+  std::vector<void*> input_addresses_;
+  std::vector<void*> output_addresses_;
   std::vector<bool> allocated_;  ///< By output.
+  void* memory_ = nullptr;
+  std::int64_t memory_bytes_ = 0;
   void* communicator_ = nullptr;
 };
 

@@ -1,13 +1,15 @@
 """Makes CUDA packages with TensorRT engines, as Torch-TensorRT writes them, with inputs and answers. Needs no GPU.
 
     CXX=/usr/bin/g++ CUDA_HOME=build/deps/cuda python tests/packages/make_engines.py OUT [NAME...]
+    CXX=/usr/bin/g++ python tests/packages/make_engines.py OUT everything
 
 The class `tensorrt.Engine` is that of objects.cpp, which writes the same state. The plans are those of the double
 of TensorRT in tests/tensorrt/double, whose plan.hpp has their format; the answers are what it says of them. As in
-make_cuda_objects.py beside it, torch compiles no kernel.
+make_cuda_objects.py beside it, torch compiles no kernel; but for `everything`, which is made on a GPU.
 """
 
 import base64
+import contextlib
 import json
 import os
 import shutil
@@ -229,6 +231,27 @@ def streamed():
                 (torch.randn(4, 4), torch.randn(4, 4)))
 
 
+class Everything(torch.nn.Module):
+    """Kernels of Inductor, cuDNN, cuBLASLt and two engines, one with an auxiliary stream."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = torch.nn.Conv2d(3, 8, 3, padding=1)
+        self.weight = torch.nn.Parameter(torch.randn(128, 4) / 8)
+        self.first = engine("first", sum_plan([16, 4]))
+        self.second = engine("second", sum_plan([16, 4], aux=1))
+
+    def forward(self, x):
+        hidden = torch.relu(self.conv(x)).flatten(1) @ self.weight
+        a, b = execute([hidden, torch.sin(hidden)], self.first)
+        c, d = execute([b, a], self.second)
+        return torch.nn.functional.gelu(c) + d, a
+
+
+def everything():
+    return Case(Everything(), (torch.randn(16, 3, 4, 4),))
+
+
 # States that are refused, each with what is wrong.
 REFUSED = {
     "format_6": lambda: alone(6),
@@ -242,7 +265,7 @@ REFUSED = {
 }
 MAKERS = {case.__name__: case for case in (alone, pipeline, cache, sized, shaped, numbered, spread, streamed)}
 MAKERS |= {f"format_{version}": lambda version=version: alone(version) for version in (7, 8, 9)}
-MAKERS |= REFUSED
+MAKERS |= REFUSED | {"everything": everything}
 
 
 def make_case(out, name, case):
@@ -250,15 +273,19 @@ def make_case(out, name, case):
     stem = os.path.join(out, name)
     make.save(stem + ".inputs.safetensors", "arg", tree_leaves(case.args))
     is_exporting = True
+    if name == "everything":
+        case.model.cuda()
+        case.args = tuple(each.cuda() for each in case.args)
     with torch._higher_order_ops.torchbind.enable_torchbind_tracing():
-        with FakeTensorMode(allow_non_fake_inputs=True):
+        with contextlib.nullcontext() if name == "everything" else FakeTensorMode(allow_non_fake_inputs=True):
             args = tree_map(lambda each: torch.empty(each.shape, dtype=each.dtype, device="cuda"), case.args)
             exported = export(case.model.eval(), args, dynamic_shapes=case.dynamic_shapes, strict=False)
         settings = make.compile_settings(case) | {"shape_padding": False}
         torch._inductor.aoti_compile_and_package(exported, package_path=stem + ".pt2", inductor_configs=settings)
     is_exporting = False
     if name not in REFUSED:
-        make.save(stem + ".outputs.safetensors", "out", tree_leaves(case.model(*case.args)))
+        outputs = tree_leaves(case.model(*case.args))
+        make.save(stem + ".outputs.safetensors", "out", [each.cpu() for each in outputs])
 
 
 def main():
@@ -266,12 +293,13 @@ def main():
         raise SystemExit(__doc__)
     out = sys.argv[1]
     os.makedirs(out, exist_ok=True)
-    make_cuda_objects.stand_in_for_a_gpu()
+    if "everything" not in sys.argv[2:]:
+        make_cuda_objects.stand_in_for_a_gpu()
     try:
         make_objects.load_extension()
         register_fake()
         with torch.no_grad():
-            for name in sys.argv[2:] or MAKERS:
+            for name in sys.argv[2:] or [name for name in MAKERS if name != "everything"]:
                 print("making", name, flush=True)
                 torch.manual_seed(0)
                 make_case(out, name, MAKERS[name]())
