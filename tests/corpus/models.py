@@ -316,9 +316,9 @@ MORE = [convnext_tiny, swin_t, densenet121, regnet_y_400mf, deeplabv3, llama, gr
 
 SHORT = {make.__name__: make for make in NAMED}
 SHORT |= {f"{make.__name__}.{dtype}": in_dtype(make, dtype)
-          for make, dtype in [(resnet18, "bfloat16"), (bert, "bfloat16"), (gpt2, "bfloat16"),
-                              (cache, "float64"), (bert, "float16"), (sort_topk, "float64"),
-                              (pools, "float64")]}
+          for make, dtype in [(resnet18, "bfloat16"), (efficientnet_b0, "bfloat16"), (bert, "bfloat16"),
+                              (gpt2, "bfloat16"), (lstm, "bfloat16"), (cache, "float64"),
+                              (bert, "float16"), (sort_topk, "float64"), (pools, "float64")]}
 FULL = SHORT | {make.__name__: make for make in MORE}
 FULL |= {f"{make.__name__}.bfloat16": in_dtype(make, "bfloat16")
          for make in [mobilenet_v3_small, vit_b_16, sort_topk, pools, scatter, cache]}
