@@ -1,12 +1,16 @@
 #include "cpu/lstm.hpp"
 
 #include "base/fail.hpp"
+#include "cpu/copy.hpp"
 #include "cpu/gemm_kernels.hpp"
 #include "cpu/op_state_impl.hpp"
+#include "cpu/strided.hpp"
+#include "cpu/temporary.hpp"
 #include "tensor/layout.hpp"
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <initializer_list>
 #include <span>
 #include <string_view>
@@ -17,6 +21,7 @@ namespace {
 
 using tensor::sizes_text;
 using tensor::TensorObject;
+using tensor::TensorObjectPtr;
 using Sizes = std::initializer_list<std::int64_t>;
 
 constexpr std::int64_t kGates = 4;
@@ -70,6 +75,13 @@ struct Shape {
   bool reverse;
 };
 
+/// Whether oneDNN turned out to have no LSTM of a 16-bit dtype on this machine, so that it is asked once.
+std::atomic<bool>& known_missing(DType dtype) {
+  static std::array<std::atomic<bool>, 2> missing{};
+  return missing[dtype == DType::BFloat16 ? 0 : 1];
+}
+
+/// Null where oneDNN has none of a 16-bit dtype on this machine.
 std::unique_ptr<OnednnOperation> make_operation(const OnednnApi& api, const Shape& shape) {
   std::string what = fmt::format("lstm of {} steps of [{}, {}] with {} hidden", shape.steps, shape.batch,
                                  shape.features, shape.hidden);
@@ -103,12 +115,13 @@ std::unique_ptr<OnednnOperation> make_operation(const OnednnApi& api, const Shap
   const auto desc = [&](std::size_t i) { return tensors[i].given.get(); };
   const PrimitiveAttr attributes = make_attributes(api, what);
   dnnl_primitive_desc_t made = nullptr;
-  check_onednn(api.lstm_forward_primitive_desc_create(
-                   &made, api.engine, dnnl_forward_inference,
-                   shape.reverse ? dnnl_unidirectional_right2left : dnnl_unidirectional_left2right, desc(3),
-                   desc(4), desc(5), any_input_weight.get(), any_hidden_weight.get(), nullptr, nullptr,
-                   desc(2), desc(8), desc(6), desc(7), dnnl_rnn_flags_undef, attributes.get()),
-               "lstm_forward_primitive_desc_create", what);
+  const dnnl_status_t status = api.lstm_forward_primitive_desc_create(
+      &made, api.engine, dnnl_forward_inference,
+      shape.reverse ? dnnl_unidirectional_right2left : dnnl_unidirectional_left2right, desc(3), desc(4),
+      desc(5), any_input_weight.get(), any_hidden_weight.get(), nullptr, nullptr, desc(2), desc(8), desc(6),
+      desc(7), dnnl_rnn_flags_undef, attributes.get());
+  if (status == dnnl_unimplemented && shape.type != dnnl_f32) return nullptr;
+  check_onednn(status, "lstm_forward_primitive_desc_create", what);
   return std::make_unique<OnednnOperation>(PrimitiveDesc(made), std::move(tensors), std::move(what));
 }
 
@@ -125,6 +138,48 @@ OperationKey make_key(const Shape& shape, int threads) {
 void copy_state(TensorObject& to, const TensorObject& from) {
   tensor::copy_strided(to.data, to.strides(), from.data, from.strides(), from.sizes(),
                        element_bytes(from.dtype));
+}
+
+/// A row-major tensor of float32 with the sizes of `like`, in the memory of the run.
+TensorObjectPtr make_wide(tensor::Allocator* pool, const TensorObject& like) {
+  const Temporary<float> elements(pool, like.numel);
+  const ResultLayout layout = contiguous_layout(Dims(like.sizes().begin(), like.sizes().end()));
+  return TensorObjectPtr(
+      tensor::make_tensor(elements.storage(), {DType::Float32, layout.sizes, layout.strides, 0}));
+}
+
+TensorObjectPtr widen(tensor::Allocator* pool, const TensorObject* tensor) {
+  if (tensor == nullptr) return nullptr;
+  TensorObjectPtr wide = make_wide(pool, *tensor);
+  copy(*wide, *tensor);
+  return wide;
+}
+
+/// Runs a layer of a 16-bit dtype in float32: only its results are rounded.
+void run_wide(OpContext& context, tensor::Allocator* pool, const LstmResults& results,
+              const LstmLayer& layer) {
+  const TensorObjectPtr input = widen(pool, &layer.input);
+  const TensorObjectPtr input_weight = widen(pool, &layer.input_weight);
+  const TensorObjectPtr hidden_weight = widen(pool, &layer.hidden_weight);
+  const TensorObjectPtr input_bias = widen(pool, layer.input_bias);
+  const TensorObjectPtr hidden_bias = widen(pool, layer.hidden_bias);
+  const TensorObjectPtr hidden = widen(pool, &layer.hidden);
+  const TensorObjectPtr cell = widen(pool, &layer.cell);
+  const TensorObjectPtr output = make_wide(pool, results.output);
+  const TensorObjectPtr hidden_after = make_wide(pool, results.hidden);
+  const TensorObjectPtr cell_after = make_wide(pool, results.cell);
+  lstm(context, pool, {*output, *hidden_after, *cell_after},
+       {.input = *input,
+        .input_weight = *input_weight,
+        .hidden_weight = *hidden_weight,
+        .input_bias = input_bias.get(),
+        .hidden_bias = hidden_bias.get(),
+        .hidden = *hidden,
+        .cell = *cell,
+        .reverse = layer.reverse});
+  copy(results.output, *output);
+  copy(results.hidden, *hidden_after);
+  copy(results.cell, *cell_after);
 }
 
 }  // namespace
@@ -150,7 +205,7 @@ void check_lstm(const LstmLayer& layer) {
   check_tensor("cell state", layer.cell, layer, {1, batch, hidden});
 }
 
-void lstm(OpContext& context, const LstmResults& results, const LstmLayer& layer) {
+void lstm(OpContext& context, tensor::Allocator* pool, const LstmResults& results, const LstmLayer& layer) {
   check_lstm(layer);
   const Shape shape{onednn_float_type("lstm", layer.input.dtype),
                     layer.input.size[0],
@@ -165,11 +220,20 @@ void lstm(OpContext& context, const LstmResults& results, const LstmLayer& layer
     return;
   }
   const OnednnApi& api = require_onednn("lstm");
+  const bool is_narrow = shape.type != dnnl_f32;
+  if (is_narrow && known_missing(layer.input.dtype)) return run_wide(context, pool, results, layer);
   OpState::Impl& state = context.state.impl();
   const OnednnThreads threads(api, context.threads);
   const OperationKey key = make_key(shape, threads.count());
   OnednnOperation* operation = state.operations.find(key);
-  if (operation == nullptr) operation = &state.operations.insert(key, make_operation(api, shape));
+  if (operation == nullptr) {
+    auto made = make_operation(api, shape);
+    if (made == nullptr) {
+      known_missing(layer.input.dtype) = true;
+      return run_wide(context, pool, results, layer);
+    }
+    operation = &state.operations.insert(key, std::move(made));
+  }
 
   Scratch& scratch = state.scratch;
   const auto biases = static_cast<std::size_t>(kGates * shape.hidden);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "cpu/op_state.hpp"
+#include "tensor/allocator.hpp"
 #include "tensor/tensor_object.hpp"
 
 namespace penstock::cpu {
@@ -27,9 +28,10 @@ struct LstmResults {
 /// Checks what goes together. Errors: InvalidArgument names what does not; Unsupported dtype.
 void check_lstm(const LstmLayer& layer);
 
-/// Runs the layer. Weights in constant storages are reordered once and kept with them.
-/// Errors: as check_lstm; Unsupported where oneDNN is missing, or has no LSTM of the dtype on this CPU.
+/// Runs the layer. Weights in constant storages are reordered once and kept with them; where oneDNN has no
+/// LSTM of a 16-bit dtype on this CPU, they are widened in each run, which computes in float32.
+/// `pool`: as for Temporary. Errors: as check_lstm; Unsupported where oneDNN is missing.
 /// Source: torch.ops.aten.mkldnn_rnn_layer.
-void lstm(OpContext& context, const LstmResults& results, const LstmLayer& layer);
+void lstm(OpContext& context, tensor::Allocator* pool, const LstmResults& results, const LstmLayer& layer);
 
 }  // namespace penstock::cpu

@@ -14,6 +14,7 @@ using namespace penstock;
 using penstock::shim::guarded;
 using penstock::shim::make_result;
 using penstock::shim::operator_context;
+using penstock::shim::operator_memory;
 
 namespace {
 
@@ -74,7 +75,7 @@ AOTITorchError rnn_layer(AtenTensorHandle input, AtenTensorHandle weight0, AtenT
     auto hidden_after = make_result(hidden->dtype, hidden->sizes());
     auto cell_after = make_result(cell->dtype, cell->sizes());
     auto workspace = make_result(DType::UInt8, std::array<std::int64_t, 1>{0});
-    cpu::lstm(context, {*output, *hidden_after, *cell_after}, layer);
+    cpu::lstm(context, operator_memory(), {*output, *hidden_after, *cell_after}, layer);
     *ret0 = output.release();
     *ret1 = hidden_after.release();
     *ret2 = cell_after.release();
