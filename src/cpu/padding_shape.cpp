@@ -22,7 +22,9 @@ void check_amount(const TensorObject& input, std::size_t dim, std::array<std::in
                "pad: padding ({}, {}) at dimension {} of an input of sizes {}: {}", before, after, dim,
                sizes_text(input.sizes()), why);
   };
-  if (std::max(std::abs(before), std::abs(after)) > INT64_MAX / 4) refuse("is too large");
+  // Compared without a sign: the smallest int64 has no magnitude.
+  constexpr std::int64_t kMost = INT64_MAX / 4;
+  if (std::min(before, after) < -kMost || std::max(before, after) > kMost) refuse("it is too large");
   if (size + before + after < 0) refuse("it would leave a negative size");
   if (mode == PadMode::Constant) return;
   if (size == 0) refuse("there is nothing to repeat");
