@@ -62,6 +62,12 @@ Targets targets_of(const TensorObject& self, const ScatterPlaces& places, const 
   return {places.index, places.index.sizes(), places.index.strides(), dim};
 }
 
+/// Errors: as for_each_target. Nothing is written before all places are known to be inside of self.
+void check_places(const TensorObject& self, const Targets& targets) {
+  const Dims still(targets.sizes.size(), 0);
+  for_each_target(self, targets, still, [](std::int64_t, std::int64_t) {});
+}
+
 /// The strides of `tensor` over sizes of `rank` dimensions, a scalar standing still.
 Dims strides_over(const TensorObject& tensor, std::size_t rank) {
   Dims strides(tensor.strides().begin(), tensor.strides().end());
@@ -103,7 +109,7 @@ T divide(T value, std::int64_t count) {
     const auto wide = static_cast<std::int64_t>(value);
     return static_cast<T>(wide / count - (wide % count < 0 ? 1 : 0));
   } else {
-    base::fail(ErrorCode::Unsupported, "the mean of bool elements");
+    return value;
   }
 }
 
@@ -146,6 +152,10 @@ void divide_by_count(tensor::Allocator* pool, const TensorObject& self, const Ta
 template <class T>
 void reduce(tensor::Allocator* pool, const TensorObject& self, const Targets& targets,
             const TensorObject& source, ReduceOptions options) {
+  check_places(self, targets);
+  if (std::is_same_v<T, Boolean> && options.kind == ReduceKind::Mean) {
+    base::fail(ErrorCode::Unsupported, "the mean of bool elements");
+  }
   if constexpr (kIsNarrowFloat<T>) {
     // Sums of many small elements would not grow in 16 bits.
     const Temporary<float> wide(pool, self.numel);
@@ -166,6 +176,7 @@ void reduce(tensor::Allocator* pool, const TensorObject& self, const Targets& ta
 void scatter(const TensorObject& self, ScatterPlaces places, const TensorObject& source) {
   const Targets targets = targets_of(self, places, &source);
   if (places.index.numel == 0) return;
+  check_places(self, targets);
   const std::size_t bytes = element_bytes(self.dtype);
   const auto element = static_cast<std::int64_t>(bytes);
   for_each_target(self, targets, strides_over(source, targets.sizes.size()),
@@ -177,6 +188,7 @@ void scatter(const TensorObject& self, ScatterPlaces places, const TensorObject&
 void scatter_value(const TensorObject& self, ScatterPlaces places, double value) {
   const Targets targets = targets_of(self, places, nullptr);
   if (places.index.numel == 0) return;
+  check_places(self, targets);
   const Dims still(targets.sizes.size(), 0);
   with_type("scatter", self.dtype, kAllTypes, [&]<class T>(std::type_identity<T>) {
     const T element = convert<T>(value);
@@ -189,7 +201,7 @@ void scatter_value(const TensorObject& self, ScatterPlaces places, double value)
 void scatter_reduce(tensor::Allocator* pool, const TensorObject& self, ScatterPlaces places,
                     const TensorObject& source, ReduceOptions options) {
   const Targets targets = targets_of(self, places, &source);
-  if (places.index.numel == 0 || self.numel == 0) return;
+  if (places.index.numel == 0) return;
   with_type("scatter_reduce", self.dtype, kNumbers + kBoolean,
             [&]<class T>(std::type_identity<T>) { reduce<T>(pool, self, targets, source, options); });
 }

@@ -24,7 +24,7 @@ std::size_t check_index_reduce(const tensor::TensorObject& self, const ScatterPl
 
 /// Sets self's elements at `places` to those of `source`; of several for one place the last stays.
 /// Errors: InvalidArgument in PyTorch's words for a place that is out of bounds, for sizes and dtypes that
-/// do not go together. Source: torch.Tensor.scatter_.
+/// do not go together; then nothing is written. Source: torch.Tensor.scatter_.
 void scatter(const tensor::TensorObject& self, ScatterPlaces places, const tensor::TensorObject& source);
 
 /// The same with one value for all places.

@@ -84,6 +84,68 @@ TEST(Scatter, RefusesPlacesAtTheEndsOfTheirType) {
   }
 }
 
+TEST(Scatter, ChangesNothingWhereOnePlaceIsOutOfBounds) {
+  const std::vector<float> before{1, 2, 3, 4, 5, 6};
+  std::vector<float> self = before;
+  std::vector<float> source{7, 8, 9};
+  // The last in the order of work is wrong, in a column of its own.
+  std::vector<std::int64_t> places{0, 1, 2};
+  const auto to = over(self, {2, 3});
+  const auto index = over(places, {1, 3});
+  const auto from = over(source, {1, 3});
+  const std::string part = "index 2 is out of bounds for dimension 0 with size 2";
+  expect_refused(ErrorCode::InvalidArgument, part, [&] { scatter(*to, {0, *index}, *from); });
+  EXPECT_EQ(self, before);
+  expect_refused(ErrorCode::InvalidArgument, part, [&] { scatter_value(*to, {0, *index}, 1); });
+  EXPECT_EQ(self, before);
+  for (const bool includes_self : {true, false}) {
+    for (const ReduceKind kind : {ReduceKind::Sum, ReduceKind::Mean, ReduceKind::Maximum}) {
+      expect_refused(ErrorCode::InvalidArgument, part, [&] {
+        scatter_reduce(nullptr, *to, {0, *index}, *from, {.kind = kind, .includes_self = includes_self});
+      });
+      EXPECT_EQ(self, before);
+    }
+  }
+  std::vector<std::int64_t> rows{1, 2};
+  std::vector<float> slices(6, 9);
+  const auto slice_index = over(rows, {2});
+  const auto slice_source = over(slices, {2, 3});
+  expect_refused(ErrorCode::InvalidArgument, part, [&] {
+    index_reduce(nullptr, *to, {0, *slice_index}, *slice_source, {.kind = ReduceKind::Product});
+  });
+  EXPECT_EQ(self, before);
+}
+
+TEST(Scatter, RefusesEveryPlaceOfATensorWithoutElements) {
+  std::vector<float> self;
+  std::vector<float> source(6, 1);
+  std::vector<std::int64_t> places(6, 0);
+  const auto to = over(self, {0, 3});
+  const auto index = over(places, {2, 3});
+  const auto from = over(source, {2, 3});
+  const std::string part = "index 0 is out of bounds for dimension 0 with size 0";
+  expect_refused(ErrorCode::InvalidArgument, part, [&] { scatter(*to, {0, *index}, *from); });
+  expect_refused(ErrorCode::InvalidArgument, part, [&] { scatter_value(*to, {0, *index}, 1); });
+  for (const ReduceKind kind : {ReduceKind::Sum, ReduceKind::Mean, ReduceKind::Maximum}) {
+    expect_refused(ErrorCode::InvalidArgument, part, [&] {
+      scatter_reduce(nullptr, *to, {0, *index}, *from, {.kind = kind});
+    });
+  }
+  const auto none = over(places, {0, 3});
+  scatter_reduce(nullptr, *to, {0, *none}, *from, {});
+}
+
+TEST(ScatterReduce, RefusesTheMeanOfBoolsBeforeItAddsThem) {
+  std::vector<Boolean> self{Boolean{0}, Boolean{0}};
+  std::vector<Boolean> source(2, Boolean{1});
+  std::vector<std::int64_t> places{1, 1};
+  expect_refused(ErrorCode::Unsupported, "the mean of bool elements", [&] {
+    scatter_reduce(nullptr, *over(self, {2}), {0, *over(places, {2})}, *over(source, {2}),
+                   {.kind = ReduceKind::Mean});
+  });
+  EXPECT_FALSE(self[1].value());
+}
+
 TEST(ScatterReduce, SumsNarrowFloatsInFloats) {
   std::vector<BFloat16> self(2);
   std::vector<BFloat16> ones(1000, BFloat16(1.0F));
