@@ -100,38 +100,40 @@ void transpose_in(const T* from, std::int64_t stride, std::int64_t rows, std::in
   }
 }
 
-/// The mask for keys [first, first + count), and minus infinity where a query must not see a key.
+/// The mask for keys [first, first + count).
 template <class T, int N>
 void fill_bias(const AttentionBlock& block, std::int64_t first, std::int64_t count, const Work<T, N>& work) {
   constexpr std::int64_t kWidth = Work<T, N>::kWidth;
-  const auto* mask = static_cast<const T*>(block.mask);
-  if (mask != nullptr) mask += first * block.mask_key_stride;
-  if (mask != nullptr && block.mask_query_stride != 0 && block.mask_key_stride == 1) {
+  const T* const mask = static_cast<const T*>(block.mask) + first * block.mask_key_stride;
+  if (block.mask_query_stride != 0 && block.mask_key_stride == 1) {
     transpose_in<T>(mask, block.mask_query_stride, block.queries, count, work.bias, kWidth);
-  } else {
-    for (std::int64_t key = 0; key < count; ++key) {
-      T* const line = work.bias + key * kWidth;
-      const T shared = mask != nullptr ? mask[key * block.mask_key_stride] : T(0);
-      for (int n = 0; n < N; ++n) store(line + n * kLanes<T>, packet::pset1<Packet<T>>(shared));
-      if (mask == nullptr || block.mask_query_stride == 0) continue;
-      for (std::int64_t i = 0; i < block.queries; ++i) {
-        line[i] = mask[i * block.mask_query_stride + key * block.mask_key_stride];
-      }
-    }
+    return;
   }
-  if (block.causal_offset < 0) return;
   for (std::int64_t key = 0; key < count; ++key) {
-    const std::int64_t hidden = first + key - block.causal_offset;
-    for (std::int64_t i = 0; i < hidden && i < block.queries; ++i) {
-      work.bias[key * kWidth + i] = -kInfinity<T>;
+    T* const line = work.bias + key * kWidth;
+    const Packet<T> shared = packet::pset1<Packet<T>>(mask[key * block.mask_key_stride]);
+    for (int n = 0; n < N; ++n) store(line + n * kLanes<T>, shared);
+    if (block.mask_query_stride == 0) continue;
+    for (std::int64_t i = 0; i < block.queries; ++i) {
+      line[i] = mask[i * block.mask_query_stride + key * block.mask_key_stride];
     }
   }
 }
 
-/// Scores of R keys, and the largest of them.
+/// How many of the block's queries, from the first on, must not see each of R keys from `key` on.
+template <class T, int R>
+void count_blind(const AttentionBlock& block, std::int64_t key, T* to) {
+  for (int r = 0; r < R; ++r) {
+    const std::int64_t blind = key + r - block.causal_offset;
+    to[r] = static_cast<T>(blind < 0 ? 0 : (blind < block.queries ? blind : block.queries));
+  }
+}
+
+/// Scores of R keys from `first` + `row` on, and the largest of them.
 template <class T, int N, int R>
-void score_rows(const AttentionBlock& block, const T* keys, bool has_bias, std::int64_t row,
+void score_rows(const AttentionBlock& block, std::int64_t first, std::int64_t row, bool is_hiding,
                 Work<T, N>& work) {
+  const T* const keys = static_cast<const T*>(block.key.data) + (first + row) * block.key.stride;
   constexpr std::int64_t kWidth = Work<T, N>::kWidth;
   Packet<T> sums[R][N];
 #pragma GCC unroll 32
@@ -152,20 +154,22 @@ void score_rows(const AttentionBlock& block, const T* keys, bool has_bias, std::
     }
   }
   const Packet<T> scale = packet::pset1<Packet<T>>(static_cast<T>(block.scale));
-  const Packet<T> zero = packet::pset1<Packet<T>>(T(0));
-  const bool is_only_hiding = block.mask == nullptr;
+  const Packet<T> lowest = packet::pset1<Packet<T>>(-kInfinity<T>);
+  const bool has_mask = block.mask != nullptr;
+  T blind[R] = {};
+  if (is_hiding) count_blind<T, R>(block, first + row, blind);
 #pragma GCC unroll 4
   for (int n = 0; n < N; ++n) {
     Packet<T> largest = work.largest[n];
+    const Packet<T> queries = packet::plset<Packet<T>>(static_cast<T>(n * kLanes<T>));
 #pragma GCC unroll 32
     for (int r = 0; r < R; ++r) {
       const std::int64_t at = (row + r) * kWidth + n * kLanes<T>;
       Packet<T> score = packet::pmul(sums[r][n], scale);
-      if (has_bias) {
-        const Packet<T> bias = packet::pload<Packet<T>>(work.bias + at);
-        // What a query must not see is hidden whatever its score is, NaN and infinity included.
-        score = is_only_hiding ? packet::pselect(packet::pcmp_lt(bias, zero), bias, score)
-                               : packet::padd(score, bias);
+      if (has_mask) score = packet::padd(score, packet::pload<Packet<T>>(work.bias + at));
+      if (is_hiding) {
+        // What a query must not see is hidden whatever is in the key and in the mask, NaN and infinity too.
+        score = packet::pselect(packet::pcmp_lt(queries, packet::pset1<Packet<T>>(blind[r])), lowest, score);
       }
       largest = packet::pmax(largest, score);
       store(work.scores + at, score);
@@ -234,18 +238,16 @@ void exponentiate(std::int64_t count, const Packet<T>* before, Work<T, N>& work)
 }
 
 template <class T, int N>
-void score_keys(const AttentionBlock& block, std::int64_t first, std::int64_t count, bool has_bias,
+void score_keys(const AttentionBlock& block, std::int64_t first, std::int64_t count, bool is_hiding,
                 Work<T, N>& work) {
-  const T* keys = static_cast<const T*>(block.key.data) + first * block.key.stride;
-  const auto at = [&](std::int64_t row) { return keys + row * block.key.stride; };
   std::int64_t row = 0;
   constexpr int kStep = kRows<N>;
-  for (; row + kStep <= count; row += kStep) score_rows<T, N, kStep>(block, at(row), has_bias, row, work);
+  for (; row + kStep <= count; row += kStep) score_rows<T, N, kStep>(block, first, row, is_hiding, work);
   if constexpr (kStep > 4) {
-    if (row + 4 <= count) score_rows<T, N, 4>(block, at(row), has_bias, row, work), row += 4;
+    if (row + 4 <= count) score_rows<T, N, 4>(block, first, row, is_hiding, work), row += 4;
   }
-  if (row + 2 <= count) score_rows<T, N, 2>(block, at(row), has_bias, row, work), row += 2;
-  for (; row < count; ++row) score_rows<T, N, 1>(block, at(row), has_bias, row, work);
+  if (row + 2 <= count) score_rows<T, N, 2>(block, first, row, is_hiding, work), row += 2;
+  for (; row < count; ++row) score_rows<T, N, 1>(block, first, row, is_hiding, work);
 }
 
 template <class T, int N>
@@ -317,11 +319,10 @@ void attend_vectors(const AttentionBlock& block) noexcept {
   for (std::int64_t first = 0; first < seen; first += step) {
     const std::int64_t count = seen - first < step ? seen - first : step;
     const bool is_hiding = block.causal_offset >= 0 && first + count - 1 > block.causal_offset;
-    const bool has_bias = block.mask != nullptr || is_hiding;
-    if (has_bias) fill_bias<T, N>(block, first, count, work);
+    if (block.mask != nullptr) fill_bias<T, N>(block, first, count, work);
     Packet<T> before[N];
     for (int n = 0; n < N; ++n) before[n] = work.largest[n];
-    score_keys<T, N>(block, first, count, has_bias, work);
+    score_keys<T, N>(block, first, count, is_hiding, work);
     exponentiate<T, N>(count, before, work);
     add_all_values<T, N>(block, first, count, work);
   }

@@ -100,6 +100,58 @@ TEST(Attention, AQueryDoesNotSeeWhatIsInKeysBehindIt) {
   }
 }
 
+TEST(Attention, AQueryDoesNotSeeKeysBehindItThroughAMask) {
+  constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  constexpr std::int64_t kSpoiled = 5;
+  constexpr std::int64_t kDepth = 16;
+  constexpr std::int64_t kKeys = 120;
+  for (const float spoiled : {kNan, kInfinity}) {
+    for (const std::int64_t queries : {2, 40, 100}) {
+      const TensorObjectPtr query = filled({1, 1, queries, kDepth}, {}, 1);
+      const TensorObjectPtr key = filled({1, 1, kKeys, kDepth}, {}, 2);
+      const TensorObjectPtr value = filled({1, 1, kKeys, kDepth}, {}, 3);
+      const TensorObjectPtr mask = filled({queries, kKeys}, {}, 4);
+      for (std::int64_t i = 0; i < queries; ++i) at(*mask, i * kKeys + i / 2) = -kInfinity;
+      const Attention attention{
+          .query = *query, .key = *key, .value = *value, .mask = mask.get(), .causal = true};
+      const Answer expected = run(attention);
+      at(*key, kSpoiled * kDepth + 3) = spoiled;
+      for (std::int64_t i = 0; i < std::min(kSpoiled, queries); ++i) at(*mask, i * kKeys + 7) = spoiled;
+      const Answer actual = run(attention);
+      for (std::int64_t i = 0; i < std::min(kSpoiled, queries) * kDepth; ++i) {
+        ASSERT_EQ(at(*actual.out, i), at(*expected.out, i)) << queries << " " << i;
+        // The first query sees one key, which the mask hides.
+        if (i < kDepth) {
+          ASSERT_EQ(at(*actual.out, i), 0) << queries << " " << i;
+        }
+      }
+    }
+  }
+}
+
+TEST(Attention, AMaskAndAnOrderHideTogether) {
+  constexpr std::int64_t kDepth = 8;
+  constexpr std::int64_t kKeys = 250;
+  for (const std::int64_t queries : {1, 3, 17, 64, 260}) {
+    const TensorObjectPtr query = filled({1, 2, queries, kDepth}, {}, 1);
+    const TensorObjectPtr key = filled({1, 2, kKeys, kDepth}, {}, 2);
+    const TensorObjectPtr shared = filled({1, kKeys}, {}, 4);
+    const TensorObjectPtr whole = filled({queries, kKeys}, {}, 5);
+    for (const TensorObject* mask : {shared.get(), whole.get()}) {
+      const TensorObjectPtr both = make({queries, kKeys});
+      for (std::int64_t i = 0; i < both->numel; ++i) {
+        const bool is_seen = i % kKeys <= i / kKeys;
+        at(*both, i) = is_seen ? at(*mask, i % mask->numel) : -std::numeric_limits<float>::infinity();
+      }
+      const Answer expected = run({.query = *query, .key = *key, .value = *key, .mask = both.get()});
+      const Answer actual = run({.query = *query, .key = *key, .value = *key, .mask = mask, .causal = true});
+      for (std::int64_t i = 0; i < query->numel; ++i)
+        ASSERT_NEAR(at(*actual.out, i), at(*expected.out, i), 1e-5) << queries << " " << i;
+    }
+  }
+}
+
 TEST(Attention, TakesAMaskOfFloatsForDoubles) {
   for (const std::int64_t queries : {1, 70}) {
     TensorObjectPtr query = make({1, 2, queries, 4}, {}, DType::Float64);
@@ -142,6 +194,35 @@ TEST(Attention, PassesOnWhatIsNotANumber) {
     for (std::int64_t i = 0; i < query->numel; ++i) {
       EXPECT_EQ(std::isnan(at(*answer.out, i)), i / 4 == bad) << i << " of " << queries;
     }
+  }
+}
+
+// As PyTorch: docs/operator-notes.md.
+TEST(Attention, AnswersInfiniteScores) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  constexpr std::int64_t kKeys = 120;
+  for (const std::int64_t queries : {1, 2, 40, 100}) {
+    const TensorObjectPtr query = filled({1, 1, queries, 16}, {}, 1);
+    const TensorObjectPtr key = filled({1, 1, kKeys, 16}, {}, 2);
+    const TensorObjectPtr mask = filled({queries, kKeys}, {}, 3);
+    const auto run_with = [&](std::int64_t first, std::int64_t end, float bias) {
+      const TensorObjectPtr changed = make({queries, kKeys});
+      for (std::int64_t i = 0; i < mask->numel; ++i)
+        at(*changed, i) = i % kKeys >= first && i % kKeys < end ? bias : at(*mask, i);
+      return run({.query = *query, .key = *key, .value = *key, .mask = changed.get()});
+    };
+    const Answer above = run_with(9, 10, kInfinity);
+    const Answer nothing = run_with(0, kKeys, -kInfinity);
+    const Answer late = run_with(0, 70, -kInfinity);
+    for (std::int64_t i = 0; i < query->numel; ++i) {
+      ASSERT_TRUE(std::isnan(at(*above.out, i))) << queries << " " << i;
+      ASSERT_EQ(at(*nothing.out, i), 0) << queries << " " << i;
+      ASSERT_TRUE(std::isfinite(at(*late.out, i))) << queries << " " << i;
+    }
+    for (std::int64_t i = 0; i < queries; ++i) ASSERT_EQ(at(*nothing.log_sum, i), 0) << queries << " " << i;
+    // What a mask hides is not looked away from, as what comes later is: NaN stays NaN.
+    at(*key, 5 * 16 + 3) = std::numeric_limits<float>::quiet_NaN();
+    ASSERT_TRUE(std::isnan(at(*run_with(5, 6, -kInfinity).out, 0))) << queries;
   }
 }
 
