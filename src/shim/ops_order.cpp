@@ -11,6 +11,7 @@
 #include "base/fail.hpp"
 
 #include <array>
+#include <cmath>
 
 // Scans, sorting, searching, and what has to look at values before it can make its result.
 namespace penstock::shim {
@@ -202,15 +203,21 @@ AOTITorchError searchsorted(AtenTensorHandle sequence, AtenTensorHandle self, st
   });
 }
 
+/// The dtype of a number that is looked for: that of the sequence, but for a fraction among integers. What
+/// int64 holds is compared in it: beyond 2^53 doubles do not tell neighbors apart.
+DType number_type(DType sequence, double value) {
+  if (!is_integer(sequence)) return sequence;
+  const bool is_whole = value >= -0x1p63 && value < 0x1p63 && value == std::trunc(value);
+  return is_whole ? DType::Int64 : DType::Float64;
+}
+
 AOTITorchError searchsorted_scalar(AtenTensorHandle sequence, double value, std::int32_t out_int32,
                                    std::int32_t right, const char** side, AtenTensorHandle* sorter,
                                    AtenTensorHandle* ret) {
   return guarded([&] {
     const Search search{out_int32 != 0, cpu::is_right_side(right != 0, side != nullptr ? *side : nullptr),
                         sorter != nullptr ? *sorter : nullptr};
-    // A number takes the dtype of what it is compared with, but for a fraction among integers.
-    const TensorObjectPtr one =
-        make_result(is_integer(sequence->dtype) ? DType::Float64 : sequence->dtype, {});
+    const TensorObjectPtr one = make_result(number_type(sequence->dtype, value), {});
     cpu::fill(*one, value);
     *ret = search.run(*sequence, *one);
   });
