@@ -39,7 +39,7 @@ void topk(tensor::Allocator* pool, Found out, const tensor::TensorObject& self, 
 void check_kth(const tensor::TensorObject& self, std::int64_t k, std::size_t dim);
 
 /// The k-th smallest element along `dim`, k from 1; `out` has size 1 there.
-/// Of equal elements the first. Source: torch.kthvalue.
+/// Of equal elements the k-th in a stable order. Source: torch.kthvalue.
 void kthvalue(tensor::Allocator* pool, Found out, const tensor::TensorObject& self, std::int64_t k,
               std::int64_t dim);
 

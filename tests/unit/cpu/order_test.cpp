@@ -6,6 +6,7 @@
 #include "unit/cpu/tensors.hpp"
 
 #include <bit>
+#include <cmath>
 
 namespace penstock::cpu {
 namespace {
@@ -134,6 +135,41 @@ TEST(RepeatInterleave, WritesNoMoreThanThereIsRoomFor) {
   std::vector<std::int64_t> places(4, -7);
   repeat_interleave(*over(places, {3}), *over(repeats, {2}));
   EXPECT_EQ(places, (Numbers{0, 0, 1, -7}));
+}
+
+TEST(KthValue, CountsEqualElementsInTheirOrder) {
+  std::vector<std::int64_t> values{3, 1, 2, 1, 2, 1, 3, 1};
+  const Numbers order{1, 3, 5, 7, 2, 4, 0, 6};
+  std::vector<std::int64_t> found(1);
+  std::vector<std::int64_t> place(1);
+  for (std::int64_t k = 1; k <= 8; ++k) {
+    kthvalue(nullptr, {*over(found, {1}), *over(place, {1})}, *over(values, {8}), k, 0);
+    EXPECT_EQ(place[0], order[static_cast<std::size_t>(k - 1)]) << k;
+    EXPECT_EQ(found[0], values[static_cast<std::size_t>(place[0])]) << k;
+  }
+}
+
+template <class T>
+void expect_median_of_nothing(T expected) {
+  std::vector<T> none;
+  std::vector<T> found{T{7}};
+  for (const auto operation : {&median, &nanmedian}) {
+    found[0] = T{7};
+    operation(nullptr, *over(found, {}), *over(none, {0}));
+    EXPECT_EQ(found[0], expected);
+  }
+}
+
+TEST(Median, OfNoIntegerIsWhatNanBecomesAsOne) {
+  expect_median_of_nothing<std::int64_t>(INT64_MIN);
+  expect_median_of_nothing<std::int32_t>(INT32_MIN);
+  expect_median_of_nothing<std::int16_t>(0);
+  expect_median_of_nothing<std::int8_t>(0);
+  expect_median_of_nothing<std::uint8_t>(0);
+  std::vector<float> none;
+  std::vector<float> found(1);
+  median(nullptr, *over(found, {}), *over(none, {2, 0}));
+  EXPECT_TRUE(std::isnan(found[0]));
 }
 
 TEST(SearchSorted, FindsNoPlaceForNanButTheEnd) {
