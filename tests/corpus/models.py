@@ -197,7 +197,10 @@ class Ordered(torch.nn.Module):
         values, order = torch.sort(x, dim=1, descending=True, stable=True)
         top, where = torch.topk(x, 5, dim=-1)
         low, low_where = torch.topk(x, 3, dim=0, largest=False)
-        return values, order, top, where, low, low_where, torch.cumsum(x, 0), torch.argsort(x, dim=0)
+        # Of a sort that is not stable only the values are told: equal elements, of which there are some in 16 bits,
+        # may come in any order.
+        return (values, order, top, where, low, low_where, torch.cumsum(x, 0), torch.sort(x, dim=0).values,
+                torch.argsort(x, dim=0, stable=True))
 
 
 def sort_topk():
