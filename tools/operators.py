@@ -29,7 +29,7 @@ INTRODUCTION = """\
 
 A model library calls PyTorch's C functions; Penstock answers those marked "yes". A package that needs another one is refused when it is loaded, with all the missing names; `penstock inspect FILE` tells them before. Real models need few of these.
 
-Made by `build/torch-env/bin/python tools/operators.py` from the headers of torch {version} and the tables in `src/shim` and `src/cuda_ops`; a test compares it with what the library answers. Backward functions are for training, which compiled inference packages do not contain.
+Made by `build/torch-env/bin/python tools/operators.py` from the headers of torch {version} and the tables in `src/shim` and `src/cuda_ops`; a test compares it with what the library answers. What answers have in common with PyTorch's at the edges (infinities, ties, wrong indices) and what not is in [operator-notes.md](operator-notes.md). Backward functions are for training, which compiled inference packages do not contain.
 """
 
 
