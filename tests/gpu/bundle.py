@@ -14,7 +14,7 @@ PROGRAMS = ("penstock", "penstock_gpu_tests", "penstock_gpu_audit_tests", "penst
 LIBRARIES = ("libpenstock.so.0", "libpenstock_cuda.so.0", "libpenstock_tensorrt_double_10.so",
              "libpenstock_tensorrt_double_11.so", "libpenstock_tensorrt_double_rtx.so")
 # Those that run; the others are refused without a GPU.
-ENGINES = ("alone", "pipeline", "cache", "sized", "shaped", "spread", "streamed")
+ENGINES = ("alone", "pipeline", "cache", "sized", "shaped", "spread", "streamed", "everything")
 SOURCES = ("tests/gpu/*.py", "tests/corpus/*.py", "benchmarks/gpu/*", "benchmarks/common/*.hpp", "include/penstock/*.hpp",
            "python/src/*", "python/penstock/*", "tests/python/*.py", "benchmarks/python/*")
 # Every system has these, and its own have to be used: of the C library, of the compiler, of the driver.

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <filesystem>
 #include <iterator>
 #include <set>
 
@@ -13,39 +12,7 @@
 namespace penstock::testing {
 namespace {
 
-using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-
-constexpr std::string_view kEngines = "2.15-engines";
-
-/// The double beside this program.
-std::filesystem::path double_path(const std::string& numbering) {
-  return std::filesystem::read_symlink("/proc/self/exe").parent_path().parent_path() / "lib" /
-         ("libpenstock_tensorrt_double_" + numbering + ".so");
-}
-
-Model load_engines(std::string_view package, const std::string& numbering = "11") {
-  LoadOptions options;
-  options.device = kGpu;
-  options.tensorrt = {double_path(numbering)};
-  return Model::load(open_package(package, kEngines), options);
-}
-
-std::vector<Tensor> engine_inputs(std::string_view package) {
-  std::vector<Tensor> inputs;
-  for (const Tensor& input : recorded(package, "inputs", kEngines))
-    inputs.push_back(copy_to_device(input.view(), kGpu));
-  return inputs;
-}
-
-void expect_answer(std::string_view package, const std::vector<Tensor>& outputs, std::size_t from = 0) {
-  std::vector<Tensor> given = on_host(outputs);
-  std::vector<Tensor> expected = recorded(package, "outputs", kEngines);
-  const auto first = static_cast<std::ptrdiff_t>(from);
-  given.erase(given.begin(), given.begin() + first);
-  expected.erase(expected.begin(), expected.begin() + first);
-  expect_same(given, expected);
-}
 
 std::shared_ptr<TensorRTEngine> engine_of(const Model& model) {
   return object_cast<TensorRTEngine>(model.custom_objects().at("_torchbind_obj0"));
@@ -57,15 +24,15 @@ INSTANTIATE_TEST_SUITE_P(Of, EnginesOnGpu, ::testing::Values("10", "11", "rtx"),
 
 TEST_P(EnginesOnGpu, AnswerCallByCallAndReplayed) {
   for (const char* package : {"alone", "pipeline", "cache", "sized", "shaped"}) {
-    const Model model = load_engines(package, GetParam());
+    const Model model = load_on_gpu(package, GetParam());
     Session session(model);
     const Stream stream = Stream::create();
     for (int times = 0; times < 4; ++times) {
-      const std::vector<Tensor> inputs = engine_inputs(package);
+      const std::vector<Tensor> inputs = inputs_of(package);
       const auto outputs = session.enqueue(views_of(inputs), stream);
       stream.view().synchronize();
       SCOPED_TRACE(package + std::string(session.last_run().replayed ? " replayed" : " call by call"));
-      expect_answer(package, outputs);
+      expect_recorded(package, outputs);
     }
     const bool is_captured = std::string_view(package) != "sized" && std::string_view(package) != "shaped";
     EXPECT_EQ(session.last_run().replayed, is_captured) << package << ": " << session.last_run().reason;
@@ -82,7 +49,7 @@ class EnginePartitions : public ::testing::Test {
   /// The SMs of all blocks of the engine `spread`: of its main stream and of its auxiliary ones.
   static std::set<unsigned> sms_of_run(const std::vector<Tensor>& outputs) {
     std::set<unsigned> sms;
-    expect_answer("spread", outputs, 3);
+    expect_recorded("spread", outputs);
     for (std::size_t i = 0; i < 3; ++i) {
       const Tensor host = copy_to_host(outputs[i].view());
       for (const double sm : numbers(host.view())) sms.insert(static_cast<unsigned>(sm));
@@ -100,9 +67,9 @@ class EnginePartitions : public ::testing::Test {
   }
 
   std::vector<GreenContext> partitions;
-  Model model = load_engines("spread");
+  Model model = load_on_gpu("spread");
   Session session{model};
-  std::vector<Tensor> inputs = engine_inputs("spread");
+  std::vector<Tensor> inputs = inputs_of("spread");
 };
 
 TEST_F(EnginePartitions, HoldMainAndAuxiliaryWorkCallByCallAndReplayed) {
@@ -165,10 +132,10 @@ TEST_F(EnginePartitions, InTurnCaptureTwice) {
 }
 
 TEST(EngineRuns, ReturnWhileTheStreamIsBlocked) {
-  const Model model = load_engines("alone");
+  const Model model = load_on_gpu("alone");
   Session session(model);
   const Stream stream = Stream::create();
-  const std::vector<Tensor> inputs = engine_inputs("alone");
+  const std::vector<Tensor> inputs = inputs_of("alone");
   for (int times = 0; times < 3; ++times) {
     session.enqueue(views_of(inputs), stream);
     stream.view().synchronize();
@@ -178,32 +145,32 @@ TEST(EngineRuns, ReturnWhileTheStreamIsBlocked) {
     EXPECT_FALSE(stream.view().is_done());
     held.let_go();
     stream.view().synchronize();
-    expect_answer("alone", outputs);
+    expect_recorded("alone", outputs);
   }
 }
 
 TEST(EngineRuns, OfAStreamOfTheEnginesOwnAreOrderedWithTheSession) {
-  const Model model = load_engines("alone");
+  const Model model = load_on_gpu("alone");
   Session session(model);
   const Stream stream = Stream::create();
   const Stream own = Stream::create();
   engine_of(model)->set_stream(own.view());
-  const std::vector<Tensor> inputs = engine_inputs("alone");
+  const std::vector<Tensor> inputs = inputs_of("alone");
   for (int times = 0; times < 3; ++times) {
     Held held(stream, 1);
     held.wait_until_running();
     const auto outputs = session.enqueue(views_of(inputs), stream);
     held.let_go();
     stream.view().synchronize();
-    expect_answer("alone", outputs);
+    expect_recorded("alone", outputs);
   }
 }
 
 TEST(EngineRuns, LeaveNoMemoryBehind) {
-  const std::vector<Tensor> inputs = engine_inputs("streamed");
+  const std::vector<Tensor> inputs = inputs_of("streamed");
   std::vector<std::size_t> free;
   for (int times = 0; times < 6; ++times) {
-    const Model model = load_engines("streamed");
+    const Model model = load_on_gpu("streamed");
     int communicator = 0;
     object_cast<TensorRTEngine>(model.custom_objects().at("_torchbind_obj1"))
         ->set_communicator(&communicator);

@@ -11,6 +11,7 @@
 #include <gtest/gtest.h>
 
 #include <cstddef>
+#include <filesystem>
 #include <set>
 #include <string>
 #include <string_view>
@@ -20,6 +21,8 @@
 namespace penstock::testing {
 
 inline constexpr std::string_view kGpuPackages = "2.11-sm90";
+/// Packages with TensorRT engines, run by doubles of TensorRT.
+inline constexpr std::string_view kEnginePackages = "2.15-engines";
 inline constexpr Device kGpu{DeviceType::Cuda, 0};
 
 /// Functions of libcuda.so.1 that tests call themselves. Ends the program where one is missing.
@@ -119,7 +122,7 @@ inline constexpr const char* kEveryPackage[] = {
     "matmuls",       "attention", "attention16", "attention_causal", "attention_masked",
     "order",         "selection", "indexing",    "search",           "pooling",
     "embedding_bag", "lstm",      "inplace",     "aliases",          "item",
-    "host_input",    "gpt"};
+    "host_input",    "gpt",       "spread",      "everything"};
 
 /// Those of them whose runs can be captured.
 inline constexpr const char* kCapturedPackages[] = {
@@ -127,7 +130,7 @@ inline constexpr const char* kCapturedPackages[] = {
     "blob",    "folded",    "conv",        "conv16",           "conv1d3d",
     "matmuls", "attention", "attention16", "attention_causal", "attention_masked",
     "order",   "indexing",  "pooling",     "embedding_bag",    "lstm",
-    "inplace", "aliases",   "gpt"};
+    "inplace", "aliases",   "gpt",         "spread",           "everything"};
 
 /// The SMs that a kernel's blocks run on where they can.
 std::set<unsigned> sms_of(StreamView stream);
@@ -140,7 +143,10 @@ std::vector<Tensor> on_host(const std::vector<Tensor>& tensors);
 /// The same in other memory of the GPU.
 std::vector<Tensor> copies_of(const std::vector<Tensor>& tensors);
 
-Model load_on_gpu(std::string_view package);
+/// The double of TensorRT beside this program: "10", "11" or "rtx".
+std::filesystem::path double_path(std::string_view numbering);
+
+Model load_on_gpu(std::string_view package, std::string_view numbering = "11");
 
 /// Expects what libtorch has answered, as close as the dtype allows.
 void expect_recorded(std::string_view package, const std::vector<Tensor>& outputs);
