@@ -1,6 +1,7 @@
 #include "on_double.hpp"
 
 #include <array>
+#include <cstring>
 
 // Engines within packages, on each numbering of TensorRT.
 namespace penstock::testing {
@@ -11,6 +12,7 @@ using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using ::testing::SizeIs;
 using ::testing::StartsWith;
 
@@ -141,6 +143,64 @@ TEST_P(Engines, AreRefusedWithTheirNameAndWhatIsWrong) {
   refused("other_names", ErrorCode::InvalidArgument, {"outputs z, v, the plan has z, w"});
   refused("other_gpu", ErrorCode::Incompatible, {"compute capability 8.9 (NVIDIA L4), cuda:0 has 9.0"});
   refused("other_platform", ErrorCode::Incompatible, {"linux_aarch64"});
+}
+
+TEST_P(Engines, AreGivenCopiesOfInputsThatAreNotAligned) {
+  const Model model = load_engines("alone");
+  Session session(model, call_by_call());
+  const Stream stream = Stream::create();
+  const std::vector<Tensor> recorded_inputs = recorded("alone", "inputs", kEnginePackages);
+  std::vector<float> shifted(17);
+  std::memcpy(shifted.data() + 1, recorded_inputs[0].view().data(), 16 * sizeof(float));
+  const Tensor buffer = on_device({17}, shifted);
+  const std::vector<Tensor> inputs = engine_inputs("alone");
+  void* const unaligned = static_cast<float*>(buffer.view().data()) + 1;
+  const std::array<TensorView, 2> views{TensorView(unaligned, DType::Float32, {4, 4}, {DeviceType::Cuda, 0}),
+                                        inputs[1].view()};
+  const auto outputs = session.enqueue(views, stream);
+  stream.view().synchronize();
+  expect_answer("alone", outputs);
+  EXPECT_THAT(double_.calls("setTensorAddress"), Each(Not(HasSubstr(" " + address_text(unaligned)))));
+}
+
+TEST_P(Engines, ThatChangeAnInputInPlaceRefuseACopyOfIt) {
+  const Model model = load_engines("cache");
+  Session session(model, call_by_call());
+  const Stream stream = Stream::create();
+  const Tensor buffer = on_device({33}, std::vector<float>(33));
+  const std::vector<Tensor> inputs = engine_inputs("cache");
+  const std::array<TensorView, 2> views{TensorView(static_cast<float*>(buffer.view().data()) + 1,
+                                                   DType::Float32, {8, 4}, {DeviceType::Cuda, 0}),
+                                        inputs[1].view()};
+  EXPECT_THAT(error_of([&] { session.enqueue(views, stream); }).what(),
+              HasSubstr("changes input cache in place, which is not aligned"));
+}
+
+TEST_P(Engines, ForWhichThereIsNoMemoryAreErrorsAndTheSessionGoesOn) {
+  for (const char* package : {"sized", "alone"}) {
+    const Model model = load_engines(package);
+    const std::vector<Tensor> inputs = engine_inputs(package);
+    const Stream stream = Stream::create();
+    bool failed = true;
+    for (unsigned nth = 1; failed && nth < 20; ++nth) {
+      Session session(model, call_by_call());
+      // Out of memory, also where the pool asks again.
+      penstock_recording_fail({.function = "cuMemAlloc_v2", .nth = nth, .every = false, .result = 2});
+      penstock_recording_fail({.function = "cuMemAlloc_v2", .nth = nth + 1, .every = false, .result = 2});
+      failed = false;
+      try {
+        session.enqueue(views_of(inputs), stream);
+      } catch (const Error& error) {
+        failed = true;
+        EXPECT_EQ(error.code(), ErrorCode::OutOfMemory) << error.what();
+      }
+      penstock_recording_clear_faults();
+      const auto outputs = session.enqueue(views_of(inputs), stream);
+      stream.view().synchronize();
+      expect_answer(package, outputs);
+    }
+    EXPECT_FALSE(failed);
+  }
 }
 
 TEST_P(Engines, NeedALibrary) {
