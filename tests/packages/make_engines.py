@@ -169,6 +169,28 @@ def cache():
     return Case(WithObjects(forward, engine=engine("cache", plan)), (torch.zeros(8, 4), torch.randn(8, 4)))
 
 
+def sliced():
+    """An engine whose inputs are slices: one that is not aligned, one that is not row-major."""
+    def forward(self, x, weight):
+        hidden = x @ weight
+        return tuple(execute([hidden[:, 1:5], hidden[:, ::2]], self.engine))
+
+    return Case(WithObjects(forward, engine=engine("sliced", sum_plan([1, 4]))), (torch.randn(1, 4), torch.randn(4, 8)))
+
+
+def sliced_cache():
+    """The same of an engine that changes its input in place, which cannot be."""
+    def forward(self, x, weight):
+        hidden = x @ weight
+        (kept,) = execute([hidden[:, 1:5], hidden[:, 4:]], self.engine)
+        return kept
+
+    plan = {"tensors": [tensor("cache", "input", [4, 4]), tensor("x", "input", [4, 4]),
+                        tensor("kept", "output", [4, 4], alias="cache")],
+            "layers": [layer("append", ["cache", "x"], "kept")]}
+    return Case(WithObjects(forward, engine=engine("sliced_cache", plan)), (torch.randn(4, 4), torch.randn(4, 8)))
+
+
 def sized():
     """An engine whose output has as many elements as the data say."""
     def forward(self, x):
@@ -263,7 +285,7 @@ REFUSED = {
     "other_gpu": lambda: alone(at_2="0%8%9%0%NVIDIA L4"),
     "other_platform": lambda: alone(at_8="linux_aarch64"),
 }
-MAKERS = {case.__name__: case for case in (alone, pipeline, cache, sized, shaped, numbered, spread, streamed)}
+MAKERS = {case.__name__: case for case in (alone, pipeline, cache, sliced, sliced_cache, sized, shaped, numbered, spread, streamed)}
 MAKERS |= {f"format_{version}": lambda version=version: alone(version) for version in (7, 8, 9)}
 MAKERS |= REFUSED | {"everything": everything}
 

@@ -7,6 +7,9 @@
 #include <functional>
 #include <list>
 #include <map>
+#include <optional>
+#include <string>
+#include <utility>
 
 // Engines within captured runs, and their settings.
 namespace penstock::testing {
@@ -125,7 +128,9 @@ TEST_F(EngineGraphs, AreCapturedAnewForOtherSettings) {
 }
 
 TEST_F(EngineGraphs, WaitForWhatTheHostNeeds) {
-  for (const char* package : {"sized", "shaped"}) {
+  const std::map<std::string, std::string> reasons{{"sized", "outputs whose sizes the data decide"},
+                                                   {"shaped", "the values of a shape"}};
+  for (const auto& [package, reason] : reasons) {
     const Model model = load_engines(package);
     Session session(model);
     const Stream stream = Stream::create();
@@ -133,7 +138,7 @@ TEST_F(EngineGraphs, WaitForWhatTheHostNeeds) {
       expect_answer(package, run(session, package, stream));
       EXPECT_FALSE(session.last_run().replayed);
     }
-    EXPECT_THAT(session.last_run().reason, HasSubstr("tensorrt::execute_engine"));
+    EXPECT_EQ(session.last_run().reason, "tensorrt::execute_engine with " + reason + " needs the host");
     EXPECT_EQ(session.graph_statistics().captures, 0U);
   }
 }
@@ -155,17 +160,21 @@ TEST_F(EngineGraphs, WithAStreamOfTheEngineDoNotCaptureThatStream) {
 }
 
 TEST_F(EngineGraphs, AreRecordedIntoACallersCapture) {
-  const Model model = load_engines("alone");
-  Session session(model);
+  std::optional<Model> model = load_engines("alone");
+  std::optional<Session> session(std::in_place, *model);
   const Stream stream = Stream::create();
   const std::vector<Tensor> inputs = engine_inputs("alone");
-  session.enqueue(views_of(inputs), stream);
+  session->enqueue(views_of(inputs), stream);
   stream.view().synchronize();
   auto* const handle = static_cast<cuda::StreamHandle>(stream.view().handle());
   ASSERT_EQ(cuStreamBeginCapture_v2(handle, cuda::kCaptureThreadLocal), cuda::kSuccess);
-  const auto outputs = session.enqueue(views_of(inputs), stream);
+  auto outputs = session->enqueue(views_of(inputs), stream);
   cuda::GraphHandle graph = nullptr;
   ASSERT_EQ(cuStreamEndCapture(handle, &graph), cuda::kSuccess);
+  // The graph holds what it uses.
+  session.reset();
+  model.reset();
+  EXPECT_EQ(double_.alive().contexts, 1U);
   cuda::GraphExecHandle exec = nullptr;
   ASSERT_EQ(cuGraphInstantiateWithFlags(&exec, graph, 0), cuda::kSuccess);
   ASSERT_EQ(cuGraphLaunch(exec, handle), cuda::kSuccess);
@@ -173,6 +182,9 @@ TEST_F(EngineGraphs, AreRecordedIntoACallersCapture) {
   expect_answer("alone", outputs);
   cuGraphExecDestroy(exec);
   cuGraphDestroy(graph);
+  outputs.clear();
+  // What is put by goes with the next session that does.
+  const Session last(load_engines("alone"));
 }
 
 class EngineSettings : public EngineGraphs {};
@@ -202,6 +214,29 @@ TEST_F(EngineSettings, OfWeightBudgetsBuildTheEngineAnew) {
   EXPECT_EQ(error_of([&] { engine_of(model, 1)->set_weight_budget(1); }).code(), ErrorCode::Unsupported);
 }
 
+TEST_F(EngineSettings, ThatBuildTheEngineAnewLeaveTheOldOneToRunsOnTheirWay) {
+  const Model model = load_engines("streamed");
+  const auto engine = engine_of(model);
+  int communicator = 0;
+  engine_of(model, 1)->set_communicator(&communicator);
+  Session session(model, call_by_call());
+  const Stream stream = Stream::create();
+  const std::vector<Tensor> inputs = engine_inputs("streamed");
+  session.enqueue(views_of(inputs), stream);
+  penstock_recording_hold(stream.view().handle());
+  session.enqueue(views_of(inputs), stream);
+  engine->set_weight_budget(1 << 17);
+  for (int times = 0; times < 3; ++times) {
+    session.enqueue(views_of(inputs), stream);
+    EXPECT_EQ(double_.alive().engines, 3U) << "a run with the old one is on its way";
+  }
+  penstock_recording_let_go(stream.view().handle());
+  stream.view().synchronize();
+  session.enqueue(views_of(inputs), stream);
+  EXPECT_EQ(double_.alive().engines, 2U);
+  stream.view().synchronize();
+}
+
 TEST_F(EngineSettings, OfProfilingMeasureLayers) {
   const Model model = load_engines("alone");
   const auto engine = engine_of(model);
@@ -214,6 +249,8 @@ TEST_F(EngineSettings, OfProfilingMeasureLayers) {
   for (int times = 0; times < 3; ++times) {
     expect_answer("alone", run(session, "alone", stream));
     EXPECT_FALSE(session.last_run().replayed);
+    if (times > 0)
+      EXPECT_EQ(session.last_run().reason, "tensorrt::execute_engine with profiling needs the host");
     const auto layers = engine->layer_times();
     ASSERT_THAT(layers, SizeIs(2));
     EXPECT_EQ(layers[0].layer, "affine z");
