@@ -61,6 +61,8 @@ PlacedInputs CudaSession::place(std::span<const TensorView> given, const model::
   if (first == known) return {given, {}};
   const int device = lanes_.model().context()->device();
   const Device there{DeviceType::Cuda, device};
+  // Without a context of the device the driver does not tell where that sees the host's memory.
+  const cuda::ContextScope scope(*lanes_.model().context());
   views_.assign(given.begin(), given.end());
   to_copy_.clear();
   for (std::size_t i = first; i < known; ++i) {

@@ -73,6 +73,16 @@ TEST_F(DeviceInputs, MemoryThatTheDeviceReadsIsAnInputAsItIs) {
   }
 }
 
+TEST_F(DeviceInputs, MemoryThatTheDeviceReadsIsFoundFromAThreadWithoutAContextAndWithAnyOther) {
+  ASSERT_EQ(current_context(), nullptr);
+  const GreenContext partition = GreenContext::create(SmResource::of_device().split("32,rest")[0]);
+  Session session(model, call_by_call());
+  const std::vector<TensorView> views = in(recording::ForeignMemory::Pinned);
+  session.enqueue(views, stream);
+  const Current current(partition.context_handle());
+  session.enqueue(views, stream);
+}
+
 TEST_F(DeviceInputs, OutputsGoIntoTheCallersTensors) {
   Session session(load("aliases"));
   const std::vector<Tensor> inputs = inputs_of("aliases");

@@ -40,6 +40,7 @@ namespace penstock::recording {
 
 void State::require_no_capture() {
   if (thread_mode() == kCaptureRelaxed) return;
+  bool is_forbidden = false;
   for (const auto& [handle, stream] : streams) {
     Capture* const capture = stream->capture.get();
     if (capture == nullptr || capture->mode == kCaptureRelaxed) continue;
@@ -47,9 +48,9 @@ void State::require_no_capture() {
         (capture->mode == kCaptureThreadLocal || thread_mode() == kCaptureThreadLocal)) {
       continue;
     }
-    capture->invalidated = true;
-    throw Failure{kStreamCaptureUnsupported};
+    capture->invalidated = is_forbidden = true;
   }
+  if (is_forbidden) throw Failure{kStreamCaptureUnsupported};
 }
 
 }  // namespace penstock::recording

@@ -50,7 +50,10 @@ PENSTOCK_DRIVER_API cuModuleLoadDataEx(ModuleHandle* module, const void* image, 
 
 PENSTOCK_DRIVER_API cuModuleUnload(ModuleHandle module) {
   const auto body = [&](State& state) -> Result {
-    if (!state.modules.contains(module)) return kInvalidHandle;
+    const auto found = state.modules.find(module);
+    if (found == state.modules.end()) return kInvalidHandle;
+    state.require_no_capture();
+    state.wait_for_device(found->second->device, "cuModuleUnload");
     std::erase_if(state.functions,
                   [&](const auto& each) { return static_cast<void*>(each.second->module) == module; });
     state.modules.erase(module);

@@ -60,6 +60,25 @@ bool penstock_recording_let_go(void* handle) {
   return true;
 }
 
+void penstock_recording_end_waits(bool ends) {
+  State& state = State::get();
+  const std::lock_guard lock(state.mutex);
+  state.ends_waits = ends;
+}
+
+void* penstock_recording_stream_of_other_context(int device) {
+  State& state = State::get();
+  const std::lock_guard lock(state.mutex);
+  if (device < 0 || device >= state.machine.devices) return nullptr;
+  auto context = std::make_unique<Context>();
+  context->device = device;
+  context->other = true;
+  context->sms = state.primary(device).sms;
+  Stream& stream = state.new_stream(*context, Stream::Kind::PerThread, kStreamNonBlocking, 0);
+  state.other_contexts.push_back(std::move(context));
+  return &stream;
+}
+
 bool penstock_recording_device_waits_for(void* handle) {
   State& state = State::get();
   const std::lock_guard lock(state.mutex);

@@ -65,7 +65,8 @@ PENSTOCK_DRIVER_API cuEventRecord(EventHandle handle, StreamHandle stream_handle
   return call("cuEventRecord", [&](State& state) -> Result {
     Event& event = state.event_of(handle);
     Stream& stream = state.stream_of(stream_handle);
-    if (event.device != stream.context->device) return kInvalidHandle;
+    // Of the primary context they may be recorded in green ones, and in no other.
+    if (event.device != stream.context->device || stream.context->other) return kInvalidHandle;
     if (stream.capture != nullptr) {
       if (stream.capture->invalidated) return kStreamCaptureInvalidated;
       record_captured(state, event, stream);
@@ -109,8 +110,9 @@ PENSTOCK_DRIVER_API cuEventQuery(EventHandle handle) {
   return call("cuEventQuery", [&](State& state) -> Result {
     const Event& event = state.event_of(handle);
     state.require_sound(event.device);
+    if (event.record != nullptr && event.record->capture != nullptr) return kCapturedEvent;
+    state.require_no_capture();
     if (event.record == nullptr) return kSuccess;
-    if (event.record->capture != nullptr) return kCapturedEvent;
     return event.record->done ? kSuccess : kNotReady;
   });
 }
@@ -120,8 +122,14 @@ PENSTOCK_DRIVER_API cuEventSynchronize(EventHandle handle) {
     const Event& event = state.event_of(handle);
     state.require_sound(event.device);
     state.log("cuEventSynchronize " + name_of(event));
+    state.require_no_capture();
     if (event.record == nullptr || event.record->done) return kSuccess;
     if (event.record->capture != nullptr) return kCapturedEvent;
+    if (state.ends_waits) {
+      state.log("cuEventSynchronize waits for " + name_of(event));
+      state.let_all_go();
+      if (event.record->done) return kSuccess;
+    }
     state.violate("cuEventSynchronize would wait for " + name_of(event) + " of stream#" +
                   std::to_string(event.record->stream));
     return kUnknown;

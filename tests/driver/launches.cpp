@@ -104,6 +104,7 @@ PENSTOCK_DRIVER_API cuLaunchKernel(FunctionHandle handle, unsigned grid_x, unsig
     Node node{.type = kGraphKernel, .call = "cuLaunchKernel"};
     node.launch = make_launch(function, {grid_x, grid_y, grid_z}, {block_x, block_y, block_z}, shared_bytes);
     if (function.module->device != stream.context->device) return kInvalidContext;
+    if (stream.context->other) return kInvalidHandle;
     add_parameters(node.launch, parameters, extra);
     state.submit(stream, std::move(node));
     return kSuccess;

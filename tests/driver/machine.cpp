@@ -83,6 +83,7 @@ void State::reset(const Machine& wanted) {
   greens.clear();
   last_green.reset();
   green_contexts.clear();
+  other_contexts.clear();
   primaries.clear();
   descriptions.clear();
   broken.clear();
@@ -94,6 +95,7 @@ void State::reset(const Machine& wanted) {
   violation_text.clear();
   machine = wanted;
   listener = nullptr;
+  ends_waits = false;
 }
 
 Context& State::primary(int device) {
@@ -109,6 +111,9 @@ Context& State::primary(int device) {
 Context& State::context_of(ContextHandle handle) {
   for (const auto& [device, context] : primaries) {
     if (static_cast<void*>(context.get()) == handle && context->retained > 0) return *context;
+  }
+  for (const auto& context : other_contexts) {
+    if (static_cast<void*>(context.get()) == handle) return *context;
   }
   const auto found = green_contexts.find(handle);
   if (found == green_contexts.end()) throw Failure{kInvalidContext};

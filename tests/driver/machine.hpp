@@ -26,6 +26,7 @@ struct Context {
   unsigned id = 0;  ///< Of a green context; a primary one has its device's.
   int device = 0;
   bool green = false;
+  bool other = false;     ///< One of those that programs make beside the primary one.
   unsigned retained = 0;  ///< Primary contexts.
   SmSet sms;
   Stream* legacy = nullptr;
@@ -160,16 +161,24 @@ class State {
   bool has_memory(const Node& node);
   /// Does all that can be done.
   void run();
-  /// Throws Failure, and notes the violation, where the stream has work that cannot be done.
+  /// Lets all streams that are held go on.
+  void let_all_go();
+  /// Throws Failure, and notes the violation, where the stream has work that cannot be done; ends its
+  /// capture, where there is one.
   void wait_for(Stream& stream, const char* call);
+  /// The same for what calls wait for that give back what work may use. As measured on an H200: not for a
+  /// graph that is alone on a green context's stream.
   void wait_for_device(int device, const char* call);
-  /// The same for what synchronizing a context waits for.
+  /// The same for what synchronizing a context waits for. As measured: all captures on its device end by it,
+  /// in whatever mode they and the thread are.
   void wait_for_context(const Context& context, const char* call);
 
   // Faults.
   Result count_call(const char* name);
   void require_sound(int device) const;
-  /// Throws Failure, and ends the capture, where what is called could disturb one of this thread.
+  /// Throws Failure, and ends the captures, where there are some that what is called may not be called
+  /// during: those of this thread, and those of others that are global; none where the thread's mode is
+  /// relaxed.
   void require_no_capture();
 
   /// The allocation that holds the address, and where it begins.
@@ -182,6 +191,7 @@ class State {
   std::map<int, std::unique_ptr<Context>> primaries;
   std::map<void*, std::unique_ptr<Green>> greens;
   std::map<void*, std::unique_ptr<Context>> green_contexts;
+  std::vector<std::unique_ptr<Context>> other_contexts;
   std::unique_ptr<Green> last_green;  ///< Destroyed last.
   std::map<void*, std::unique_ptr<Stream>> streams;
   std::set<void*> detached;  ///< Streams that outlived their green contexts.
@@ -206,15 +216,18 @@ class State {
   double kernel_ms = 0;  ///< and a kernel this much more.
   std::string log_text, violation_text, log_file;
   std::recursive_mutex mutex;
+  bool ends_waits = false;  ///< What is waited for comes, in place of a violation.
   Listener listener = nullptr;
   unsigned generation = 0;  ///< Resets so far: contexts of threads from before are void.
 
  private:
   bool step(Stream& stream);
+  void do_all();
   /// As a test wants the node to be captured.
   void change_captured(Node& node);
   void run_kernel(const Node& node);
-  bool is_disturbed(const Capture* capture) const;
+  void require_idle(Stream& stream, const char* call);
+  void wait_unless_graph(Stream& stream, const char* call);
   void check_implicit_order(Stream& stream) const;
   [[nodiscard]] bool comes_first(const Stream& stream, std::uint64_t number) const;
 };

@@ -24,9 +24,9 @@ Result release(State& state, std::uintptr_t address, Memory::Kind kind, const ch
   if (address == 0) return kSuccess;
   const auto found = state.memory.find(address);
   if (found == state.memory.end() || found->second.kind != kind) return kInvalidValue;
+  state.require_no_capture();
   const int device = found->second.device;
   state.log(std::string(name) + " " + std::to_string(found->second.bytes) + " bytes");
-  // The memory goes with the process's work on the device, for which these calls wait.
   state.wait_for_device(device, name);
   std::free(reinterpret_cast<void*>(address));
   state.memory.erase(found);
@@ -106,13 +106,15 @@ void write_attribute(const std::pair<const std::uintptr_t, Memory>* found, int a
                      std::uintptr_t address) {
   const Memory memory = found == nullptr ? Memory{} : found->second;
   const bool host = memory.kind == Memory::Kind::Host || memory.kind == Memory::Kind::Registered;
+  // As measured: where no context is current, the device's address of other memory than its own is not told.
+  const bool told = found != nullptr && (memory.kind == Memory::Kind::Device || !context_stack().empty());
   switch (attribute) {
     case kPointerContext: *static_cast<void**>(value) = memory.context; break;
     case kPointerMemoryType:
       *static_cast<unsigned*>(value) = found == nullptr ? 0U : host ? kMemoryHost : kMemoryDevice;
       break;
     case kPointerDevicePointer:
-      *static_cast<DevicePointer*>(value) = found == nullptr ? 0 : static_cast<DevicePointer>(address);
+      *static_cast<DevicePointer*>(value) = told ? static_cast<DevicePointer>(address) : 0;
       break;
     case kPointerIsManaged: *static_cast<unsigned*>(value) = memory.kind == Memory::Kind::Managed; break;
     case kPointerDeviceOrdinal: *static_cast<int*>(value) = found == nullptr ? -2 : memory.device; break;

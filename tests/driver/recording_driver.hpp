@@ -102,6 +102,15 @@ PENSTOCK_RECORDING_API void penstock_recording_clear_log();
 PENSTOCK_RECORDING_API bool penstock_recording_hold(void* stream);
 PENSTOCK_RECORDING_API bool penstock_recording_let_go(void* stream);
 
+/// Whether a call that has to wait for a held stream lets all that are held go, as their end would, and says
+/// so in the log ("cuMemFree waits for stream#1"), until the next reset. Otherwise it fails, which is a
+/// violation.
+PENSTOCK_RECORDING_API void penstock_recording_end_waits(bool ends);
+
+/// A stream of a context beside the primary one, as cuCtxCreate makes it; gone with the next reset. Null
+/// where there is no such device.
+PENSTOCK_RECORDING_API void* penstock_recording_stream_of_other_context(int device);
+
 /// What a kernel does, in the order of the stream, launched or replayed, until the next reset. "" is any
 /// kernel. Calls of the driver within it are not allowed.
 PENSTOCK_RECORDING_API void penstock_recording_kernel(const char* name,

@@ -47,6 +47,7 @@ PENSTOCK_DRIVER_API cuStreamQuery(StreamHandle handle) {
       stream.capture->invalidated = true;
       return kStreamCaptureUnsupported;
     }
+    state.require_no_capture();
     return stream.queue.empty() && !stream.held ? kSuccess : kNotReady;
   });
 }
@@ -55,6 +56,7 @@ PENSTOCK_DRIVER_API cuStreamSynchronize(StreamHandle handle) {
   return call("cuStreamSynchronize", [&](State& state) -> Result {
     Stream& stream = state.stream_of(handle);
     state.log("cuStreamSynchronize " + state.name_of(stream));
+    state.require_no_capture();
     state.wait_for(stream, "cuStreamSynchronize");
     return kSuccess;
   });

@@ -115,7 +115,7 @@ bool State::step(Stream& stream) {
   return true;
 }
 
-void State::run() {
+void State::do_all() {
   bool moved = true;
   while (moved) {
     moved = false;
@@ -126,7 +126,28 @@ void State::run() {
       while (step(*stream)) moved = true;
     }
   }
+}
+
+void State::run() {
+  do_all();
   std::erase_if(ended, [](const std::unique_ptr<Stream>& stream) { return stream->queue.empty(); });
+}
+
+void State::require_idle(Stream& stream, const char* call) {
+  if (stream.queue.empty() && !stream.held) return;
+  if (ends_waits) {
+    log(std::string(call) + " waits for " + name_of(stream));
+    let_all_go();
+    if (stream.queue.empty()) return;
+  }
+  violate(std::string(call) + " would wait for " + name_of(stream));
+  throw Failure{kUnknown};
+}
+
+void State::let_all_go() {
+  for (const auto& [handle, stream] : streams) stream->held = false;
+  for (const auto& stream : ended) stream->held = false;
+  do_all();
 }
 
 void State::wait_for(Stream& stream, const char* call) {
@@ -135,42 +156,36 @@ void State::wait_for(Stream& stream, const char* call) {
     throw Failure{kStreamCaptureUnsupported};
   }
   check_implicit_order(stream);
-  if (stream.queue.empty() && !stream.held) return;
-  violate(std::string(call) + " would wait for " + name_of(stream));
-  throw Failure{kUnknown};
+  require_idle(stream, call);
 }
 
-/// Captures of other threads are disturbed only where they asked for it.
-bool State::is_disturbed(const Capture* capture) const {
-  return capture == nullptr || capture->mode == kCaptureGlobal ||
-         capture->thread == std::this_thread::get_id();
+void State::wait_unless_graph(Stream& stream, const char* call) {
+  if (!stream.context->green || !ends_in_graph(stream)) return require_idle(stream, call);
+  log(std::string(call) + " passes over " + name_of(stream));
 }
 
 void State::wait_for_device(int device, const char* call) {
   for (const auto& [handle, stream] : streams) {
-    if (stream->context->device != device) continue;
-    if (is_disturbed(stream->capture.get())) wait_for(*stream, call);
+    if (stream->context->device == device) wait_unless_graph(*stream, call);
   }
   for (const auto& stream : ended) {
-    if (stream->context->device == device) wait_for(*stream, call);
+    if (stream->context->device == device) wait_unless_graph(*stream, call);
   }
 }
 
 void State::wait_for_context(const Context& context, const char* call) {
+  bool has_capture = false;
+  for (const auto& [handle, stream] : streams) {
+    if (stream->capture == nullptr || stream->context->device != context.device) continue;
+    stream->capture->invalidated = has_capture = true;
+  }
+  if (has_capture) throw Failure{kStreamCaptureUnsupported};
   const auto wait = [&](Stream& stream) {
     if (stream.context->device != context.device) return;
-    if (context.green && stream.context != &context) return;
-    // As measured: with the primary context current, a graph that is alone on a green context's stream is
-    // not seen.
-    if (!context.green && stream.context->green && ends_in_graph(stream)) {
-      log(std::string(call) + " passes over " + name_of(stream));
-    } else {
-      wait_for(stream, call);
-    }
+    if (!context.green) return wait_unless_graph(stream, call);
+    if (stream.context == &context) require_idle(stream, call);
   };
-  for (const auto& [handle, stream] : streams) {
-    if (is_disturbed(stream->capture.get())) wait(*stream);
-  }
+  for (const auto& [handle, stream] : streams) wait(*stream);
   for (const auto& stream : ended) wait(*stream);
 }
 
