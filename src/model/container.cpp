@@ -293,6 +293,9 @@ void Container::fold_constants() {
   call.context.operators = &operators;
   const auto proxy = objects::make_session(place_.executor);
   require(fold(handle_, /*use_inactive=*/false, call.stream(), proxy.get()), call.context);
+  if (place_.cuda == nullptr) return;
+  // Runs are on other streams.
+  cuda::check(cuda::driver().stream_synchronize(call.stream()), "cuStreamSynchronize", what_);
 }
 
 std::vector<ConstantInfo> Container::constants() const {

@@ -14,8 +14,16 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
 using ::testing::SizeIs;
+using ::testing::StartsWith;
 
 class LoadingOnCuda : public OnRecorder {};
+
+/// That the last work on the device has been waited for.
+void expect_waited_for_last_work() {
+  const std::vector<std::string> work = Calls::work();
+  ASSERT_FALSE(work.empty());
+  EXPECT_THAT(work.back(), StartsWith("cuStreamSynchronize"));
+}
 
 TEST_F(LoadingOnCuda, PutsItsWorkOnAStreamOfItsOwn) {
   Calls::clear();
@@ -69,6 +77,18 @@ TEST_F(LoadingOnCuda, FoldsConstantsOnce) {
   const std::vector<Tensor> inputs = inputs_of("folded");
   session.run(views_of(inputs));
   EXPECT_THAT(Calls::of({"cuLaunchKernel"}), SizeIs(1));
+}
+
+TEST_F(LoadingOnCuda, ConstantsAreFoldedWhenALoadOrAnUpdateReturns) {
+  Calls::clear();
+  Model folded = load("folded");
+  expect_waited_for_last_work();
+  const Tensor scale = folded.weight("scale");
+  const NamedWeight same{.name = "scale", .view = scale.view()};
+  Calls::clear();
+  folded.update_weights({&same, 1});
+  EXPECT_THAT(Calls::of({"cuLaunchKernel"}), Not(IsEmpty()));
+  expect_waited_for_last_work();
 }
 
 TEST_F(LoadingOnCuda, UnloadLeavesNothingOnTheDevice) {
