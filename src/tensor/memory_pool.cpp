@@ -39,7 +39,7 @@ SizeClass size_class(std::size_t bytes) noexcept {
 
 class HostMemory final : public MemorySource {
  public:
-  void* take(std::size_t bytes) noexcept override { return std::aligned_alloc(kAlignment, bytes); }
+  void* take(std::size_t bytes) override { return std::aligned_alloc(kAlignment, bytes); }
   void give(void* data) noexcept override { std::free(data); }
   [[nodiscard]] Device device() const noexcept override { return {}; }
 };

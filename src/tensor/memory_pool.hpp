@@ -13,8 +13,8 @@ namespace penstock::tensor {
 class MemorySource {
  public:
   virtual ~MemorySource() = default;
-  /// `bytes` bytes, aligned to 64 and more; null where there are none.
-  virtual void* take(std::size_t bytes) noexcept = 0;
+  /// `bytes` bytes, aligned to 64 and more; null where there are none. Errors: what is no lack of memory.
+  virtual void* take(std::size_t bytes) = 0;
   virtual void give(void* data) noexcept = 0;
   /// True where giving back waits for work: then pools give back only what they are told to, and what is
   /// missing elsewhere.
@@ -38,7 +38,7 @@ class MemoryPool final : public Allocator {
   MemoryPool& operator=(const MemoryPool&) = delete;
 
   /// At least `bytes` bytes, 64-byte aligned, with one reference held by the caller.
-  /// Errors: OutOfMemory says how many bytes.
+  /// Errors: OutOfMemory says how many bytes; what the source says.
   Storage* allocate(std::size_t bytes) override;
 
   /// Tells that another run begins. Thread: one caller at a time.
