@@ -153,8 +153,10 @@ class PENSTOCK_API Model {
   /// Replaces weights. Makes a new version of the model with them beside the one in use, constants folded
   /// anew, and puts it in place at once: a run uses one version from its start to its end, and every session
   /// takes up the new one at its next run. Runs wait for nothing. The memory of the old version is released
-  /// when the last run with it ends; outputs that are weights keep theirs. Buffers that are not given keep
-  /// their memory, and what runs have made of them. Blocking. Thread: thread-safe; updates take turns.
+  /// when the last run with it ends; outputs that are weights keep theirs. On CUDA that is when the device
+  /// has done the run, and the memory goes with the next update, `Session::release_memory`, or call of a
+  /// session that waits; the driver may wait for other work of the device then. Buffers that are not given
+  /// keep their memory, and what runs have made of them. Blocking. Thread: thread-safe; updates take turns.
   /// Errors: InvalidArgument (a name that the model does not have or that is given twice, another dtype,
   /// other sizes, memory of another device; with UpdateScope::Full a parameter that is missing); Unsupported
   /// for a library that does not name its weights; OutOfMemory; Internal (the library's own words). After an

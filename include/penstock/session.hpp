@@ -151,9 +151,9 @@ class PENSTOCK_API Session {
   /// Memory held for runs. Host-only. Errors: none.
   [[nodiscard]] SessionMemory memory() const noexcept;
 
-  /// Gives back what no run and no output uses, captured runs too, and what graphs of callers used that are
-  /// gone; the next run gets it anew. Blocking on CUDA: the driver waits for work of the device. Errors:
-  /// none.
+  /// Gives back what no run and no output uses, captured runs too, and what graphs of callers and old weights
+  /// used that are gone; the next run gets it anew. Blocking on CUDA: waits for the session's last runs, and
+  /// the driver for other work of the device. Errors: none.
   void release_memory() noexcept;
 
   /// Waits so far; zeros on the CPU. Host-only. Errors: none.

@@ -4,7 +4,6 @@
 #include "cuda/driver.hpp"
 #include "cuda/execution_resource.hpp"
 
-#include <atomic>
 #include <memory>
 #include <utility>
 
@@ -13,13 +12,7 @@ namespace {
 
 constexpr const char* kWhat = "the capture of the caller's stream";
 
-using Share = std::shared_ptr<const UsedByGraph>;
-
-/// What was put by, the last one first. Without a lock: the driver's thread adds to it.
-std::atomic<UsedByGraph*>& put_by_first() noexcept {
-  static std::atomic<UsedByGraph*> first{nullptr};
-  return first;
-}
+using Share = std::shared_ptr<const UsedOnDevice>;
 
 void drop_share(void* share) { delete static_cast<Share*>(share); }
 
@@ -42,7 +35,7 @@ CallersCapture::CallersCapture(StreamHandle stream) : stream_(stream) {
              stream_text(stream));
 }
 
-void CallersCapture::keep(std::shared_ptr<const UsedByGraph> used) const {
+void CallersCapture::keep(std::shared_ptr<const UsedOnDevice> used) const {
   const Driver& table = driver();
   auto share = std::make_unique<Share>(std::move(used));
   UserObjectHandle object = nullptr;
@@ -68,22 +61,6 @@ void CallersCapture::add(const Graph& graph) const {
   const Result result = table.stream_update_capture_dependencies(stream_, &node, 1, kSetCaptureDependencies);
   if (result != kSuccess) table.graph_destroy_node(node);
   check(result, "cuStreamUpdateCaptureDependencies", kWhat);
-}
-
-void UsedByGraph::put_by(UsedByGraph* used) noexcept {
-  used->next_ = put_by_first().load(std::memory_order_relaxed);
-  while (!put_by_first().compare_exchange_weak(used->next_, used, std::memory_order_release,
-                                               std::memory_order_relaxed)) {
-  }
-}
-
-void let_go_of_used() noexcept {
-  if (put_by_first().load(std::memory_order_relaxed) == nullptr) return;
-  UsedByGraph* each = put_by_first().exchange(nullptr, std::memory_order_acquire);
-  while (each != nullptr) {
-    const std::unique_ptr<UsedByGraph> used(each);
-    each = used->next_;
-  }
 }
 
 }  // namespace penstock::cuda

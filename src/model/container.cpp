@@ -268,8 +268,6 @@ void Container::restore_buffers() noexcept {
 
 Container::~Container() {
   drop_buffers();
-  // What was put on the device may still read the weights.
-  if (place_.cuda != nullptr) place_.cuda->wait();
   weights_.clear();
   bool deleted = false;
   try {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "base/unique_handle.hpp"
+#include "cuda/run_end.hpp"
 #include "model/cuda_model.hpp"
 #include "model/loaded_library.hpp"
 #include "model/weights.hpp"
@@ -12,6 +13,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <string>
 #include <string_view>
@@ -28,8 +30,8 @@ struct Place {
 };
 
 /// PyTorch's model container inside a loaded library, with one model in it: one version of its weights.
-/// Thread: `run` from many threads at once, once constants are folded; the rest one caller at a time.
-/// Lifetime: holds its library.
+/// Thread: `run` and `note_user` from many threads at once, once constants are folded; the rest one caller at
+/// a time. Lifetime: holds its library. On CUDA it must not go while it `is_used`: see `make_container`.
 class Container {
  public:
   /// Creates the container and with it the weights that `source` has. Blocking.
@@ -64,6 +66,11 @@ class Container {
 
   /// Computes the weights that depend on other weights only. Blocking. Errors: what the library says.
   void fold_constants();
+
+  /// On CUDA: that runs which end there read the weights. Errors: OutOfMemory.
+  void note_user(const std::shared_ptr<const cuda::RunEnd>& user);
+  /// Whether one of those is on its way. Errors: none.
+  [[nodiscard]] bool is_used() const noexcept;
 
   [[nodiscard]] std::size_t input_count() const noexcept { return input_count_; }
   [[nodiscard]] std::size_t output_count() const noexcept { return output_count_; }
@@ -123,6 +130,14 @@ class Container {
   std::vector<WeightSlot> slots_;
   std::vector<tensor::TensorObjectPtr> weights_;
   std::vector<Buffer> buffers_;
+  mutable std::mutex users_mutex_;
+  /// Who is gone has waited.
+  std::vector<std::weak_ptr<const cuda::RunEnd>> users_;
 };
+
+/// A container that is shared. On CUDA it is put by with its last share, as something `UsedOnDevice`: the
+/// last one to let go of it may be a run that waits for nothing. Errors: as the constructor.
+std::shared_ptr<Container> make_container(std::shared_ptr<const LoadedLibrary> library, Place place,
+                                          std::string what, const WeightSource& source);
 
 }  // namespace penstock::model

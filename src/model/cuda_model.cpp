@@ -149,9 +149,4 @@ bool CudaModel::healthy() const noexcept {
   }
 }
 
-void CudaModel::wait() const noexcept {
-  cuda::release(*context_, "cuCtxSynchronize", what_.c_str(),
-                [](const cuda::Driver& driver) { return driver.ctx_synchronize(); });
-}
-
 }  // namespace penstock::model

@@ -35,12 +35,10 @@ class CudaModel final : public shim::CudaCode {
   [[nodiscard]] shim::CudaCall load_call() noexcept;
 
   cuda::ModuleHandle module(std::string_view file) override;
-  cuda::ModuleHandle module(const void* image)
-      override;  /// False once the context answers nothing but the error of a fault. Errors: none.
-  [[nodiscard]] bool healthy() const noexcept;
+  cuda::ModuleHandle module(const void* image) override;
 
-  /// Waits until the device has done all that was put on it in this context. For destructors. Errors: none.
-  void wait() const noexcept;
+  /// False once the context answers nothing but the error of a fault. Errors: none.
+  [[nodiscard]] bool healthy() const noexcept;
 
  private:
   void check_capability(const package::ModelFiles& files) const;

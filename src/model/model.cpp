@@ -2,6 +2,7 @@
 
 #include "base/fail.hpp"
 #include "cuda/graph.hpp"
+#include "cuda/used_on_device.hpp"
 #include "model/generated_checks.hpp"
 #include "model/input_probe.hpp"
 #include "model/library_image.hpp"
@@ -60,14 +61,15 @@ struct Load {
 void open_library(Model::Impl& impl, const Load& load, bool generated_checks) {
   if (impl.container != nullptr) impl.container->restore_buffers();
   impl.container.reset();
+  if (impl.cuda != nullptr) cuda::let_go_of_used();
   impl.library.reset();
   const model::WeightSource& source = load.weights.source;
   const shim::ImportOptions imports{.generated_checks = generated_checks,
                                     .appended_weights = source.kind == model::WeightSource::Kind::Appended};
   impl.library = std::make_shared<model::LoadedLibrary>(
       model::prepare_library(load.elf, impl.what, imports, load.weights.left_out), impl.what);
-  impl.container = std::make_shared<model::Container>(
-      impl.library, model::Place{impl.device, impl.cuda, impl.executor}, impl.what, source);
+  impl.container = model::make_container(impl.library, model::Place{impl.device, impl.cuda, impl.executor},
+                                         impl.what, source);
   model::give_first_weights(*impl.container, {load.files, load.weights.by_name, load.options.weights},
                             impl.what);
   impl.container->keep_buffers();
@@ -238,6 +240,13 @@ std::shared_ptr<Model::Impl> load_model(const Package& package, const LoadOption
 }
 
 }  // namespace
+
+Model::Impl::~Impl() {
+  if (cuda == nullptr) return;
+  container.reset();
+  versions.end();
+  cuda::let_go_of_used();
+}
 
 Model::Model(std::shared_ptr<Impl> impl) noexcept : impl_(std::move(impl)) {}
 

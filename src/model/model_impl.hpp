@@ -17,6 +17,11 @@ namespace penstock {
 
 /// Shared by sessions. Nothing of it changes after the load but the version of the weights.
 struct Model::Impl {
+  Impl() = default;
+  ~Impl();
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
+
   std::string what;  ///< Package and model, for messages.
   std::string name;
   Device device;

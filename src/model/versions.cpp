@@ -34,6 +34,12 @@ void Versions::publish(std::shared_ptr<Container> version) {
   }
 }
 
+void Versions::end() noexcept {
+  std::shared_ptr<Container> last;
+  const std::lock_guard lock(mutex_);
+  last = std::exchange(current_, nullptr);
+}
+
 VersionUse::VersionUse(Versions& versions)
     : versions_(versions), one_sided_(system::RunBarrier::is_one_sided()) {
   const std::lock_guard lock(versions_.mutex_);
@@ -43,6 +49,13 @@ VersionUse::VersionUse(Versions& versions)
 VersionUse::~VersionUse() {
   const std::lock_guard lock(versions_.mutex_);
   std::erase(versions_.uses_, this);
+}
+
+void VersionUse::drop() noexcept {
+  std::shared_ptr<Container> old;
+  const std::lock_guard lock(versions_.mutex_);
+  old = std::exchange(held_, nullptr);
+  number_.store(0, std::memory_order_relaxed);
 }
 
 void VersionUse::take() noexcept {

@@ -26,9 +26,12 @@ class Versions {
   [[nodiscard]] std::shared_ptr<Container> current() const;
 
   /// Puts a version in place. Runs that have begun end with the one that they began with. Every other is let
-  /// go of, and is deleted before this returns where nobody else holds it. Errors: OutOfMemory, and then the
+  /// go of before this returns. Errors: OutOfMemory, and then the
   /// version is as it was.
   void publish(std::shared_ptr<Container> version);
+
+  /// Lets go of the current version, when there are no more runs. Errors: none.
+  void end() noexcept;
 
  private:
   friend class VersionUse;
@@ -59,10 +62,13 @@ class alignas(64) VersionUse {
   /// The version of the run that is on, to be held beyond it.
   [[nodiscard]] const std::shared_ptr<Container>& held() const noexcept { return held_; }
 
+  /// Lets go of the version between runs. Errors: none.
+  void drop() noexcept;
+
   /// The number of that version: no other version of the model ever has it.
   [[nodiscard]] std::uint64_t number() const noexcept { return number_.load(std::memory_order_relaxed); }
 
-  /// Ends it. The version goes where it is not the current one any more and nobody else holds it.
+  /// Ends it. The version is let go of where it is not the current one any more.
   void end() noexcept {
     system::RunBarrier::set(is_running_, false, one_sided_);
     if (versions_.number_.load(std::memory_order_seq_cst) != number_.load(std::memory_order_relaxed))

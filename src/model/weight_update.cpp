@@ -1,6 +1,7 @@
 #include "model/weight_update.hpp"
 
 #include "base/fail.hpp"
+#include "cuda/used_on_device.hpp"
 #include "shim/results.hpp"
 #include "tensor/view_access.hpp"
 
@@ -47,6 +48,21 @@ void require_all(std::span<const WeightSlot> slots, std::span<const NamedWeight*
       what, fmt::join(missing, ", "));
 }
 
+/// Lets go of versions that nobody uses any more, that of a failed update too, in the end: on CUDA they are
+/// put by.
+class VersionsGone {
+ public:
+  explicit VersionsGone(const Model::Impl& model) noexcept : on_cuda_(model.cuda != nullptr) {}
+  ~VersionsGone() {
+    if (on_cuda_) cuda::let_go_of_used();
+  }
+  VersionsGone(const VersionsGone&) = delete;
+  VersionsGone& operator=(const VersionsGone&) = delete;
+
+ private:
+  bool on_cuda_;
+};
+
 /// A weight without elements, which is never given.
 tensor::TensorObjectPtr empty_weight(const WeightSlot& slot, const std::optional<WeightLayout>& layout) {
   const std::vector<std::int64_t> zero{0};
@@ -87,6 +103,7 @@ void give_first_weights(Container& container, const FirstWeights& first, const s
 }
 
 void update_weights(Model::Impl& model, std::span<const NamedWeight> given, UpdateScope scope) {
+  const VersionsGone gone(model);
   const std::lock_guard turn(model.update_mutex);
   const std::shared_ptr<Container> current = model.versions.current();
   require_slots(*current, model.what);
@@ -99,8 +116,8 @@ void update_weights(Model::Impl& model, std::span<const NamedWeight> given, Upda
                           ? make_weight(slots[i], layout_of(&before), *matched[i], model.what)
                           : shim::share(before));
   }
-  auto next = std::make_shared<Container>(model.library, Place{model.device, model.cuda, model.executor},
-                                          model.what, model.no_weights);
+  auto next = make_container(model.library, Place{model.device, model.cuda, model.executor}, model.what,
+                             model.no_weights);
   next->take_places_of(*current);
   next->assign(std::move(weights));
   next->fold_constants();
@@ -108,6 +125,7 @@ void update_weights(Model::Impl& model, std::span<const NamedWeight> given, Upda
 }
 
 Tensor copy_weight(const Model::Impl& model, std::string_view name) {
+  const VersionsGone gone(model);
   const std::shared_ptr<Container> current = model.versions.current();
   const std::span<const WeightSlot> slots = current->slots();
   const auto found = std::ranges::find(slots, name, &WeightSlot::full_name);

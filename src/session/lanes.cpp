@@ -33,16 +33,15 @@ Lane::Lane(const cuda::ExecutionResource& of, const model::CudaModel& model)
       sm_count(cuda::sm_count_of(of)),
       context(context_of(of, model)),
       primary(model.context()),
-      pool(cuda::device_memory(primary)),
+      done(std::make_shared<cuda::RunEnd>(primary)),
+      pool(cuda::device_memory(primary, done)),
       operators(model.operators().make_lane_state()),
-      graphs(pool),
-      done(create_event()) {}
+      graphs(pool) {}
 
 Lane::~Lane() {
   cuda::release(*primary, "cuEventDestroy", "a session", [this](const cuda::Driver& driver) {
     cuda::Result worst = cuda::kSuccess;
     const auto note = [&](cuda::Result result) { worst = result != cuda::kSuccess ? result : worst; };
-    note(driver.event_destroy(done));
     if (caller_done != nullptr) note(driver.event_destroy(caller_done));
     own.reset();
     graphs.clear();
@@ -57,15 +56,10 @@ Lanes::Lanes(std::shared_ptr<model::CudaModel> model, std::size_t most)
     : model_(std::move(model)), most_(most) {}
 
 Lanes::~Lanes() {
-  // Memory goes back to the driver: work that uses it has to be done. The driver waits for that itself.
-  cuda::release(*model_->context(), "cuEventSynchronize", "a session", [&](const cuda::Driver& driver) {
-    cuda::Result worst = cuda::kSuccess;
-    for (const auto& lane : lanes_) {
-      const cuda::Result result = driver.event_synchronize(lane->done);
-      if (result != cuda::kSuccess) worst = result;
-    }
-    return worst;
-  });
+  for (const auto& lane : lanes_) {
+    if (const cuda::Result result = lane->done->wait(); result != cuda::kSuccess)
+      cuda::report_failed_release(result, "cuEventSynchronize", "a session");
+  }
 }
 
 std::uint64_t Lanes::held_bytes() const noexcept {
@@ -91,6 +85,8 @@ void Lanes::add_graphs(GraphStatistics& statistics) const noexcept {
 
 void Lanes::release_unused() noexcept {
   for (const auto& lane : lanes_) {
+    if (const cuda::Result result = lane->done->wait(); result != cuda::kSuccess)
+      cuda::report_failed_release(result, "cuEventSynchronize", "a session");
     lane->graphs.clear();
     lane->pool.release_unused();
   }
@@ -128,7 +124,7 @@ Lane& Lanes::lane_of(const cuda::ExecutionResource& resource) {
 /// run is not done stays until the next time: waiting for it could be waiting for the caller.
 void Lanes::make_room(const cuda::ExecutionResource& resource) {
   const cuda::Driver& driver = cuda::driver();
-  const auto is_done = [&](const auto& lane) { return driver.event_query(lane->done) == cuda::kSuccess; };
+  const auto is_done = [](const auto& lane) { return lane->done->is_done(); };
   const auto note_dropped = [&](Lane& lane) {
     lane.graphs.clear();
     dropped_graphs_ += lane.graphs.dropped();
@@ -174,6 +170,12 @@ LaneRun::LaneRun(Lanes& lanes, cuda::StreamHandle stream)
   context_.emplace(primary);
 }
 
+void LaneRun::use(model::Container& weights, std::uint64_t number) {
+  if (lane_->weights == number) return;
+  weights.note_user(lane_->done);
+  lane_->weights = number;
+}
+
 LaneRun::~LaneRun() {
   try {
     finish();
@@ -202,7 +204,13 @@ void LaneRun::take_own_stream() {
 void LaneRun::wait_for_last(unsigned long long id) {
   const bool is_first = lane_->last == nullptr;
   if (!is_first && (lane_->last != call_.stream || lane_->last_id != id)) {
-    cuda::check(cuda::driver().stream_wait_event(call_.stream, lane_->done, 0), "cuStreamWaitEvent",
+    if (lane_->done->is_lost()) {
+      base::fail(
+          ErrorCode::Cuda,
+          "the end of the session's last run could not be recorded, so that no other stream can wait for "
+          "it; run once more on the same stream, or go on with another session");
+    }
+    cuda::check(cuda::driver().stream_wait_event(call_.stream, lane_->done->event(), 0), "cuStreamWaitEvent",
                 "a session whose stream has changed");
     ++lanes_.waits.stream_changes;
   }
@@ -223,14 +231,13 @@ void LaneRun::be_seen_by_device_sync() {
 void LaneRun::finish() {
   if (finished_) return;
   finished_ = true;
-  const cuda::Driver& driver = cuda::driver();
-  const cuda::Result recorded = driver.event_record(lane_->done, call_.stream);
+  const cuda::Result recorded = lane_->done->record(call_.stream);
   context_.reset();
   mode_.reset();
   cuda::check(recorded, "cuEventRecord", "the end of a run");
   if (!is_default_) return;
   const cuda::ContextScope scope(callers_context_);
-  cuda::check(driver.stream_wait_event(callers_, lane_->done, 0), "cuStreamWaitEvent",
+  cuda::check(cuda::driver().stream_wait_event(callers_, lane_->done->event(), 0), "cuStreamWaitEvent",
               "the caller's default stream");
   ++lanes_.waits.fences;
 }

@@ -3,6 +3,8 @@
 #include "cuda/execution_resource.hpp"
 #include "cuda/graph.hpp"
 #include "cuda/resource_stream.hpp"
+#include "cuda/run_end.hpp"
+#include "model/container.hpp"
 #include "model/cuda_model.hpp"
 #include "session/graph_cache.hpp"
 #include "shim/cuda_call.hpp"
@@ -32,12 +34,13 @@ struct Lane {
   std::uint64_t last_use = 0;   ///< By `Lanes::uses_`.
   cuda::ContextHandle context;  ///< Of the resource: a green context's own.
   std::shared_ptr<const cuda::PrimaryContext> primary;
+  std::shared_ptr<cuda::RunEnd> done;  ///< Recorded at the end of each run.
   tensor::MemoryPool pool;
   std::shared_ptr<shim::CudaLaneState> operators;  ///< Also of runs that graphs of callers hold.
   GraphCache graphs;
   shim::KeptByObjects kept;
   tensor::Storage* seen = nullptr;            ///< What is filled behind replays; made when first needed.
-  cuda::EventHandle done = nullptr;           ///< Recorded at the end of each run.
+  std::uint64_t weights = 0;                  ///< The version that knows of `done`.
   cuda::StreamHandle last = nullptr;          ///< Of the last run. Only compared: it may be gone.
   unsigned long long last_id = 0;             ///< Tells it from a later one at the same address.
   std::unique_ptr<cuda::ResourceStream> own;  ///< For callers on the default stream; made when first needed.
@@ -58,7 +61,8 @@ class Lanes {
   [[nodiscard]] std::size_t count() const noexcept { return lanes_.size(); }
   /// Adds what the lanes know of captured runs.
   void add_graphs(GraphStatistics& statistics) const noexcept;
-  /// Gives back device memory that no run and no output uses, and captured runs.
+  /// Gives back device memory that no run and no output uses, and captured runs. Waits for the last runs.
+  /// Errors: none.
   void release_unused() noexcept;
 
   /// The lane of a resource, which counts as used; null where there is none. Errors: Cuda.
@@ -91,6 +95,10 @@ class LaneRun {
   ~LaneRun();
   LaneRun(const LaneRun&) = delete;
   LaneRun& operator=(const LaneRun&) = delete;
+
+  /// Tells a version of the weights, by its number, that the run reads it: it stays until the run is done.
+  /// Before anything is put on the stream. Errors: OutOfMemory.
+  void use(model::Container& weights, std::uint64_t number);
 
   /// For the call into the library.
   [[nodiscard]] shim::CudaCall& call() noexcept { return call_; }

@@ -66,7 +66,7 @@ std::shared_ptr<RecordedRun> RecordedRun::make(std::shared_ptr<Model::Impl> mode
                                                std::shared_ptr<model::Container> version,
                                                std::vector<objects::ExecutorSession::Slot> objects) {
   // Where there is no memory for the share, it is put by as well.
-  return {new RecordedRun(std::move(model), std::move(version), std::move(objects)), &UsedByGraph::put_by};
+  return {new RecordedRun(std::move(model), std::move(version), std::move(objects)), &UsedOnDevice::put_by};
 }
 
 RecordedRun::RecordedRun(std::shared_ptr<Model::Impl> model, std::shared_ptr<model::Container> version,

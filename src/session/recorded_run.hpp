@@ -19,7 +19,7 @@ namespace penstock::session {
 
 /// What a run of a session works in and uses once it is recorded into a caller's graph: lives as long as that
 /// graph and the run's results, whatever becomes of the session.
-class RecordedRun final : public cuda::UsedByGraph {
+class RecordedRun final : public cuda::UsedOnDevice {
  public:
   /// `version` and `objects` are what the run uses of the model. With its last share it is put by. Host-only.
   /// Errors: OutOfMemory.

@@ -76,7 +76,11 @@ Session::Impl::Impl(Model given, const SessionOptions& options)
 
 Session::Impl::~Impl() {
   drop_results();
-  if (is_on_cuda()) cuda::let_go_of_used();
+  if (!is_on_cuda()) return;
+  staging.reset();
+  cuda.reset();
+  version.drop();
+  cuda::let_go_of_used();
 }
 
 void Session::Impl::drop_results() noexcept {

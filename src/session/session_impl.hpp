@@ -25,6 +25,12 @@ struct StreamRequest {
   bool prepares = false;  ///< As GraphRun::prepares.
 };
 
+/// What a run is of, besides its inputs.
+struct RunOfVersion {
+  const model::Latitude& latitude;
+  model::Container& weights;
+};
+
 struct Session::Impl {
   Impl(Model given, const SessionOptions& options);
   ~Impl();
@@ -69,8 +75,8 @@ struct Session::Impl {
   void run_model(std::span<const TensorView> given, const model::Latitude& latitude,
                  const shim::CudaCall* call, model::Container& container);
   /// The same on CUDA, by a captured graph where that is right.
-  void run_on_cuda(const StreamRequest& request, std::span<const TensorView> given,
-                   const model::Latitude& latitude, session::LaneRun& run);
+  void run_on_cuda(const StreamRequest& request, std::span<const TensorView> given, const RunOfVersion& what,
+                   session::LaneRun& run);
   /// Records a run into the graph that the stream is being captured into, instead of putting it there.
   void record_on(const StreamRequest& request, std::span<const TensorView> given);
   /// Takes up what has changed in objects, and gives their version.

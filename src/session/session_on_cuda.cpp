@@ -28,12 +28,15 @@ cuda::StreamHandle Session::Impl::execute_on(const StreamRequest& request,
   }
   const session::PlacedInputs placed = cuda->place(given, loaded.rules, request.host_inputs);
   const model::Latitude latitude = loaded.rules.check(placed.views);
+  // To the end of the run: the version stays until that is recorded.
+  const model::VersionScope weights(version);
   session::LaneRun run(cuda->lanes(), request.stream);
+  run.use(weights.container(), version.number());
   run.call().numerics = cuda->numerics();
   std::optional<session::AuditRecorder> recorder;
   if (request.audit != nullptr) recorder.emplace(run, cuda->lanes().model(), request.audit->level);
   const bool is_replay_audited = request.audit != nullptr && request.audit->level == AuditLevel::Graph;
-  run_on_cuda(request, cuda->copy_inputs(run.call(), placed), latitude, run);
+  run_on_cuda(request, cuda->copy_inputs(run.call(), placed), {latitude, weights.container()}, run);
   cuda->drop_copies();
   session::copy_on_device(run.call(), outputs, request.targets, loaded.what);
   run.finish();
@@ -50,11 +53,10 @@ std::uint64_t Session::Impl::begin_run_of_objects() {
 }
 
 void Session::Impl::run_on_cuda(const StreamRequest& request, std::span<const TensorView> given,
-                                const model::Latitude& latitude, session::LaneRun& run) {
-  const model::VersionScope scope(version);
+                                const RunOfVersion& what, session::LaneRun& run) {
   const std::function<void(std::span<const TensorView>, const shim::CudaCall&)> call_model =
       [&](std::span<const TensorView> inputs_of_call, const shim::CudaCall& call) {
-        run_model(inputs_of_call, latitude, &call, scope.container());
+        run_model(inputs_of_call, what.latitude, &call, what.weights);
       };
   const bool call_by_call = request.audit != nullptr && request.audit->level != AuditLevel::Graph;
   // Objects once a run: a capture calls the model twice, and both times as the key says.
@@ -65,7 +67,7 @@ void Session::Impl::run_on_cuda(const StreamRequest& request, std::span<const Te
                       .outputs = outputs,
                       .obstacle = call_by_call ? std::string_view("an audit") : model.impl()->graph_obstacle,
                       .prepares = request.prepares,
-                      .storage_counts = !latitude.none()});
+                      .storage_counts = !what.latitude.none()});
   show_results();
 }
 

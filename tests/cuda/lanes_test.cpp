@@ -7,9 +7,11 @@ namespace penstock::testing {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using ::testing::SizeIs;
 using ::testing::StartsWith;
 
@@ -130,6 +132,111 @@ TEST_F(Lanes, ReleaseGivesBackWhatNoOutputUses) {
   session.release_memory();
   EXPECT_EQ(alive().device_bytes, before);
   session.enqueue(views, stream);
+}
+
+TEST_F(Lanes, MemoryIsGivenBackWhenReplaysThatUseItAreDone) {
+  // The driver waits for no graph that is alone on a stream of a partition.
+  SessionOptions options;
+  options.graphs.seen_by_device_sync = false;
+  const GreenContext partition = GreenContext::create(SmResource::of_device().split("32,rest")[0]);
+  const Stream stream = partition.create_stream();
+  std::optional<Session> replayed(std::in_place, model, options);
+  for (const bool ends : {false, true}) {
+    for (int i = 0; i < 3; ++i) replayed->enqueue(views, stream);
+    ASSERT_TRUE(replayed->last_run().replayed);
+    penstock_recording_end_waits(true);
+    penstock_recording_hold(stream.view().handle());
+    replayed->enqueue(views, stream);
+    Calls::clear();
+    if (ends) {
+      replayed.reset();
+    } else {
+      replayed->release_memory();
+    }
+    EXPECT_THAT(Calls::of({"cuMemFree"}), Not(IsEmpty()));
+    EXPECT_THAT(Calls::lines(), Not(Contains(HasSubstr("passes over"))));
+    EXPECT_TRUE(stream.view().is_done());
+  }
+}
+
+TEST_F(Lanes, WhatMemoryRunsOutForIsGivenBackWhenReplaysThatUseItAreDone) {
+  SessionOptions options;
+  options.graphs.seen_by_device_sync = false;
+  const GreenContext partition = GreenContext::create(SmResource::of_device().split("32,rest")[0]);
+  const Stream stream = partition.create_stream();
+  Session replayed(model, options);
+  for (int i = 0; i < 3; ++i) replayed.enqueue(views, stream);
+  penstock_recording_end_waits(true);
+  penstock_recording_hold(stream.view().handle());
+  const std::vector<Tensor> kept = replayed.enqueue(views, stream);
+  replayed.enqueue(views, stream);
+  Calls::clear();
+  penstock_recording_fail({.function = "cuMemAlloc", .result = cuda::kOutOfMemory});
+  const std::vector<Tensor> first = replayed.enqueue(views, stream);
+  const std::vector<Tensor> second = replayed.enqueue(views, stream);
+  EXPECT_THAT(Calls::lines(), Contains("cuMemAlloc fails with 2"));
+  EXPECT_THAT(Calls::lines(), Not(Contains(HasSubstr("passes over"))));
+}
+
+TEST_F(Lanes, ARunWhoseEndCouldNotBeRecordedIsNotOvertakenByAnotherStream) {
+  const Stream first = Stream::create();
+  const Stream second = Stream::create();
+  session.enqueue(views, first);
+  session.enqueue(views, second);
+  session.enqueue(views, first);
+  penstock_recording_hold(first.view().handle());
+  penstock_recording_fail({.function = "cuEventRecord", .every = true, .result = 46});
+  EXPECT_EQ(error_of([&] { session.enqueue(views, first); }).cuda_result(), 46);
+  penstock_recording_clear_faults();
+  Calls::clear();
+  const Error error = error_of([&] { session.enqueue(views, second); });
+  EXPECT_EQ(error.code(), ErrorCode::Cuda);
+  EXPECT_THAT(error.what(), AllOf(HasSubstr("could not be recorded"), HasSubstr("the same stream")));
+  EXPECT_THAT(Calls::work(), IsEmpty());
+  // Behind it on its own stream all is in order again.
+  session.enqueue(views, first);
+  session.enqueue(views, second);
+  EXPECT_FALSE(second.view().is_done());
+  penstock_recording_let_go(first.view().handle());
+  EXPECT_TRUE(second.view().is_done());
+}
+
+TEST_F(Lanes, ANewRunWaitsForOneThatFailedHalfWay) {
+  const Stream first = Stream::create();
+  const Stream second = Stream::create();
+  const std::vector<Tensor> targets = session.enqueue(views, first);
+  const TensorView target = targets[0].view();
+  penstock_recording_hold(first.view().handle());
+  // The kernel is on its way when the copy of the result fails.
+  penstock_recording_fail({.function = "cuMemcpyDtoDAsync", .every = true, .result = 46});
+  penstock_recording_fail({.function = "cuLaunchKernel", .nth = 2, .result = 46});
+  error_of([&] { session.enqueue(views, first, {.outputs = {&target, 1}}); });
+  penstock_recording_clear_faults();
+  session.enqueue(views, second);
+  EXPECT_FALSE(second.view().is_done());
+  penstock_recording_let_go(first.view().handle());
+  EXPECT_TRUE(second.view().is_done());
+}
+
+TEST_F(Lanes, ASessionsEndWaitsForItsLastRun) {
+  const Stream stream = Stream::create();
+  std::optional<Session> other(std::in_place, model);
+  for (int i = 0; i < 3; ++i) other->enqueue(views, stream);
+  ASSERT_TRUE(other->last_run().replayed);
+  penstock_recording_end_waits(true);
+  penstock_recording_hold(stream.view().handle());
+  other->enqueue(views, stream);
+  Calls::clear();
+  other.reset();
+  EXPECT_THAT(Calls::of({"cuEventSynchronize waits for", "cuGraphExecDestroy"}),
+              ElementsAre(StartsWith("cuEventSynchronize waits for"), StartsWith("cuGraphExecDestroy")));
+}
+
+TEST_F(Lanes, RunWaitsForItsWork) {
+  session.run(views);
+  Calls::clear();
+  session.run(views);
+  EXPECT_THAT(Calls::work().back(), StartsWith("cuStreamSynchronize"));
 }
 
 TEST_F(Lanes, OutputsOutliveTheirSessionAndModel) {
