@@ -50,9 +50,9 @@ class ContextScope {
 /// The context that is current on this thread; null: none. Errors: as `driver`.
 ContextHandle current_context();
 
-/// Gives back something of the driver from a destructor: `call` with the primary context current, unless the
-/// process exits or is a forked child. A failure goes to the log, once, as "`what`: `name` failed: ...".
-/// Errors: none.
+/// Gives back something of the driver from a destructor: `call` with the primary context current, and without
+/// regard to captures, which it does not disturb so, unless the process exits or is a forked child. A failure
+/// goes to the log, once, as "`what`: `name` failed: ...". Errors: none.
 template <class Call>
 void release(const PrimaryContext& context, const char* name, const char* what, Call&& call) noexcept;
 
@@ -63,10 +63,13 @@ template <class Call>
 void release(const PrimaryContext& context, const char* name, const char* what, Call&& call) noexcept {
   if (!may_call_driver()) return;
   const Driver& table = opened_driver().table;
+  int mode = kCaptureRelaxed;
+  const bool relaxed = table.thread_exchange_stream_capture_mode(&mode) == kSuccess;
   const bool pushed = table.ctx_push_current(context.handle()) == kSuccess;
   const Result result = call(table);
   ContextHandle ignored = nullptr;
   if (pushed) table.ctx_pop_current(&ignored);
+  if (relaxed) table.thread_exchange_stream_capture_mode(&mode);
   if (result != kSuccess) report_failed_release(result, name, what);
 }
 

@@ -36,8 +36,8 @@ class CopyStream {
   void copy(void* to, const void* from, std::size_t bytes) const {
     if (bytes == 0) return;
     const cuda::ContextScope scope(context_);
-    // A capture of another thread may forbid waits.
-    const cuda::CaptureModeScope mode(cuda::kCaptureThreadLocal);
+    // A capture of this thread or another may forbid waits.
+    const cuda::CaptureModeScope mode(cuda::kCaptureRelaxed);
     cuda::check(cuda::driver().memcpy_async(address(to), address(from), bytes, stream_), "cuMemcpyAsync",
                 fmt::format("{} bytes between host and cuda:{}", bytes, context_.device()));
     cuda::check(cuda::driver().stream_synchronize(stream_), "cuStreamSynchronize",

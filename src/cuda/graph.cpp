@@ -87,10 +87,12 @@ Graph CaptureScope::end() {
 }
 
 CaptureModeScope::CaptureModeScope(CaptureMode mode) noexcept
-    : before_(mode), is_set_(driver().thread_exchange_stream_capture_mode(&before_) == kSuccess) {}
+    : before_(mode),
+      is_set_(may_call_driver() && has_driver() &&
+              opened_driver().table.thread_exchange_stream_capture_mode(&before_) == kSuccess) {}
 
 CaptureModeScope::~CaptureModeScope() {
-  if (is_set_) driver().thread_exchange_stream_capture_mode(&before_);
+  if (is_set_) opened_driver().table.thread_exchange_stream_capture_mode(&before_);
 }
 
 }  // namespace penstock::cuda

@@ -1,5 +1,6 @@
 #include "base/fail.hpp"
 #include "cuda/execution_resource.hpp"
+#include "cuda/graph.hpp"
 
 #include <penstock/partition.hpp>
 
@@ -94,6 +95,8 @@ class Probe {
 std::vector<unsigned> probe_sms(StreamView stream) {
   cuda::StreamHandle const handle = cuda::handle_of(stream);
   const cuda::StreamScope scope(handle);
+  // A capture of another stream is no concern of a probe.
+  const cuda::CaptureModeScope mode(cuda::kCaptureRelaxed);
   if (stream.is_capturing()) {
     base::fail(ErrorCode::InvalidArgument,
                "{} is being captured; a probe runs and waits, so end the capture first",

@@ -4,6 +4,7 @@
 #include "base/log.hpp"
 #include "cuda/device_memory.hpp"
 #include "cuda/driver.hpp"
+#include "cuda/graph.hpp"
 #include "cuda/module.hpp"
 #include "model/cuda_obstacles.hpp"
 
@@ -143,6 +144,7 @@ shim::CudaCall CudaModel::load_call() noexcept {
 bool CudaModel::healthy() const noexcept {
   try {
     const cuda::ContextScope scope(*context_);
+    const cuda::CaptureModeScope mode(cuda::kCaptureRelaxed);
     return !cuda::is_sticky(cuda::driver().stream_query(stream_));
   } catch (const Error&) {
     return false;

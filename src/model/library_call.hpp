@@ -1,6 +1,7 @@
 #pragma once
 
 #include "cuda/context.hpp"
+#include "cuda/graph.hpp"
 #include "model/container.hpp"
 #include "shim/context.hpp"
 
@@ -14,6 +15,8 @@ class LibraryCall {
   explicit LibraryCall(const Place& place) : scope_(context) {
     context.purpose = shim::CallContext::Purpose::Load;
     if (place.cuda == nullptr) return;
+    // It loads, copies, waits and gives back: captures of this thread and of others go on.
+    mode_.emplace(cuda::kCaptureRelaxed);
     device_.emplace(*place.cuda->context());
     cuda_ = place.cuda->load_call();
     context.cuda = &cuda_;
@@ -25,6 +28,7 @@ class LibraryCall {
   shim::CallContext context;
 
  private:
+  std::optional<cuda::CaptureModeScope> mode_;
   std::optional<cuda::ContextScope> device_;
   shim::CudaCall cuda_;
   shim::ContextScope scope_;

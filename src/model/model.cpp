@@ -189,9 +189,9 @@ std::shared_ptr<Model::Impl> load_model(const Package& package, const LoadOption
   impl->max_threads = info.compiled_threads.value_or(1);
   impl->exact_threads = source.manifest.models[index].exact_threads;
   require_loadable(info, options, impl->what);
-  // A capture of another thread may forbid what a load does.
+  // A capture of this thread or another may forbid what a load does.
   std::optional<cuda::CaptureModeScope> mode;
-  if (impl->device.type == DeviceType::Cuda) mode.emplace(cuda::kCaptureThreadLocal);
+  if (impl->device.type == DeviceType::Cuda) mode.emplace(cuda::kCaptureRelaxed);
 
   report(options, impl->what, {.stage = "reading", .done = 0, .total = info.library_bytes});
   const package::SharedBytes library = source.archive.read(source.manifest.models[index].library);

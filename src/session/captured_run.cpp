@@ -87,6 +87,8 @@ struct CapturedRun::Moved {
 };
 
 CapturedRun::CapturedRun(const CaptureRequest& request) : node_context_(request.node_context) {
+  // A call that slips through, and would wait or allocate, is to fail and to end the capture.
+  const cuda::CaptureModeScope mode(cuda::kCaptureThreadLocal);
   RecordingAllocator recording(request.memory);
   graph_ = capture_run(request, request.inputs, recording, used_);
   try {

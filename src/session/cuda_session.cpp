@@ -103,8 +103,8 @@ GraphStatistics CudaSession::graph_statistics() const {
 }
 
 void wait_for(cuda::StreamHandle stream, const std::string& what) {
-  // A capture of another thread may forbid waits.
-  const cuda::CaptureModeScope scope(cuda::kCaptureThreadLocal);
+  // A capture of this thread or another may forbid waits.
+  const cuda::CaptureModeScope scope(cuda::kCaptureRelaxed);
   cuda::check(cuda::driver().stream_synchronize(stream), "cuStreamSynchronize", what);
   cuda::let_go_of_used();
 }

@@ -136,7 +136,7 @@ void add_graph(Audit& audit, const CapturedRun& captured, const LaneRun& run) {
   audit.level = AuditLevel::Graph;
   audit.not_seen = {"on which SMs the driver ran the nodes: their context is what they were captured in",
                     "what other threads and libraries of this process put on the device"};
-  const cuda::CaptureModeScope mode(cuda::kCaptureThreadLocal);
+  const cuda::CaptureModeScope mode(cuda::kCaptureRelaxed);
   const cuda::ContextScope scope(*run.context());
   GraphReader(audit, captured, run).read();
   if (cuda::driver().func_get_name == nullptr)

@@ -159,7 +159,7 @@ LaneRun::LaneRun(Lanes& lanes, cuda::StreamHandle stream)
       callers_(stream),
       callers_context_(cuda::current_context()),
       is_default_(cuda::is_default(stream)) {
-  mode_.emplace(cuda::kCaptureThreadLocal);
+  mode_.emplace(cuda::kCaptureRelaxed);
   const cuda::PrimaryContext& primary = *lanes.model_->context();
   if (callers_context_ == nullptr) callers_context_ = primary.handle();
   lane_ = &lanes.lane_of(cuda::resource_of(stream, primary));
@@ -233,7 +233,6 @@ void LaneRun::finish() {
   finished_ = true;
   const cuda::Result recorded = lane_->done->record(call_.stream);
   context_.reset();
-  mode_.reset();
   cuda::check(recorded, "cuEventRecord", "the end of a run");
   if (!is_default_) return;
   const cuda::ContextScope scope(callers_context_);

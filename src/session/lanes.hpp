@@ -86,7 +86,8 @@ class Lanes {
   std::vector<std::unique_ptr<Lane>> lanes_;
 };
 
-/// One run on a stream: from the waits before it to the events behind it, with the device's context current.
+/// One run on a stream: from the waits before it to the events behind it, with the device's context current,
+/// and without regard to captures of other streams, which go on.
 class LaneRun {
  public:
   /// Of a stream that is not being captured. Stream-ordered. Errors: InvalidArgument (a stream that cannot be
