@@ -19,7 +19,7 @@ void drop_share(void* share) { delete static_cast<Share*>(share); }
 }  // namespace
 
 bool is_captured(StreamHandle stream) noexcept {
-  // CUDA captures none, and asking for it disturbs a capture that goes on elsewhere.
+  // CUDA never captures it.
   if (stream == StreamView::legacy_default().handle() || stream == nullptr) return false;
   int status = kCaptureNone;
   return driver().stream_is_capturing(stream, &status) == kSuccess && status != kCaptureNone;

@@ -165,6 +165,7 @@ LaneRun::LaneRun(Lanes& lanes, cuda::StreamHandle stream)
   lane_ = &lanes.lane_of(cuda::resource_of(stream, primary));
   call_ = lanes.call_of(*lane_);
   call_.stream = stream;
+  if (is_default_) require_default_stream();
   if (is_default_) take_own_stream();
   wait_for_last(cuda::id_of(call_.stream));
   context_.emplace(primary);
@@ -182,6 +183,22 @@ LaneRun::~LaneRun() {
   } catch (const Error& error) {
     base::log(LogLevel::Warning, error.what());
   }
+}
+
+/// The legacy default stream waits for all blocking streams of its context: not even an event can be recorded
+/// there while one of these is captured, and trying it ends that capture. Asking does not.
+void LaneRun::require_default_stream() const {
+  const cuda::ContextScope scope(callers_context_);
+  int status = cuda::kCaptureNone;
+  const cuda::Result result = cuda::driver().stream_is_capturing(callers_, &status);
+  if (result == cuda::kStreamCaptureImplicit) {
+    base::fail(
+        ErrorCode::InvalidArgument,
+        "{} cannot be used while a stream that waits for it is being captured; give a stream of its own, "
+        "or capture one that does not wait for it (cudaStreamNonBlocking); the capture is as it was",
+        cuda::stream_text(callers_));
+  }
+  cuda::check(result, "cuStreamIsCapturing", cuda::stream_text(callers_));
 }
 
 /// The caller's default stream and the lane's own take turns, by one event each way.
@@ -235,6 +252,7 @@ void LaneRun::finish() {
   context_.reset();
   cuda::check(recorded, "cuEventRecord", "the end of a run");
   if (!is_default_) return;
+  require_default_stream();
   const cuda::ContextScope scope(callers_context_);
   cuda::check(cuda::driver().stream_wait_event(callers_, lane_->done->event(), 0), "cuStreamWaitEvent",
               "the caller's default stream");

@@ -91,7 +91,7 @@ class Lanes {
 class LaneRun {
  public:
   /// Of a stream that is not being captured. Stream-ordered. Errors: InvalidArgument (a stream that cannot be
-  /// used); Cuda; OutOfMemory.
+  /// used, the legacy default stream while a stream that it waits for is captured); Cuda; OutOfMemory.
   LaneRun(Lanes& lanes, cuda::StreamHandle stream);
   ~LaneRun();
   LaneRun(const LaneRun&) = delete;
@@ -124,6 +124,7 @@ class LaneRun {
 
  private:
   void take_own_stream();
+  void require_default_stream() const;
   void wait_for_last(unsigned long long id);
 
   Lanes& lanes_;

@@ -169,6 +169,26 @@ TEST_F(StreamPolicy, TheCurrentContextIsAsBefore) {
   }
 }
 
+TEST_F(StreamPolicy, RefusesTheLegacyDefaultStreamWhileABlockingStreamIsCaptured) {
+  const Primary primary;
+  const Current current(primary.handle());
+  session.run(views);
+  const Stream blocking = Stream::create({.waits_for_default_stream = true});
+  ASSERT_EQ(cuStreamBeginCapture_v2(static_cast<cuda::StreamHandle>(blocking.view().handle()),
+                                    cuda::kCaptureThreadLocal),
+            cuda::kSuccess);
+  Calls::clear();
+  const Error error = error_of([&] { session.run(views); });
+  EXPECT_EQ(error.code(), ErrorCode::InvalidArgument);
+  EXPECT_THAT(error.what(), AllOf(HasSubstr("legacy default stream"), HasSubstr("the capture is as it was")));
+  EXPECT_THAT(Calls::work(), IsEmpty());
+  cuda::GraphHandle graph = nullptr;
+  EXPECT_EQ(cuStreamEndCapture(static_cast<cuda::StreamHandle>(blocking.view().handle()), &graph),
+            cuda::kSuccess);
+  EXPECT_EQ(cuGraphDestroy(graph), cuda::kSuccess);
+  session.run(views);
+}
+
 TEST_F(StreamPolicy, RefusesACaptureAndLeavesItIntact) {
   const Stream stream = Stream::create();
   warm(stream);
