@@ -19,7 +19,10 @@ namespace penstock {
 /// it can read (pinned, mapped, managed) is an input like any other.
 enum class HostInputs {
   Refuse,  ///< They are an error: a copy that nobody asked for costs more than many a model.
-  Copy,    ///< They are copied to the device, on the run's stream. The host waits for the copy.
+  /// They are copied to the device, on the run's stream; the host waits for the copy. What the model changes
+  /// of one in place it changes in the copy. An output that is the input, or a view of it, is the copy, safe
+  /// to keep.
+  Copy,
 };
 
 /// How CUDA libraries may round. The defaults are PyTorch's.

@@ -96,6 +96,28 @@ std::span<const TensorView> CudaSession::copy_inputs(const shim::CudaCall& call,
   return views_;
 }
 
+bool CudaSession::hand_over_copies(std::span<AtenTensorHandle> outputs) {
+  bool has_one = false;
+  for (AtenTensorHandle& output : outputs) {
+    if (output == nullptr) continue;
+    const auto* const data = static_cast<const std::byte*>(output->data);
+    for (const StoragePtr& copy : copies_) {
+      const auto* const begin = static_cast<const std::byte*>(copy->data);
+      if (data < begin || data >= begin + copy->bytes) continue;
+      const auto offset = static_cast<std::size_t>(data - begin);
+      copy->retain();
+      const tensor::StorageReference part(tensor::narrow_storage(copy.get(), offset, copy->bytes - offset));
+      tensor::TensorObject* const held = tensor::make_tensor(
+          part.get(), {.dtype = output->dtype, .sizes = output->sizes(), .strides = output->strides()});
+      tensor::free_tensor(std::exchange(output, held));
+      has_one = true;
+      break;
+    }
+  }
+  copies_.clear();
+  return has_one;
+}
+
 GraphStatistics CudaSession::graph_statistics() const {
   GraphStatistics statistics = graphs_.statistics();
   lanes_.add_graphs(statistics);

@@ -50,8 +50,9 @@ class CudaSession {
   [[nodiscard]] std::span<const TensorView> copy_inputs(const shim::CudaCall& call,
                                                         const PlacedInputs& placed);
 
-  /// Gives the memory of copied inputs back to the lane. After the run that read them.
-  void drop_copies() noexcept { copies_.clear(); }
+  /// Gives the memory of copied inputs back to the lane, after the run that read them; that of which an
+  /// output is a part it hands over to the output. True where there is such a one. Errors: OutOfMemory.
+  [[nodiscard]] bool hand_over_copies(std::span<AtenTensorHandle> outputs);
 
  private:
   Lanes lanes_;

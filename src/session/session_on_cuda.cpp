@@ -37,7 +37,7 @@ cuda::StreamHandle Session::Impl::execute_on(const StreamRequest& request,
   if (request.audit != nullptr) recorder.emplace(run, cuda->lanes().model(), request.audit->level);
   const bool is_replay_audited = request.audit != nullptr && request.audit->level == AuditLevel::Graph;
   run_on_cuda(request, cuda->copy_inputs(run.call(), placed), {latitude, weights.container()}, run);
-  cuda->drop_copies();
+  if (cuda->hand_over_copies(outputs)) show_results();
   session::copy_on_device(run.call(), outputs, request.targets, loaded.what);
   run.finish();
   if (recorder) *request.audit = recorder->report();

@@ -83,6 +83,46 @@ TEST_F(DeviceInputs, MemoryThatTheDeviceReadsIsFoundFromAThreadWithoutAContextAn
   session.enqueue(views, stream);
 }
 
+TEST_F(DeviceInputs, AnOutputThatIsACopiedInputIsKeptAsItWas) {
+  for (const GraphMode mode : {GraphMode::Off, GraphMode::Auto}) {
+    SCOPED_TRACE(mode == GraphMode::Off ? "call by call" : "replayed");
+    SessionOptions options{.host_inputs = HostInputs::Copy};
+    options.graphs.mode = mode;
+    Session session(load("aliases"), options);
+    std::vector<Tensor> inputs = recorded("aliases", "inputs", kGpuPackages);
+    auto* const first = static_cast<float*>(inputs[0].view().data());
+    for (int i = 0; i < 3; ++i) session.enqueue(views_of(inputs), stream);
+    *first = 111;
+    const std::vector<Tensor> kept = session.enqueue(views_of(inputs), stream);
+    *first = 222;
+    const std::vector<Tensor> next = session.enqueue(views_of(inputs), stream);
+    // The first output is the input, the third a view of it.
+    for (const std::size_t output : {0, 2}) {
+      EXPECT_EQ(numbers(copy_to_host(kept[output].view()).view())[0], 111);
+      EXPECT_EQ(numbers(copy_to_host(next[output].view()).view())[0], 222);
+    }
+    EXPECT_EQ(session.last_run().replayed, mode == GraphMode::Auto);
+  }
+}
+
+TEST_F(DeviceInputs, OutputsThatAreCopiedInputsAreOfMemoryThatIsUsedAgain) {
+  Session session(load("aliases"), {.host_inputs = HostInputs::Copy});
+  const std::vector<Tensor> inputs = recorded("aliases", "inputs", kGpuPackages);
+  for (int i = 0; i < 3; ++i) session.enqueue(views_of(inputs), stream);
+  const recording::Alive before = alive();
+  for (int i = 0; i < 10; ++i) session.enqueue(views_of(inputs), stream);
+  EXPECT_EQ(alive(), before);
+}
+
+TEST_F(DeviceInputs, WhatAModelChangesOfACopiedInputStaysOnTheDevice) {
+  Session session(load("inplace"), {.host_inputs = HostInputs::Copy});
+  const std::vector<Tensor> inputs = recorded("inplace", "inputs", kGpuPackages);
+  Calls::clear();
+  session.enqueue(views_of(inputs), stream);
+  EXPECT_THAT(Calls::of({"cuMemcpyHtoD"}), SizeIs(inputs.size()));
+  EXPECT_THAT(Calls::of({"cuMemcpyDtoH", "cuMemcpyAsync"}), IsEmpty());
+}
+
 TEST_F(DeviceInputs, OutputsGoIntoTheCallersTensors) {
   Session session(load("aliases"));
   const std::vector<Tensor> inputs = inputs_of("aliases");
