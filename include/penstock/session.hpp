@@ -92,10 +92,12 @@ class PENSTOCK_API Session {
   /// to by two events. The outputs are in memory of the device, safe to keep, and ready once the stream has
   /// got there: what reads them goes on the same stream, or waits for it. They are given back to the
   /// session's memory with the last copy of the `Tensor`, in the order of the stream that made them: work on
-  /// other streams that still reads one must be done by then. Inputs must stay as they are until the run is
-  /// done. Stream-ordered; a model that needs a value on the host (sizes that depend on data, `item`) waits
-  /// for the stream. Thread: one caller at a time. Errors: as `run`; InvalidArgument for a stream of another
-  /// device, a model on the CPU; Cuda, also for a stream that was destroyed.
+  /// other streams that still reads one must be done by then. Runs on other streams get other memory. Once
+  /// the session is gone the memory goes to the driver, which waits for what reads it, but not for a graph of
+  /// yours that is alone on a stream of a partition: wait for that first. Inputs must stay as they are until
+  /// the run is done. Stream-ordered; a model that needs a value on the host (sizes that depend on data,
+  /// `item`) waits for the stream. Thread: one caller at a time. Errors: as `run`; InvalidArgument for a
+  /// stream of another device, a model on the CPU; Cuda, also for a stream that was destroyed.
   ///
   /// On a stream that the caller captures, the run is recorded into that graph as one node, and nothing is
   /// executed, recorded in an event or waited for. Before that, and again after new weights or a change of an

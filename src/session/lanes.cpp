@@ -17,6 +17,12 @@ cuda::EventHandle create_event() {
   return event;
 }
 
+/// Of a stream, other than 0: drivers that do not number them leave the handle.
+std::uint64_t number_of(cuda::StreamHandle stream, unsigned long long id) {
+  if (id != 0) return id;
+  return std::max<std::uint64_t>(reinterpret_cast<std::uintptr_t>(stream), 1);
+}
+
 cuda::ContextHandle context_of(const cuda::ExecutionResource& resource, const model::CudaModel& model) {
   if (resource.green == nullptr) return model.context()->handle();
   cuda::ContextHandle context = nullptr;
@@ -166,8 +172,11 @@ LaneRun::LaneRun(Lanes& lanes, cuda::StreamHandle stream)
   call_ = lanes.call_of(*lane_);
   call_.stream = stream;
   if (is_default_) require_default_stream();
-  if (is_default_) take_own_stream();
-  wait_for_last(cuda::id_of(call_.stream));
+  std::uint64_t readers = is_default_ ? take_own_stream() : 0;
+  const unsigned long long id = cuda::id_of(call_.stream);
+  wait_for_last(id);
+  if (!is_default_) readers = number_of(stream, id);
+  lane_->pool.begin_run(readers);
   context_.emplace(primary);
 }
 
@@ -201,8 +210,9 @@ void LaneRun::require_default_stream() const {
   cuda::check(result, "cuStreamIsCapturing", cuda::stream_text(callers_));
 }
 
-/// The caller's default stream and the lane's own take turns, by one event each way.
-void LaneRun::take_own_stream() {
+/// The caller's default stream and the lane's own take turns, by one event each way. Gives the number of the
+/// caller's.
+std::uint64_t LaneRun::take_own_stream() {
   const cuda::Driver& driver = cuda::driver();
   cuda::StreamHandle const own = lanes_.own_stream(*lane_);
   if (lane_->caller_done == nullptr) {
@@ -216,6 +226,7 @@ void LaneRun::take_own_stream() {
               "the stream of a session");
   ++lanes_.waits.fences;
   call_.stream = own;
+  return number_of(callers_, cuda::id_of(callers_));
 }
 
 void LaneRun::wait_for_last(unsigned long long id) {
@@ -249,6 +260,7 @@ void LaneRun::finish() {
   if (finished_) return;
   finished_ = true;
   const cuda::Result recorded = lane_->done->record(call_.stream);
+  lane_->pool.end_run();
   context_.reset();
   cuda::check(recorded, "cuEventRecord", "the end of a run");
   if (!is_default_) return;

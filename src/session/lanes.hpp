@@ -123,7 +123,7 @@ class LaneRun {
   void finish();
 
  private:
-  void take_own_stream();
+  [[nodiscard]] std::uint64_t take_own_stream();
   void require_default_stream() const;
   void wait_for_last(unsigned long long id);
 

@@ -52,6 +52,9 @@ struct MemoryPool::Shared {
     Block* next = nullptr;
     std::size_t class_index = 0;
     std::size_t capacity = 0;
+    std::uint64_t run = 0;         ///< That allocated it,
+    std::uint64_t run_stream = 0;  ///< and the stream of that run.
+    std::uint64_t stream = 0;      ///< Whose runs may use it again; 0: any.
   };
 
   explicit Shared(std::shared_ptr<MemorySource> given) : source(std::move(given)) {}
@@ -62,11 +65,29 @@ struct MemoryPool::Shared {
   /// The run that last used a block of the class.
   std::array<std::uint64_t, kClassCount> last_run{};
   std::atomic<std::uint64_t> run{0};
+  std::atomic<std::uint64_t> stream{0};  ///< Of the run that is on.
   std::uint64_t used_bytes = 0;
   std::uint64_t unused_bytes = 0;
   std::uint64_t most_used_bytes = 0;
   std::size_t used_blocks = 0;
   bool owned = true;
+
+  void note_user(Block& block) const noexcept {
+    block.run = run.load(std::memory_order_relaxed);
+    block.run_stream = stream.load(std::memory_order_relaxed);
+  }
+
+  /// With the mutex held: takes an unused block of the class that the run that is on may use; null: none.
+  Block* take_unused(std::size_t index) noexcept {
+    const std::uint64_t now = stream.load(std::memory_order_relaxed);
+    for (Block** each = &unused[index]; *each != nullptr; each = &(*each)->next) {
+      Block* const block = *each;
+      if (block->stream != 0 && block->stream != now) continue;
+      *each = block->next;
+      return block;
+    }
+    return nullptr;
+  }
 
   void destroy(Block* block) noexcept {
     source->give(block->data);
@@ -105,6 +126,8 @@ struct MemoryPool::Shared {
       shared->used_bytes -= block.capacity;
       --shared->used_blocks;
       if (shared->owned) {
+        const bool outlived_its_run = block.run != shared->run.load(std::memory_order_relaxed);
+        block.stream = outlived_its_run ? block.run_stream : 0;
         block.next = shared->unused[block.class_index];
         shared->unused[block.class_index] = &block;
         shared->unused_bytes += block.capacity;
@@ -140,8 +163,8 @@ Storage* MemoryPool::allocate(std::size_t bytes) {
   {
     const std::lock_guard lock(shared_->mutex);
     shared_->last_run[wanted.index] = shared_->run.load(std::memory_order_relaxed);
-    if (Shared::Block* block = shared_->unused[wanted.index]; block != nullptr) {
-      shared_->unused[wanted.index] = block->next;
+    if (Shared::Block* block = shared_->take_unused(wanted.index); block != nullptr) {
+      shared_->note_user(*block);
       shared_->unused_bytes -= block->capacity;
       shared_->used_bytes += block->capacity;
       ++shared_->used_blocks;
@@ -172,6 +195,7 @@ Storage* MemoryPool::allocate(std::size_t bytes) {
   block->class_index = wanted.index;
   block->release = &Shared::take_back;
   block->context = shared_;
+  shared_->note_user(*block);
   const std::lock_guard lock(shared_->mutex);
   shared_->used_bytes += wanted.bytes;
   ++shared_->used_blocks;
@@ -179,7 +203,12 @@ Storage* MemoryPool::allocate(std::size_t bytes) {
   return block.release();
 }
 
-void MemoryPool::begin_run() noexcept {
+void MemoryPool::begin_run(std::uint64_t stream) noexcept {
+  shared_->stream.store(stream, std::memory_order_relaxed);
+  end_run();
+}
+
+void MemoryPool::end_run() noexcept {
   shared_->run.store(shared_->run.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
 }
 

@@ -41,8 +41,14 @@ class MemoryPool final : public Allocator {
   /// Errors: OutOfMemory says how many bytes; what the source says.
   Storage* allocate(std::size_t bytes) override;
 
-  /// Tells that another run begins. Thread: one caller at a time.
-  void begin_run() noexcept;
+  /// Tells that another run begins, whose work is done in the order of a stream: a number other than 0. What
+  /// a run releases itself any later one may use. What outlives its run (an output) may be read by other work
+  /// of that stream when it is released, and is used again only by runs of the same stream. 0: by any.
+  /// Thread: one caller at a time.
+  void begin_run(std::uint64_t stream = 0) noexcept;
+  /// Tells that the run is over: what it has allocated and not released outlives it. Needed only with
+  /// streams.
+  void end_run() noexcept;
 
   /// Gives back what is not in use.
   void release_unused() noexcept;

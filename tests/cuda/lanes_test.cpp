@@ -178,6 +178,33 @@ TEST_F(Lanes, WhatMemoryRunsOutForIsGivenBackWhenReplaysThatUseItAreDone) {
   EXPECT_THAT(Calls::lines(), Not(Contains(HasSubstr("passes over"))));
 }
 
+TEST_F(Lanes, AnOutputsMemoryIsNotUsedOnAnotherStreamBeforeItsReadersAreDone) {
+  const Stream first = Stream::create();
+  const Stream second = Stream::create();
+  for (const bool borrowed : {false, true}) {
+    const void* memory = nullptr;
+    if (borrowed) {
+      memory = session.enqueue_borrowed(views, first)[0].data();
+    } else {
+      memory = session.enqueue(views, first)[0].view().data();
+    }
+    // What reads it on its own stream is on its way; the output is gone, or its time is over.
+    penstock_recording_hold(first.view().handle());
+    const std::vector<Tensor> next = session.enqueue(views, second);
+    EXPECT_TRUE(second.view().is_done());
+    EXPECT_NE(next[0].view().data(), memory);
+    penstock_recording_let_go(first.view().handle());
+    // On its own stream it is used again.
+    EXPECT_EQ(session.enqueue(views, first)[0].view().data(), memory);
+  }
+  const recording::Alive before = alive();
+  for (int i = 0; i < 20; ++i) {
+    session.enqueue(views, first);
+    session.enqueue(views, second);
+  }
+  EXPECT_EQ(alive(), before);
+}
+
 TEST_F(Lanes, ARunWhoseEndCouldNotBeRecordedIsNotOvertakenByAnotherStream) {
   const Stream first = Stream::create();
   const Stream second = Stream::create();

@@ -97,6 +97,39 @@ TEST(MemoryPool, KeepsWhatTheLastRunUsedOneAfterTheOther) {
   }
 }
 
+TEST(MemoryPool, GivesWhatOutlivedItsRunToRunsOfTheSameStreamOnly) {
+  MemoryPool pool;
+  pool.begin_run(1);
+  Storage* const temporary = pool.allocate(256);
+  Storage* const output = pool.allocate(256);
+  void* const of_temporary = temporary->data;
+  void* const of_output = output->data;
+  temporary->drop();
+  pool.end_run();
+  output->drop();
+
+  pool.begin_run(2);
+  Storage* const first = pool.allocate(256);
+  Storage* const second = pool.allocate(256);
+  EXPECT_EQ(first->data, of_temporary);
+  EXPECT_NE(second->data, of_output);
+  second->drop();
+  first->drop();
+  pool.end_run();
+
+  pool.begin_run(1);
+  Storage* const again = pool.allocate(256);
+  std::set<void*> taken{again->data};
+  Storage* const more = pool.allocate(256);
+  taken.insert(more->data);
+  Storage* const last = pool.allocate(256);
+  taken.insert(last->data);
+  EXPECT_TRUE(taken.contains(of_output));
+  for (Storage* each : {again, more, last}) each->drop();
+  pool.end_run();
+  EXPECT_EQ(pool.held_bytes(), 3 * 256U);
+}
+
 TEST(MemoryPool, WastesAtMostAQuarter) {
   for (std::size_t bytes = 256; bytes < 1 << 20; bytes = bytes * 9 / 8 + 1) {
     MemoryPool pool;
