@@ -6,6 +6,7 @@
 #include "cuda/driver.hpp"
 
 #include <algorithm>
+#include <exception>
 
 namespace penstock::session {
 namespace {
@@ -189,7 +190,8 @@ void LaneRun::use(model::Container& weights, std::uint64_t number) {
 LaneRun::~LaneRun() {
   try {
     finish();
-  } catch (const Error& error) {
+  } catch (const std::exception& error) {
+    // Where there is no memory for the message, it is that.
     base::log(LogLevel::Warning, error.what());
   }
 }
