@@ -69,6 +69,21 @@ ExecutionResource resource_of_own(StreamHandle stream, const PrimaryContext* kno
   return resource;
 }
 
+/// Refuses a stream of another device than the model's, and of a context there that is neither the primary
+/// one, where its kernels and events are, nor a green one, which takes these.
+void require_same(const ExecutionResource& resource, const PrimaryContext& context, const std::string& what) {
+  if (resource.device != context.device()) {
+    base::fail(ErrorCode::InvalidArgument, "{} another device than cuda:{}, where the model is", what,
+               context.device());
+  }
+  if (resource.green != nullptr || resource.context == context.handle()) return;
+  base::fail(
+      ErrorCode::InvalidArgument,
+      "{} a context of cuda:{} that is not its primary one (of cuCtxCreate), and what a model has is of "
+      "the primary one; give a stream of that, as CUDA's runtime makes them, or of a partition",
+      what, context.device());
+}
+
 }  // namespace
 
 bool is_default(StreamHandle stream) noexcept { return number_of(stream) <= kPerThreadStream; }
@@ -100,16 +115,13 @@ ExecutionResource resource_of(StreamHandle stream) {
 ExecutionResource resource_of(StreamHandle stream, const PrimaryContext& context) {
   if (!is_default(stream)) {
     const ExecutionResource resource = resource_of_own(stream, &context);
-    if (resource.device == context.device()) return resource;
-    base::fail(ErrorCode::InvalidArgument, "{} belongs to another device than cuda:{}, where the model is",
-               stream_text(stream), context.device());
+    require_same(resource, context, stream_text(stream) + " belongs to");
+    return resource;
   }
   if (current_context() == nullptr) return {.device = context.device(), .context = context.handle()};
   const ExecutionResource resource = resource_of_default(stream);
-  if (resource.device == context.device()) return resource;
-  base::fail(ErrorCode::InvalidArgument,
-             "{} is that of the current context, which is of another device than cuda:{}, where the model is",
-             stream_text(stream), context.device());
+  require_same(resource, context, stream_text(stream) + " is that of the current context, which is of");
+  return resource;
 }
 
 ExecutionResource resource_of_captured(StreamHandle stream, const PrimaryContext& context) {
@@ -117,7 +129,9 @@ ExecutionResource resource_of_captured(StreamHandle stream, const PrimaryContext
   check_stream(driver().stream_get_ctx(stream, &resource.context), "cuStreamGetCtx", stream);
   resource.green = green_of(stream);
   if (resource.green != nullptr || resource.context == context.handle()) return resource;
-  base::fail(ErrorCode::InvalidArgument, "{} belongs to another device than cuda:{}, where the model is",
+  base::fail(ErrorCode::InvalidArgument,
+             "{} belongs to another device than cuda:{}, where the model is, or to a context that is not its "
+             "primary one",
              stream_text(stream), context.device());
 }
 

@@ -123,6 +123,21 @@ TEST_F(StreamPolicy, RefusesThePerThreadDefaultStreamWhileAGreenContextIsCurrent
   EXPECT_EQ(current_context(), partition.context_handle());
 }
 
+TEST_F(StreamPolicy, RefusesAStreamOfAContextBesideThePrimaryOneByName) {
+  const StreamView stream = StreamView::from_handle(penstock_recording_stream_of_other_context(0));
+  Calls::clear();
+  const Error error = error_of([&] { session.enqueue(views, stream); });
+  EXPECT_EQ(error.code(), ErrorCode::InvalidArgument);
+  EXPECT_THAT(error.what(), AllOf(HasSubstr("not its primary one"), HasSubstr("cuCtxCreate")));
+  EXPECT_THAT(Calls::work(), IsEmpty());
+  // Its default stream likewise, where it is current.
+  cuda::ContextHandle context = nullptr;
+  ASSERT_EQ(cuStreamGetCtx(static_cast<cuda::StreamHandle>(stream.handle()), &context), cuda::kSuccess);
+  const Current current(context);
+  EXPECT_EQ(error_of([&] { session.run(views); }).code(), ErrorCode::InvalidArgument);
+  EXPECT_THAT(Calls::work(), IsEmpty());
+}
+
 TEST_F(StreamPolicy, TheDefaultStreamIsTheDevicesWhereNoContextIsCurrent) {
   Calls::clear();
   session.run(views);
