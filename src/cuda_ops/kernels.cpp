@@ -38,6 +38,12 @@ void load_image(Loaded& store, cuda::ContextHandle context, const KernelImage& i
                "-DPENSTOCK_CUDA_ARCHITECTURES and build again",
                image.name);
   }
+  if (result == cuda::kUnsupportedPtxVersion) {
+    base::fail(ErrorCode::Incompatible,
+               "Penstock's kernels \"{}\" are PTX of a later CUDA than this driver can read; install a later "
+               "driver, or configure with -DPENSTOCK_CUDA_ARCHITECTURES for this GPU and build again",
+               image.name);
+  }
   cuda::check(result, "cuModuleLoadData", image.name);
   try {
     cuda::load_functions(module, image.name);

@@ -93,6 +93,14 @@ cuda::ModuleHandle CudaModel::load_module(const void* image, const std::string& 
     base::fail(ErrorCode::Incompatible, "{}: {} has no code for cuda:{}; compile the package on such a GPU",
                what_, name, context_->device());
   }
+  if (result == cuda::kUnsupportedPtxVersion) {
+    const int version = cuda::driver_version();
+    base::fail(
+        ErrorCode::Incompatible,
+        "{}: {} is PTX of a later CUDA than this driver, of CUDA {}.{}, can read; install a later driver, "
+        "or compile the package with that CUDA or an earlier one",
+        what_, name, version / 1000, version % 1000 / 10);
+  }
   if (result == cuda::kInvalidImage) {
     base::fail(ErrorCode::Corrupt, "{}: {} is not a kernel file that this driver can read", what_, name);
   }

@@ -129,6 +129,17 @@ TEST_F(LoadingOnCuda, RefusesAGpuThatIsNotThere) {
   EXPECT_THAT(error.what(), HasSubstr("cuda:3"));
 }
 
+TEST_F(LoadingOnCuda, RefusesPtxThatIsTooNewForTheDriver) {
+  penstock_recording_fail(
+      {.function = "cuModuleLoadData", .every = true, .result = cuda::kUnsupportedPtxVersion});
+  for (const char* name : {"add", "fatbin"}) {
+    const Error error = error_of([&] { load(name); });
+    EXPECT_EQ(error.code(), ErrorCode::Incompatible);
+    EXPECT_THAT(error.what(), HasSubstr("install a later driver"));
+  }
+  penstock_recording_clear_faults();
+}
+
 TEST_F(LoadingOnCuda, WeightsAreOnceOnTheDeviceAndReadBack) {
   const Model model = load("folded");
   const Tensor scale = model.weight("scale");
