@@ -7,6 +7,7 @@
 #include "cuda/graph.hpp"
 #include "cuda/module.hpp"
 #include "model/cuda_obstacles.hpp"
+#include "model/kernel_files.hpp"
 
 #include <algorithm>
 #include <vector>
@@ -33,7 +34,7 @@ shim::CudaOperators* require_operators(const std::string& what) {
 }  // namespace
 
 CudaModel::CudaModel(int device, const package::Archive& archive, const package::ModelFiles& files,
-                     std::string what)
+                     const package::ElfImage& library, std::string what)
     : what_(std::move(what)),
       context_(cuda::primary_context(device)),
       operators_(require_operators(what_)),
@@ -45,6 +46,7 @@ CudaModel::CudaModel(int device, const package::Archive& archive, const package:
   operators_->prepare(functions);
   try {
     load_modules(archive, files);
+    require_files(library);
     constexpr int kPriority = 0;
     cuda::check(cuda::driver().stream_create_with_priority(&stream_, cuda::kStreamNonBlocking, kPriority),
                 "cuStreamCreateWithPriority", what_);
@@ -119,6 +121,18 @@ void CudaModel::load_modules(const package::Archive& archive, const package::Mod
     if (!is_kernel_file(entry)) continue;
     const std::string name = entry.substr(entry.rfind('/') + 1);
     files_.emplace(name, load_module(archive.read(entry).bytes.data(), name));
+  }
+}
+
+/// What is missing would be missed by the first run.
+void CudaModel::require_files(const package::ElfImage& library) const {
+  for (const std::string_view file : named_kernel_files(library)) {
+    if (!files_.contains(file)) {
+      base::fail(ErrorCode::Corrupt,
+                 "{}: the package has no kernel file \"{}\", which its library names; export "
+                 "it again",
+                 what_, file);
+    }
   }
 }
 

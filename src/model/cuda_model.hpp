@@ -2,6 +2,7 @@
 
 #include "cuda/context.hpp"
 #include "package/archive.hpp"
+#include "package/elf_image.hpp"
 #include "package/manifest.hpp"
 #include "shim/cuda_call.hpp"
 #include "tensor/memory_pool.hpp"
@@ -18,10 +19,12 @@ namespace penstock::model {
 class CudaModel final : public shim::CudaCode {
  public:
   /// Creates the device's context where there is none, loads all kernels of the package, from memory, and
-  /// opens the libraries that its operators need. Blocking.
-  /// Errors: Incompatible (another compute capability, too old a driver); NotFound (no such device, a library
-  /// that is missing); Cuda; OutOfMemory.
-  CudaModel(int device, const package::Archive& archive, const package::ModelFiles& files, std::string what);
+  /// opens the libraries that its operators need. `library` is the package's own. Blocking.
+  /// Errors: Incompatible (another compute capability, too old a driver); Corrupt (a kernel file that the
+  /// library names is not there, or is none); NotFound (no such device, a library that is missing); Cuda;
+  /// OutOfMemory.
+  CudaModel(int device, const package::Archive& archive, const package::ModelFiles& files,
+            const package::ElfImage& library, std::string what);
   ~CudaModel() override;
   CudaModel(const CudaModel&) = delete;
   CudaModel& operator=(const CudaModel&) = delete;
@@ -43,6 +46,7 @@ class CudaModel final : public shim::CudaCode {
  private:
   void check_capability(const package::ModelFiles& files) const;
   void load_modules(const package::Archive& archive, const package::ModelFiles& files);
+  void require_files(const package::ElfImage& library) const;
   cuda::ModuleHandle load_module(const void* image, const std::string& name);
   void unload() noexcept;
 

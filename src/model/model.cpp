@@ -201,7 +201,8 @@ std::shared_ptr<Model::Impl> load_model(const Package& package, const LoadOption
   const package::ModelFiles& files = source.manifest.models[index];
   const Load load{elf, files, options, model::open_weights(source.archive, files, elf)};
   if (impl->device.type == DeviceType::Cuda) {
-    impl->cuda = std::make_shared<model::CudaModel>(impl->device.index, source.archive, files, impl->what);
+    impl->cuda =
+        std::make_shared<model::CudaModel>(impl->device.index, source.archive, files, elf, impl->what);
   }
   const Registry built_in = tensorrt::registry(options.tensorrt);
   impl->executor = objects::Executor::make({.archive = source.archive,

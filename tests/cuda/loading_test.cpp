@@ -1,5 +1,6 @@
 #include "on_recorder.hpp"
 
+#include <filesystem>
 #include <set>
 #include <stop_token>
 #include <thread>
@@ -138,6 +139,20 @@ TEST_F(LoadingOnCuda, RefusesPtxThatIsTooNewForTheDriver) {
     EXPECT_THAT(error.what(), HasSubstr("install a later driver"));
   }
   penstock_recording_clear_faults();
+}
+
+TEST_F(LoadingOnCuda, RefusesAPackageWithoutAKernelFileThatItsLibraryNames) {
+  const TemporaryFolder folder;
+  unpack_package("add", folder.path(), kGpuPackages);
+  std::size_t removed = 0;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder.path())) {
+    if (entry.path().extension() == ".cubin") removed += std::filesystem::remove(entry.path());
+  }
+  ASSERT_EQ(removed, 1U);
+  const Package package = Package::open(folder.path());
+  const Error error = error_of([&] { Model::load(package, {.device = {DeviceType::Cuda, 0}}); });
+  EXPECT_EQ(error.code(), ErrorCode::Corrupt);
+  EXPECT_THAT(error.what(), AllOf(HasSubstr(".cubin"), HasSubstr("its library names")));
 }
 
 TEST_F(LoadingOnCuda, WeightsAreOnceOnTheDeviceAndReadBack) {

@@ -264,10 +264,10 @@ TemporaryFolder::~TemporaryFolder() {
   std::filesystem::remove_all(path_, ignored);
 }
 
-void unpack_package(std::string_view name, const std::filesystem::path& folder) {
+void unpack_package(std::string_view name, const std::filesystem::path& folder, std::string_view torch) {
   const std::string command =
       "python3 -c 'import sys, zipfile; zipfile.ZipFile(sys.argv[1]).extractall(sys.argv[2])' '" +
-      package_path(name).string() + "' '" + folder.string() + "'";
+      package_path(name, torch).string() + "' '" + folder.string() + "'";
   if (std::system(command.c_str()) != 0) throw std::runtime_error("cannot unpack " + std::string(name));
 }
 

@@ -96,7 +96,8 @@ class TemporaryFolder {
 };
 
 /// Unpacks a package into `folder`, which then can be opened as it can.
-void unpack_package(std::string_view name, const std::filesystem::path& folder);
+void unpack_package(std::string_view name, const std::filesystem::path& folder,
+                    std::string_view torch = "2.15");
 
 std::vector<std::byte> file_bytes(const std::filesystem::path& path);
 
