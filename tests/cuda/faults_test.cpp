@@ -208,12 +208,14 @@ TEST_F(Faults, ThatAContextDoesNotRecoverFromAreNamedSo) {
   const std::vector<Tensor> inputs = inputs_of("add");
   const Stream stream = Stream::create();
   session.enqueue(views_of(inputs), stream);
+  EXPECT_TRUE(session.model().healthy());
   penstock_recording_fail({.function = "cuLaunchKernel", .sticky = true, .result = cuda::kIllegalAddress});
   const Error first = error_of([&] { session.enqueue(views_of(inputs), stream); });
   EXPECT_EQ(first.cuda_result(), cuda::kIllegalAddress);
   EXPECT_THAT(first.what(), HasSubstr("nothing can run on this device"));
   const Error second = error_of([&] { session.enqueue(views_of(inputs), stream); });
   EXPECT_EQ(second.cuda_result(), cuda::kIllegalAddress);
+  EXPECT_FALSE(session.model().healthy());
   // A real device would stay broken: what is there could not be given back.
   penstock_recording_reset({});
 }
