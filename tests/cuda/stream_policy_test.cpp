@@ -138,6 +138,23 @@ TEST_F(StreamPolicy, RefusesAStreamOfAContextBesideThePrimaryOneByName) {
   EXPECT_THAT(Calls::work(), IsEmpty());
 }
 
+TEST_F(StreamPolicy, RunsOnOneDefaultStreamComeOneAfterTheOther) {
+  const Primary primary;
+  const Current current(primary.handle());
+  Session other{model, call_by_call()};
+  const auto own = [&](Session& each) {
+    return StreamView::from_handle(each.audit(views, StreamView::legacy_default()).stream);
+  };
+  const StreamView first = own(session);
+  const StreamView second = own(other);
+  penstock_recording_hold(first.handle());
+  session.enqueue(views, StreamView::legacy_default());
+  other.enqueue(views, StreamView::legacy_default());
+  EXPECT_FALSE(second.is_done());
+  penstock_recording_let_go(first.handle());
+  EXPECT_TRUE(second.is_done());
+}
+
 TEST_F(StreamPolicy, TheDefaultStreamIsTheDevicesWhereNoContextIsCurrent) {
   Calls::clear();
   session.run(views);
