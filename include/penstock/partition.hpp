@@ -17,7 +17,7 @@ namespace penstock {
 class PENSTOCK_API SmResource {
  public:
   /// All SMs of a device. Host-only. Errors: NotFound (no driver, no such GPU); Unsupported where the driver
-  /// is older than CUDA 12.4, which brought partitions, or the GPU has none; Cuda.
+  /// is older than CUDA 12.5, which brought streams of partitions, or the GPU has none; Cuda.
   [[nodiscard]] static SmResource of_device(int device = 0);
 
   /// The SMs that a stream's work may run on, also in a green context that someone else made. Host-only.
