@@ -101,8 +101,7 @@ std::unique_ptr<CudnnPlan> make_plan(const shim::CudaCall& call, cudnn::Handle h
 }
 
 void run(const shim::CudaCall& call, const ConvolutionProblem& problem, const Addresses& addresses) {
-  LaneUse use(call);
-  LaneState& lane = use.lane();
+  LaneState& lane = lane_of(call);
   cudnn::Handle const handle = lane.cudnn(call);
   const bool is_part = call.sm_count < lane.device_sm_count();
   const EngineRules rules{.tensor_cores = problem.dtype != DType::Float32 || call.numerics.tf32_convolution,

@@ -53,16 +53,6 @@ unsigned LaneState::device_sm_count() {
   return sm_count_;
 }
 
-LaneUse::LaneUse(const shim::CudaCall& call)
-    : call_(call),
-      temporary_(call.lane == nullptr ? std::make_unique<LaneState>() : nullptr),
-      lane_(call.lane == nullptr ? temporary_.get() : static_cast<LaneState*>(call.lane)) {}
-
-LaneUse::~LaneUse() {
-  // Plans and handles must outlive the work that they put on the stream. A failure shows at the next call.
-  if (temporary_ != nullptr) cuda::driver().stream_synchronize(call_.stream);
-}
-
 Workspace::Workspace(const shim::CudaCall& call, std::size_t bytes, std::size_t alignment) {
   if (bytes == 0) return;
   storage_ = call.pool->allocate(bytes + alignment);

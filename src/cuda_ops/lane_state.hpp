@@ -46,22 +46,8 @@ class LaneState final : public shim::CudaLaneState {
   RandomSequence random_;
 };
 
-/// The state of the call's lane. While loading there is none: one for the time of the use, at whose end the
-/// stream is waited for.
-class LaneUse {
- public:
-  explicit LaneUse(const shim::CudaCall& call);
-  ~LaneUse();
-  LaneUse(const LaneUse&) = delete;
-  LaneUse& operator=(const LaneUse&) = delete;
-
-  [[nodiscard]] LaneState& lane() noexcept { return *lane_; }
-
- private:
-  const shim::CudaCall& call_;
-  std::unique_ptr<LaneState> temporary_;
-  LaneState* lane_;
-};
+/// The state of the call's lane, or of the load.
+inline LaneState& lane_of(const shim::CudaCall& call) noexcept { return *static_cast<LaneState*>(call.lane); }
 
 /// Device memory of the call's pool until the end of the scope: later work on the stream may get it again.
 class Workspace {

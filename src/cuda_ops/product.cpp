@@ -265,8 +265,7 @@ void ProductPlan::run(const shim::CudaCall& call, cublaslt::Handle handle, const
 }
 
 bool try_product(const shim::CudaCall& call, const Product& product) {
-  LaneUse use(call);
-  LaneState& lane = use.lane();
+  LaneState& lane = lane_of(call);
   const std::shared_ptr<ProductPlan>& plan = lane.plans().products.find_or_make(
       product_key(call, product), [&] { return std::make_unique<ProductPlan>(call, lane, product); });
   if (!plan->usable()) return false;

@@ -31,12 +31,12 @@ std::int64_t most_of(DType dtype) {
 /// Takes the next place of the lane's sequence; what a graph would record is this one place.
 kernels::Random next_draw(const shim::CudaCall& call, const tensor::TensorObject& out, const char* function) {
   check_device("random numbers", out);
-  if (call.lane == nullptr) {
+  if (call.is_load) {
     base::fail(ErrorCode::Unsupported, "{} while the model is loaded: its weights would depend on it",
                function);
   }
   call.read_by_host = function;
-  RandomSequence& sequence = static_cast<LaneState*>(call.lane)->random();
+  RandomSequence& sequence = lane_of(call).random();
   return {.out = out.data,
           .dtype = element_of("random numbers", out.dtype),
           .kind = kernels::RandomKind::Integer,

@@ -19,6 +19,7 @@ class LibraryCall {
     mode_.emplace(cuda::kCaptureRelaxed);
     device_.emplace(*place.cuda->context());
     cuda_ = place.cuda->load_call();
+    cuda_.is_load = true;
     context.cuda = &cuda_;
   }
 

@@ -101,10 +101,11 @@ struct CudaCall {
   tensor::Allocator* pool = nullptr;  ///< Device memory, ordered on the stream.
   CudaCode* code = nullptr;
   CudaOperators* operators = nullptr;
-  CudaLaneState* lane = nullptr;  ///< Null while loading.
-  KeptByObjects* kept = nullptr;  ///< The same.
+  CudaLaneState* lane = nullptr;  ///< Of the lane, or of the load.
+  KeptByObjects* kept = nullptr;  ///< Null while loading.
   CudaNumerics numerics;
   CudaObserver* observer = nullptr;
+  bool is_load = false;     ///< Weights are computed, which stay for all runs.
   bool is_capture = false;  ///< Nothing is executed: it is recorded into a graph.
   /// What has to live as long as the graph of a capture; null outside of one.
   std::vector<std::shared_ptr<const void>>* used_by_graph = nullptr;
