@@ -25,16 +25,21 @@ class RelaxedCapture {
 
   /// Null where a call has ended the capture.
   cuda::GraphHandle end() noexcept {
-    if (stream_ != nullptr && cuda::driver().stream_end_capture(stream_, &graph_) != cuda::kSuccess) {
-      graph_ = nullptr;
-    }
+    if (stream_ == nullptr) return graph_;
+    const cuda::Result result = cuda::driver().stream_end_capture(stream_, &graph_);
+    if (result != cuda::kSuccess) graph_ = nullptr;
+    was_ended_ = result == cuda::kStreamCaptureInvalidated;
     stream_ = nullptr;
     return graph_;
   }
 
+  /// True where a call, of whomever, has ended it before.
+  [[nodiscard]] bool was_ended() const noexcept { return was_ended_; }
+
  private:
   cuda::StreamHandle stream_;
   cuda::GraphHandle graph_ = nullptr;
+  bool was_ended_ = false;
 };
 
 bool has_twice(std::vector<cuda::GraphNodeHandle> nodes) {
@@ -80,10 +85,16 @@ StreamTrial::StreamTrial(const shim::CudaCall& call) {
 StreamTrial::~StreamTrial() { cuda::driver().stream_destroy(stream_); }
 
 bool StreamTrial::stays(const std::function<bool()>& work) const {
-  RelaxedCapture capture(stream_);
-  if (!work()) return false;
-  cuda::GraphHandle graph = capture.end();
-  return graph != nullptr && is_one_row(graph);
+  // Another thread may have ended the capture, by a synchronization of the device. One that the work ends
+  // itself ends each time.
+  constexpr int kTrials = 3;
+  for (int left = kTrials; left > 0; --left) {
+    RelaxedCapture capture(stream_);
+    const bool has_worked = work();
+    cuda::GraphHandle graph = capture.end();
+    if (!capture.was_ended()) return has_worked && graph != nullptr && is_one_row(graph);
+  }
+  return false;
 }
 
 }  // namespace penstock::cuda_ops

@@ -20,6 +20,7 @@ struct GraphEntry {
   /// Why such runs are never captured; empty: they are.
   std::string obstacle = {};
   unsigned refused = 0;  ///< Replays in a row that could not be told of an address.
+  unsigned ended = 0;    ///< Captures that a forbidden call has ended.
   /// One, or where addresses could not be found, one for each set of addresses.
   std::vector<std::unique_ptr<CapturedRun>> captured = {};
 };

@@ -13,6 +13,8 @@ namespace {
 constexpr std::size_t kMostAddresses = 4;
 /// Replays in a row for which the driver does not take an address.
 constexpr unsigned kMostRefused = 3;
+/// Captures of one key that have ended before their end.
+constexpr unsigned kMostEnded = 3;
 /// Reasons that are counted one by one.
 constexpr std::size_t kMostReasons = 32;
 
@@ -101,8 +103,12 @@ bool GraphRuns::replay(const GraphRun& run, GraphEntry& entry) {
 bool GraphRuns::may_go_on(const Error& error, GraphEntry& entry) {
   // Nothing can be run any more, in whatever way.
   if (cuda::is_sticky(error.cuda_result())) return false;
-  // There may be memory at the next run.
-  std::string& reason = error.code() == ErrorCode::OutOfMemory ? passing_ : entry.obstacle;
+  // There may be memory at the next run. Others may have ended the capture, by a call that the model's own do
+  // not make; where it ends so again and again, they do.
+  const bool was_ended = error.cuda_result() == cuda::kStreamCaptureUnsupported ||
+                         error.cuda_result() == cuda::kStreamCaptureInvalidated;
+  const bool may_pass = error.code() == ErrorCode::OutOfMemory || (was_ended && ++entry.ended != kMostEnded);
+  std::string& reason = may_pass ? passing_ : entry.obstacle;
   reason = error.what();
   return true;
 }

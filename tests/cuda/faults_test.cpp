@@ -172,6 +172,28 @@ TEST_F(Faults, OfACaptureLeaveTheSessionUsable) {
   expect_each_fault_is_survived(three_runs, three_runs);
 }
 
+TEST_F(Faults, ThatEndACaptureArePassing) {
+  const Stream stream = Stream::create();
+  Session session(load("add"));
+  const std::vector<Tensor> x = inputs_of("add");
+  const auto run = [&] { session.enqueue(views_of(x), stream); };
+  run();
+  penstock_recording_fail({.function = "cuStreamEndCapture", .result = cuda::kStreamCaptureInvalidated});
+  run();
+  EXPECT_FALSE(session.last_run().replayed);
+  run();
+  EXPECT_TRUE(session.last_run().replayed) << session.last_run().reason;
+  session.release_memory();
+  // What ends so each time is not tried for ever.
+  run();
+  penstock_recording_fail(
+      {.function = "cuStreamEndCapture", .every = true, .result = cuda::kStreamCaptureInvalidated});
+  for (int i = 0; i < 5; ++i) run();
+  penstock_recording_clear_faults();
+  run();
+  EXPECT_FALSE(session.last_run().replayed);
+}
+
 TEST_F(Faults, OfAReplayLeaveTheSessionUsable) {
   Session session(load("add"));
   const std::vector<std::vector<Tensor>> inputs{inputs_of("add"), inputs_of("add")};

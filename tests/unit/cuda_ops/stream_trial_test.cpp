@@ -29,6 +29,27 @@ class StreamTrialOnRecorder : public cuda::OnContext {
   cuda::DevicePointer memory_ = make_memory(16);
 };
 
+TEST_F(StreamTrialOnRecorder, TriesAgainWhatOthersHaveEnded) {
+  cuda::StreamHandle const stream = make_stream();
+  {
+    const StreamTrial trial(call_on(stream));
+    int trials = 0;
+    EXPECT_TRUE(trial.stays([&] {
+      if (++trials == 1) table_.ctx_synchronize();
+      return fill(trial.stream());
+    }));
+    EXPECT_EQ(trials, 2);
+    trials = 0;
+    EXPECT_FALSE(trial.stays([&] {
+      ++trials;
+      table_.ctx_synchronize();
+      return fill(trial.stream());
+    }));
+    EXPECT_EQ(trials, 3);
+  }
+  table_.stream_destroy(stream);
+}
+
 TEST_F(StreamTrialOnRecorder, TakesWorkInOneRow) {
   cuda::StreamHandle const stream = make_stream();
   {
