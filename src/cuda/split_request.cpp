@@ -6,6 +6,7 @@
 #include <charconv>
 #include <cmath>
 #include <cstdint>
+#include <numeric>
 
 namespace penstock::cuda {
 namespace {
@@ -49,6 +50,21 @@ bool shares_are_all(std::span<const SplitPart> parts) {
   return std::abs(percent - kWhole) < kTolerance;
 }
 
+/// Parts are put together of equal groups, none of which may be smaller than the least: so they grow by that,
+/// unless what is asked for can be had of larger groups in the finer steps of the GPU.
+unsigned step_of(std::span<const SplitPart> parts, const SplitLimits& limits) {
+  const unsigned fine = std::max(limits.step, 1U);
+  const unsigned coarse = round_up(std::max(limits.least, 1U), fine);
+  std::uint64_t group = 0;
+  for (const SplitPart& part : parts) {
+    if (part.kind == SplitPart::Kind::Share) return coarse;
+    if (part.kind == SplitPart::Kind::Count) {
+      group = std::gcd(group, std::uint64_t{round_up(std::max(part.count, limits.least), fine)});
+    }
+  }
+  return group >= limits.least && group != 0 ? fine : coarse;
+}
+
 std::string limits_text(const SplitLimits& limits, const std::string& what) {
   return fmt::format("{} has {} SMs, and gives parts of {} or more in steps of {}, and the rest", what,
                      limits.sm_count, limits.least, limits.step);
@@ -75,14 +91,13 @@ std::vector<SplitPart> parse_split(std::string_view parts) {
 std::vector<unsigned> plan_split(std::span<const SplitPart> parts, const SplitLimits& limits,
                                  const std::string& what) {
   const bool last_is_rest = shares_are_all(parts);
-  // Parts are put together of equal groups, none of which may be smaller than the least.
-  const unsigned step = round_up(std::max(limits.least, 1U), std::max(limits.step, 1U));
+  const unsigned step = step_of(parts, limits);
   std::vector<unsigned> plan;
   std::uint64_t sum = 0;
   for (std::size_t i = 0; i < parts.size(); ++i) {
     const SplitPart& part = parts[i];
     unsigned size = 0;
-    if (part.kind == SplitPart::Kind::Count) size = round_up(part.count, step);
+    if (part.kind == SplitPart::Kind::Count) size = round_up(std::max(part.count, limits.least), step);
     if (part.kind == SplitPart::Kind::Share && !(last_is_rest && i + 1 == parts.size())) {
       const double wanted = limits.sm_count * part.percent / kWhole;
       size = std::max(1U, static_cast<unsigned>(std::lround(wanted / step))) * step;

@@ -45,7 +45,7 @@ TEST_F(PartitionOnRecorder, SeesLeastAndStepWhereADriverDoesNotTell) {
   const SmResource sms = SmResource::of_device();
   EXPECT_EQ(sms.least_sm_count(), 4U);
   EXPECT_EQ(sms.step_sm_count(), 2U);
-  EXPECT_THAT(counts(sms.split("5,rest")), ElementsAre(8, 100));
+  EXPECT_THAT(counts(sms.split("5,rest")), ElementsAre(6, 102));
 }
 
 TEST_F(PartitionOnRecorder, SplitsByNumbersSharesAndRest) {

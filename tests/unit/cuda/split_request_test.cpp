@@ -38,7 +38,18 @@ TEST(SplitRequest, TakesNumbersAndTheRest) {
 
 TEST(SplitRequest, RaisesNumbersToWhatTheGpuGives) {
   EXPECT_THAT(plan("1,33,rest"), ElementsAre(8, 40, 0));
-  EXPECT_THAT(plan("5,6", {.sm_count = 40, .least = 4, .step = 2}), ElementsAre(8, 8));
+  EXPECT_THAT(plan("5,6", {.sm_count = 40, .least = 4, .step = 2}), ElementsAre(6, 6));
+}
+
+TEST(SplitRequest, GivesTheFinerStepsOfAGpuWhereItsGroupsAllowIt) {
+  constexpr SplitLimits kFine{.sm_count = 108, .least = 4, .step = 2};
+  EXPECT_THAT(plan("6,rest", kFine), ElementsAre(6, 0));
+  EXPECT_THAT(plan("10", kFine), ElementsAre(10));
+  EXPECT_THAT(plan("5,6,rest", kFine), ElementsAre(6, 6, 0));
+  EXPECT_THAT(plan("6,12", kFine), ElementsAre(6, 12));
+  EXPECT_THAT(plan("1", kFine), ElementsAre(4));
+  // Groups of 2 are none.
+  EXPECT_THAT(plan("6,8", kFine), ElementsAre(8, 8));
 }
 
 TEST(SplitRequest, TakesSharesToTheNearest) {
