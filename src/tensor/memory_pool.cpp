@@ -116,6 +116,26 @@ struct MemoryPool::Shared {
     trim(std::max(most_used_bytes, used_bytes) - used_bytes, current - 2);
   }
 
+  /// With the mutex held: frees what only runs of other streams may use again, where more is held than is
+  /// ever needed: streams that come and go leave it behind for good.
+  void trim_left_behind() noexcept {
+    constexpr std::uint64_t kMostTimes = 4;
+    if (unused_bytes <= kMostTimes * most_used_bytes) return;
+    const std::uint64_t now = stream.load(std::memory_order_relaxed);
+    for (Block*& first : unused) {
+      for (Block** each = &first; *each != nullptr;) {
+        Block* const block = *each;
+        if (block->stream == 0 || block->stream == now) {
+          each = &block->next;
+          continue;
+        }
+        *each = block->next;
+        unused_bytes -= block->capacity;
+        destroy(block);
+      }
+    }
+  }
+
   static void take_back(Storage& storage) noexcept {
     auto& block = static_cast<Block&>(storage);
     block.derived.clear();
@@ -173,6 +193,7 @@ Storage* MemoryPool::allocate(std::size_t bytes) {
       block->bytes = bytes;
       return block;
     }
+    shared_->trim_left_behind();
   }
   const Device device = shared_->source->device();
   const std::string whose = device == Device{} ? "host memory" : "memory of " + to_string(device);

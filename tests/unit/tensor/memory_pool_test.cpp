@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <cstring>
 #include <memory>
 #include <set>
@@ -128,6 +130,30 @@ TEST(MemoryPool, GivesWhatOutlivedItsRunToRunsOfTheSameStreamOnly) {
   for (Storage* each : {again, more, last}) each->drop();
   pool.end_run();
   EXPECT_EQ(pool.held_bytes(), 3 * 256U);
+}
+
+TEST(MemoryPool, IsNotFilledByStreamsThatComeAndGo) {
+  MemoryPool pool;
+  std::uint64_t most = 0;
+  for (std::uint64_t stream = 1; stream < 200; ++stream) {
+    pool.begin_run(stream);
+    pool.allocate(1000)->drop();
+    Storage* const output = pool.allocate(3000);
+    pool.end_run();
+    output->drop();
+    most = std::max(most, pool.held_bytes());
+  }
+  EXPECT_LE(most, 6 * pool.peak_bytes());
+  // Two that take turns keep theirs.
+  std::vector<void*> places;
+  for (std::uint64_t run = 0; run < 10; ++run) {
+    pool.begin_run(1000 + run % 2);
+    Storage* const output = pool.allocate(3000);
+    pool.end_run();
+    if (run >= 2) EXPECT_EQ(output->data, places[run - 2]);
+    places.push_back(output->data);
+    output->drop();
+  }
 }
 
 TEST(MemoryPool, WastesAtMostAQuarter) {
