@@ -1,5 +1,6 @@
 #include "model/library_image.hpp"
 
+#include "base/checked.hpp"
 #include "base/fail.hpp"
 #include "package/replaced_libraries.hpp"
 
@@ -11,7 +12,6 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <optional>
 
 namespace penstock::model {
 namespace {
@@ -22,17 +22,39 @@ using package::ElfSymbol;
 /// An unknown tag in the range that the dynamic linker ignores.
 constexpr Elf64_Sxword kIgnoredTag = 0x6ffffef0;
 
-template <class T>
-T load(std::span<const std::byte> bytes, std::uint64_t offset) {
-  T value;
-  std::memcpy(&value, bytes.data() + offset, sizeof value);
-  return value;
-}
+/// The bytes of an image while it is rewritten. Every table was found within the loaded segments, all of
+/// which are copied; what is not there all the same is refused rather than touched.
+class Rewrite {
+ public:
+  Rewrite(std::span<std::byte> bytes, std::string_view what) : bytes_(bytes), what_(what) {}
 
-template <class T>
-void store(std::span<std::byte> bytes, std::uint64_t offset, const T& value) {
-  std::memcpy(bytes.data() + offset, &value, sizeof value);
-}
+  template <class T>
+  [[nodiscard]] T load(std::uint64_t offset) const {
+    T value;
+    std::memcpy(&value, at(offset, sizeof value), sizeof value);
+    return value;
+  }
+
+  template <class T>
+  void store(std::uint64_t offset, const T& value) const {
+    std::memcpy(at(offset, sizeof value), &value, sizeof value);
+  }
+
+  [[nodiscard]] std::string_view what() const noexcept { return what_; }
+
+ private:
+  [[nodiscard]] std::byte* at(std::uint64_t offset, std::uint64_t size) const {
+    if (!base::fits(offset, size, bytes_.size())) {
+      base::fail(ErrorCode::Corrupt,
+                 "{}: a table of the model library at byte {} is not loaded; export the package again", what_,
+                 offset);
+    }
+    return bytes_.data() + offset;
+  }
+
+  std::span<std::byte> bytes_;
+  std::string_view what_;
+};
 
 /// Makes a symbol one that the dynamic linker binds to its own entry, without looking it up.
 void hide(Elf64_Sym& symbol) noexcept {
@@ -67,15 +89,15 @@ struct Unanswered {
              unanswered.functions.size() == 1 ? "is" : "are", fmt::join(unanswered.functions, ", "), advice);
 }
 
-void bind_symbols(LibraryImage& image, const ElfImage& elf, std::string_view what,
-                  const shim::ImportOptions& options) {
+void bind_symbols(const Rewrite& rewrite, const ElfImage& elf, const shim::ImportOptions& options,
+                  std::vector<EntryPoint>& entry_points) {
   Unanswered unanswered;
   const ElfImage::Tables& tables = elf.tables();
   for (std::uint64_t index = 1; index < tables.symbol_count; ++index) {
     const ElfSymbol& known = elf.symbols()[index];
     if (known.name.empty()) continue;
     const std::uint64_t offset = tables.symbols + index * sizeof(Elf64_Sym);
-    auto symbol = load<Elf64_Sym>(image.bytes, offset);
+    auto symbol = rewrite.load<Elf64_Sym>(offset);
     if (known.is_import()) {
       const shim::Import import = shim::resolve_import(known.name, options);
       if (import.kind == shim::ImportKind::System) continue;
@@ -88,81 +110,85 @@ void bind_symbols(LibraryImage& image, const ElfImage& elf, std::string_view wha
       symbol.st_value = reinterpret_cast<std::uintptr_t>(import.address);
       // Its version was that of a library that is not asked any more.
       if (tables.symbol_versions != 0) {
-        store<Elf64_Half>(image.bytes, tables.symbol_versions + index * sizeof(Elf64_Half), VER_NDX_GLOBAL);
+        rewrite.store<Elf64_Half>(tables.symbol_versions + index * sizeof(Elf64_Half), VER_NDX_GLOBAL);
       }
     } else if (known.name.starts_with("AOTInductor")) {
-      image.entry_points.push_back({std::string(known.name), known.value});
+      entry_points.push_back({std::string(known.name), known.value});
     }
     hide(symbol);
-    store(image.bytes, offset, symbol);
+    rewrite.store(offset, symbol);
   }
-  if (!unanswered.functions.empty()) refuse(unanswered, what);
+  if (!unanswered.functions.empty()) refuse(unanswered, rewrite.what());
 }
 
 /// Takes the version needs of replaced libraries out of their chain: the dynamic linker insists on
 /// finding each library that is named there.
-void drop_version_needs(LibraryImage& image, const ElfImage& elf) {
+void drop_version_needs(const Rewrite& rewrite, const ElfImage& elf) {
   const ElfImage::Tables& tables = elf.tables();
-  if (tables.version_needs == 0) return;
-  // The library names in file order; the chain was checked when the image was read.
-  std::uint64_t offset = tables.version_needs;
-  std::optional<std::uint64_t> previous;
+  // The last record that stays, and the bytes from it to the next one that does.
+  const package::ElfVersionNeed* kept = nullptr;
+  std::uint64_t to_next = 0;
   std::uint64_t dropped_from_front = 0;
   std::uint64_t dropped = 0;
   for (const package::ElfVersionNeed& need : elf.version_needs()) {
-    const auto record = load<Elf64_Verneed>(image.bytes, offset);
-    if (package::is_replaced_library(need.library)) {
-      ++dropped;
-      if (previous) {
-        auto before = load<Elf64_Verneed>(image.bytes, *previous);
-        before.vn_next = record.vn_next == 0 ? 0 : before.vn_next + record.vn_next;
-        store(image.bytes, *previous, before);
-      } else {
-        dropped_from_front += record.vn_next;
-      }
-    } else {
-      previous = offset;
+    if (!package::is_replaced_library(need.library)) {
+      kept = &need;
+      to_next = need.next;
+      continue;
     }
-    offset += record.vn_next;
+    ++dropped;
+    if (kept == nullptr) {
+      dropped_from_front += need.next;
+      continue;
+    }
+    to_next = need.next == 0 ? 0 : to_next + need.next;
+    if (to_next > UINT32_MAX) {
+      base::fail(ErrorCode::Corrupt,
+                 "{}: the version needs of the model library are too far apart; export the package again",
+                 rewrite.what());
+    }
+    auto record = rewrite.load<Elf64_Verneed>(kept->offset);
+    record.vn_next = static_cast<Elf64_Word>(to_next);
+    rewrite.store(kept->offset, record);
   }
   if (dropped == 0) return;
   for (std::uint64_t index = 0; index < tables.dynamic_count; ++index) {
     const std::uint64_t at = tables.dynamic + index * sizeof(Elf64_Dyn);
-    auto entry = load<Elf64_Dyn>(image.bytes, at);
+    auto entry = rewrite.load<Elf64_Dyn>(at);
     if (entry.d_tag == DT_VERNEED) entry.d_un.d_ptr += dropped_from_front;
     if (entry.d_tag == DT_VERNEEDNUM) entry.d_un.d_val -= dropped;
     if (dropped == elf.version_needs().size() &&
         (entry.d_tag == DT_VERNEED || entry.d_tag == DT_VERNEEDNUM || entry.d_tag == DT_VERSYM)) {
       entry.d_tag = kIgnoredTag;
     }
-    store(image.bytes, at, entry);
+    rewrite.store(at, entry);
   }
 }
 
-void drop_needs(LibraryImage& image, const ElfImage& elf) {
+void drop_needs(const Rewrite& rewrite, const ElfImage& elf) {
   const ElfImage::Tables& tables = elf.tables();
   std::size_t need = 0;
   for (std::uint64_t index = 0; index < tables.dynamic_count; ++index) {
     const std::uint64_t at = tables.dynamic + index * sizeof(Elf64_Dyn);
-    auto entry = load<Elf64_Dyn>(image.bytes, at);
+    auto entry = rewrite.load<Elf64_Dyn>(at);
     if (entry.d_tag == DT_NULL) break;
-    if (entry.d_tag != DT_NEEDED) continue;
+    if (entry.d_tag != DT_NEEDED || need == elf.needed().size()) continue;
     if (package::is_replaced_library(elf.needed()[need++])) {
       entry.d_tag = kIgnoredTag;
-      store(image.bytes, at, entry);
+      rewrite.store(at, entry);
     }
   }
 }
 
-void clear_executable_stack(LibraryImage& image, const ElfImage& elf, std::string_view what) {
+void clear_executable_stack(const Rewrite& rewrite, const ElfImage& elf) {
   bool found = false;
   for (std::size_t index = 0; index < elf.segments().size(); ++index) {
     if (elf.segments()[index].type != PT_GNU_STACK) continue;
     found = true;
     const std::uint64_t at = elf.tables().program_headers + index * sizeof(Elf64_Phdr);
-    auto header = load<Elf64_Phdr>(image.bytes, at);
+    auto header = rewrite.load<Elf64_Phdr>(at);
     header.p_flags = PF_R | PF_W;
-    store(image.bytes, at, header);
+    rewrite.store(at, header);
   }
   // The dynamic linker takes that as a wish for executable stacks in the whole process.
   if (!found) {
@@ -170,7 +196,7 @@ void clear_executable_stack(LibraryImage& image, const ElfImage& elf, std::strin
         ErrorCode::Incompatible,
         "{}: the model library has no PT_GNU_STACK header, which means that it wants executable stacks; "
         "link it with -z noexecstack",
-        what);
+        rewrite.what());
   }
 }
 
@@ -208,15 +234,16 @@ LibraryImage copy_image(std::span<const std::byte> bytes, const FileRange& left_
 LibraryImage prepare_library(const ElfImage& elf, std::string_view what, const shim::ImportOptions& options,
                              const FileRange& left_out) {
   LibraryImage image = copy_image(elf.bytes().first(mapped_bytes(elf)), left_out, what);
-  auto header = load<Elf64_Ehdr>(image.bytes, 0);
+  const Rewrite rewrite(image.bytes, what);
+  auto header = rewrite.load<Elf64_Ehdr>(0);
   header.e_shoff = 0;
   header.e_shnum = 0;
   header.e_shstrndx = 0;
-  store(image.bytes, 0, header);
-  bind_symbols(image, elf, what, options);
-  drop_version_needs(image, elf);
-  drop_needs(image, elf);
-  clear_executable_stack(image, elf, what);
+  rewrite.store(0, header);
+  bind_symbols(rewrite, elf, options, image.entry_points);
+  drop_version_needs(rewrite, elf);
+  drop_needs(rewrite, elf);
+  clear_executable_stack(rewrite, elf);
   return image;
 }
 

@@ -56,6 +56,7 @@ class ElfParser {
     check_relocations(image_.tables_.plt_relocations, image_.tables_.plt_relocation_count);
     read_needed();
     read_version_needs();
+    if (const auto byte = image_.overlap()) corrupt("its tables overlap at byte {}", *byte);
     return std::move(image_);
   }
 
@@ -330,28 +331,38 @@ class ElfParser {
     for (const std::uint64_t offset : needed_offsets_) image_.needed_.push_back(string_at(offset));
   }
 
+  /// A record of the version needs, at an address that the dynamic linker gets to by the ones before it.
+  template <class T>
+  std::pair<std::uint64_t, T> version_record(std::uint64_t address) const {
+    const auto offset = image_.file_offset(address, sizeof(T));
+    if (!offset) corrupt("the version needs reach out of the loaded segments");
+    return {*offset, read<T>(*offset, "a version need")};
+  }
+
   void read_version_needs() {
     if (!dynamic(DT_VERNEED)) return;
-    std::uint64_t offset = table(DT_VERNEED, sizeof(Elf64_Verneed));
-    image_.tables_.version_needs = offset;
+    std::uint64_t address = dynamic_.at(DT_VERNEED);
+    image_.tables_.version_needs = table(DT_VERNEED, sizeof(Elf64_Verneed));
     std::size_t total = 0;
-    // Links only go forward, so a chain ends at the end of the file at the latest; chains that share
+    // Links only go forward, so a chain ends at the end of memory at the latest; chains that share
     // their links could still be long together.
     for (;;) {
-      const auto need = read<Elf64_Verneed>(offset, "a version need");
+      const auto [offset, need] = version_record<Elf64_Verneed>(address);
       ElfVersionNeed& library = image_.version_needs_.emplace_back();
+      library.offset = offset;
+      library.next = need.vn_next;
       library.library = string_at(need.vn_file);
-      std::uint64_t version_offset = offset + need.vn_aux;
+      std::uint64_t version_address = address + need.vn_aux;
       for (std::uint32_t i = 0; i < need.vn_cnt; ++i) {
-        const auto version = read<Elf64_Vernaux>(version_offset, "a needed version");
+        const Elf64_Vernaux version = version_record<Elf64_Vernaux>(version_address).second;
         library.versions.push_back(string_at(version.vna_name));
-        version_offset += version.vna_next;
+        version_address += version.vna_next;
         if (++total > kMaxVersions || (version.vna_next == 0 && i + 1 != need.vn_cnt)) {
           corrupt("the versions needed of {} form a loop", library.library);
         }
       }
       if (need.vn_next == 0) break;
-      offset += need.vn_next;
+      address += need.vn_next;
       if (++total > kMaxVersions) corrupt("the version needs form a loop");
     }
     if (dynamic(DT_VERNEEDNUM).value_or(0) != image_.version_needs_.size()) {
@@ -371,21 +382,6 @@ class ElfParser {
 
 ElfImage ElfImage::parse(std::span<const std::byte> bytes, std::string_view what) {
   return ElfParser(bytes, what).parse();
-}
-
-const ElfSymbol* ElfImage::find(std::string_view name) const noexcept {
-  const auto found = std::find_if(symbols_.begin(), symbols_.end(),
-                                  [&](const ElfSymbol& symbol) { return symbol.name == name; });
-  return found == symbols_.end() ? nullptr : &*found;
-}
-
-std::optional<std::uint64_t> ElfImage::file_offset(std::uint64_t address, std::uint64_t size) const noexcept {
-  for (const ElfSegment& segment : segments_) {
-    if (segment.type != PT_LOAD || address < segment.address) continue;
-    const std::uint64_t within = address - segment.address;
-    if (base::fits(within, size, segment.file_bytes)) return segment.offset + within;
-  }
-  return std::nullopt;
 }
 
 }  // namespace penstock::package

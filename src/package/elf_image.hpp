@@ -23,6 +23,8 @@ struct ElfSymbol {
 
 /// Versions that are needed of one library.
 struct ElfVersionNeed {
+  std::uint64_t offset = 0;  ///< File offset of its Elf64_Verneed.
+  std::uint32_t next = 0;    ///< Bytes from this record to the next; 0: the last.
   std::string_view library;
   std::vector<std::string_view> versions;
 };
@@ -41,7 +43,8 @@ struct ElfSegment {
 std::string elf_architecture(std::span<const std::byte> bytes);
 
 /// A 64-bit little-endian shared object for this architecture, checked so that every table that
-/// Penstock or the dynamic linker reads lies within the file. Views into the bytes it was parsed from.
+/// Penstock or the dynamic linker reads lies within the loaded segments, and that none which a rewrite
+/// changes shares bytes with another. Views into the bytes it was parsed from.
 /// Thread: thread-safe.
 class ElfImage {
  public:
@@ -84,6 +87,9 @@ class ElfImage {
 
  private:
   friend class ElfParser;
+  /// The first byte that two of the tables which are changed or name what is changed share.
+  [[nodiscard]] std::optional<std::uint64_t> overlap() const;
+
   std::span<const std::byte> bytes_;
   std::vector<ElfSegment> segments_;
   std::vector<ElfSymbol> symbols_;

@@ -29,6 +29,10 @@ __attribute__((visibility("default"))) int AOTInductorModelContainerRun(void *te
 }
 """
 
+# Needs versions of a library that Penstock stands in for, and of one that it does not.
+SOURCE_OPENMP = SOURCE.replace("last;\n}", "last + omp_get_num_threads();\n}").replace(
+    "extern int", "extern int omp_get_num_threads(void);\nextern int", 1)
+
 METADATA = '{"AOTI_DEVICE_KEY": "cpu", "AOTI_CPU_ISA": "AVX2"}'
 
 LEAF = '{"type": null, "context": null, "children_spec": []}'
@@ -95,13 +99,13 @@ def save(target, name, data):
     (folder / name).write_bytes(data if isinstance(data, bytes) else data.encode())
 
 
-def library():
+def library(text=SOURCE, *options):
     with tempfile.TemporaryDirectory() as folder:
         source, out = pathlib.Path(folder, "a.c"), pathlib.Path(folder, "a.so")
-        source.write_text(SOURCE)
+        source.write_text(text)
         subprocess.run(
             ["gcc", "-shared", "-fPIC", "-Os", "-s", "-fvisibility=hidden", "-nostartfiles",
-             "-Wl,-z,noseparate-code,--build-id=none,--hash-style=both", source, "-o", out],
+             "-Wl,-z,noseparate-code,--build-id=none,--hash-style=both", source, *options, "-o", out],
             check=True,
         )
         return out.read_bytes()
@@ -138,6 +142,29 @@ def make_elf():
         if offset is not None:
             save("elf_image", f"far_{name}.so", patched(elf, offset + 8, "<Q", 2**63))
             save("elf_image", f"zero_{name}.so", patched(elf, offset + 8, "<Q", 0))
+
+
+def make_library_image():
+    """Two bytes that say what is left out come first."""
+    elf = library(SOURCE_OPENMP, "-fopenmp")
+    entries = dynamic_entries(elf)
+    (needs,) = struct.unpack_from("<Q", elf, entries[0x6FFFFFFE] + 8)  # the first segment: addresses are offsets
+    (symbols,) = struct.unpack_from("<Q", elf, entries[6] + 8)
+    (count,) = struct.unpack_from("<Q", elf, entries[0x6FFFFFFF] + 8)
+    whole = b"\0\0"
+    save("library_image", "sound.so", whole + elf)
+    save("library_image", "left_out.so", b"\x10\x02" + elf)
+    save("library_image", "tables_left_out.so", b"\0\xff" + elf)
+    # The record after the last one is far behind what is loaded.
+    last = needs
+    while (following := struct.unpack_from("<I", elf, last + 12)[0]) != 0:
+        last += following
+    far = elf + bytes(0x8000)
+    far = patched(far, last + 12, "<I", len(far) - 64 - last)
+    (name,) = struct.unpack_from("<I", elf, needs + 4)
+    far = far[:-64] + struct.pack("<HHI", 1, 0, name) + far[-56:]
+    save("library_image", "needs_far.so", whole + patched(far, entries[0x6FFFFFFF] + 8, "<Q", count + 1))
+    save("library_image", "versions_over_symbols.so", whole + patched(elf, entries[0x6FFFFFF0] + 8, "<Q", symbols))
 
 
 def archive(files, method=zipfile.ZIP_STORED, top="top/"):
@@ -247,6 +274,7 @@ def make_engine_state():
 if __name__ == "__main__":
     make_engine_state()
     make_elf()
+    make_library_image()
     make_archive()
     make_manifest()
     make_pickle()

@@ -25,6 +25,17 @@ T get(const std::string& bytes, std::size_t offset) {
   return value;
 }
 
+/// Where the entry of this tag is in the library.
+std::size_t dynamic_entry(std::int64_t tag) {
+  const ElfImage image = parse(library());
+  for (std::uint64_t i = 0; i < image.tables().dynamic_count; ++i) {
+    const std::size_t offset = image.tables().dynamic + i * sizeof(Elf64_Dyn);
+    if (get<Elf64_Dyn>(library(), offset).d_tag == tag) return offset;
+  }
+  ADD_FAILURE() << "no dynamic entry " << tag;
+  return 0;
+}
+
 /// The library with the value of one dynamic entry changed.
 std::string with_dynamic(std::int64_t tag, std::uint64_t value) {
   std::string bytes = library();
@@ -183,19 +194,60 @@ TEST(ElfImage, RefusesVersionNeedsThatLoop) {
   const std::size_t need = image.tables().version_needs;
   patch(bytes, need + offsetof(Elf64_Verneed, vn_cnt), 0xffff, 2);
   expect_corrupt(bytes, "loop");
-  // A chain that ends, but long: records in the debug sections, which nothing else reads.
-  const std::size_t chain = 1'000'000;
-  for (std::size_t i = 0; i < 20'000; ++i) {
-    patch(bytes, chain + i * sizeof(Elf64_Vernaux) + offsetof(Elf64_Vernaux, vna_name), 0, 4);
-    patch(bytes, chain + i * sizeof(Elf64_Vernaux) + offsetof(Elf64_Vernaux, vna_next), sizeof(Elf64_Vernaux),
-          4);
-  }
-  patch(bytes, need + offsetof(Elf64_Verneed, vn_cnt), 19'999, 2);
-  patch(bytes, need + offsetof(Elf64_Verneed, vn_aux), chain - need, 4);
+  // A chain that ends, but long: records within the code, each four bytes after the one before it.
+  const auto segments = image.segments();
+  const auto code = std::find_if(segments.begin(), segments.end(), [](const ElfSegment& segment) {
+    return segment.type == PT_LOAD && (segment.flags & PF_X) != 0;
+  });
+  ASSERT_GT(code->file_bytes, 50'000U);
+  for (std::size_t i = 0; i < 12'000; ++i) patch(bytes, code->offset + i * 4, 4, 4);
+  patch(bytes, need + offsetof(Elf64_Verneed, vn_cnt), 11'990, 2);
+  const std::uint64_t needs_address = get<Elf64_Dyn>(bytes, dynamic_entry(DT_VERNEED)).d_un.d_val;
+  patch(bytes, need + offsetof(Elf64_Verneed, vn_aux), code->address - needs_address, 4);
   expect_corrupt(bytes, "loop");
+}
+
+TEST(ElfImage, RefusesVersionNeedsThatAreNotLoaded) {
+  const ElfImage image = parse(library());
+  // Bytes of the file after all that is loaded, by offset and by address.
+  std::uint64_t end = 0;
+  for (const ElfSegment& segment : image.segments()) {
+    if (segment.type == PT_LOAD) end = std::max(end, segment.address + segment.memory_bytes);
+  }
+  ASSERT_LT(end + 64, library().size());
+  const std::size_t last = image.version_needs().back().offset;
+  const std::size_t strings = image.tables().strings;
+  std::string bytes = library();
+  patch(bytes, last + offsetof(Elf64_Verneed, vn_next), end - last, 4);
+  patch(bytes, end, 1, 2);  // A record without versions, of a library that we stand in for.
+  patch(bytes, end + offsetof(Elf64_Verneed, vn_cnt), 0, 2);
+  patch(bytes, end + offsetof(Elf64_Verneed, vn_file), library().find("libtorch_cpu.so", strings) - strings,
+        4);
+  patch(bytes, end + offsetof(Elf64_Verneed, vn_aux), 0, 8);
+  patch(bytes, dynamic_entry(DT_VERNEEDNUM) + 8, image.version_needs().size() + 1, 8);
+  expect_corrupt(bytes, "out of the loaded segments");
   bytes = library();
-  patch(bytes, need + offsetof(Elf64_Verneed, vn_next), 0xffffffff, 4);
-  expect_corrupt(bytes, "outside the file");
+  patch(bytes, last + offsetof(Elf64_Verneed, vn_next), 0xffffffff, 4);
+  expect_corrupt(bytes, "out of the loaded segments");
+  bytes = library();
+  patch(bytes, last + offsetof(Elf64_Verneed, vn_aux), end - last, 4);
+  expect_corrupt(bytes, "out of the loaded segments");
+}
+
+TEST(ElfImage, RefusesTablesThatShareBytes) {
+  const ElfImage image = parse(library());
+  const auto address_of = [&](std::int64_t tag) {
+    return get<Elf64_Dyn>(library(), dynamic_entry(tag)).d_un.d_val;
+  };
+  // What is bound would be written over them.
+  for (const std::int64_t table : {DT_STRTAB, DT_SYMTAB}) {
+    expect_corrupt(with_dynamic(DT_VERSYM, address_of(table)), "overlap");
+  }
+  expect_corrupt(with_dynamic(DT_VERSYM, address_of(DT_VERNEED) - 4), "overlap");
+  const auto segments = image.segments();
+  const auto dynamic = std::find_if(segments.begin(), segments.end(),
+                                    [](const ElfSegment& segment) { return segment.type == PT_DYNAMIC; });
+  expect_corrupt(with_dynamic(DT_VERSYM, dynamic->address + 16), "overlap");
 }
 
 TEST(ElfImage, RefusesRelocationsOfWhatIsNotThere) {
