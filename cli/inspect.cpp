@@ -1,4 +1,3 @@
-#include "call_places.hpp"
 #include "commands.hpp"
 #include "inputs.hpp"
 #include "loading.hpp"
@@ -76,7 +75,7 @@ std::vector<std::string> input_lines(const ModelInfo& info) {
     keyword_width = std::max(keyword_width, spec.keyword.size());
   }
   if (keyword_width > 0) keyword_width += 2;
-  const std::vector<std::string> places = call_places(info.call_spec_in, info.input_hints.size(), true);
+  const std::vector<std::string> places = input_places(info);
   std::vector<std::string> lines;
   for (std::size_t i = 0; i < info.input_hints.size(); ++i) {
     const TensorSpec& spec = info.input_hints[i];
@@ -90,7 +89,7 @@ std::vector<std::string> input_lines(const ModelInfo& info) {
 
 std::vector<std::string> output_texts(const ModelInfo& info) {
   std::vector<std::string> texts = info.output_names;
-  const std::vector<std::string> places = call_places(info.call_spec_out, texts.size(), false);
+  const std::vector<std::string> places = output_places(info);
   for (std::size_t i = 0; i < places.size(); ++i) {
     if (!places[i].empty()) texts[i] += " " + places[i];
   }

@@ -70,6 +70,15 @@ struct ModelInfo {
   std::string call_spec_out;              ///< Pytree JSON of the outputs; empty if not stated.
 };
 
+/// Where each input of a model (`input_hints`) is in the structures of the exported call: "args[1]['ids']".
+/// Empty for one that its position or keyword tells already. Nothing where `call_spec_in` is not stated,
+/// cannot be read, or has another number of leaves. Host-only. Thread: thread-safe. Errors: none.
+PENSTOCK_API std::vector<std::string> input_places(const ModelInfo& model);
+
+/// The same of its outputs (`output_names`, `call_spec_out`): "out['logits']". Host-only.
+/// Thread: thread-safe. Errors: none.
+PENSTOCK_API std::vector<std::string> output_places(const ModelInfo& model);
+
 /// An opened `.pt2`: its index and manifests. Host-only, and nothing of it is executed.
 /// A copy shares the opened file. Thread: thread-safe.
 /// Lifetime: models loaded from a package hold what they need of it.

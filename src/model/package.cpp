@@ -3,6 +3,7 @@
 #include "base/fail.hpp"
 #include "model/cuda_obstacles.hpp"
 #include "model/package_impl.hpp"
+#include "package/call_places.hpp"
 #include "package/custom_objects.hpp"
 #include "package/digest.hpp"
 #include "shim/imports.hpp"
@@ -37,6 +38,14 @@ std::shared_ptr<const Package::Impl> describe(package::Archive archive) {
 }
 
 }  // namespace
+
+std::vector<std::string> input_places(const ModelInfo& model) {
+  return package::call_places(model.call_spec_in, model.input_hints.size(), package::CallSide::Inputs);
+}
+
+std::vector<std::string> output_places(const ModelInfo& model) {
+  return package::call_places(model.call_spec_out, model.output_names.size(), package::CallSide::Outputs);
+}
 
 std::size_t Package::Impl::index_of(std::string_view model) const {
   if (model.empty() && models.size() == 1) return 0;

@@ -1,3 +1,4 @@
+#include "package/call_places.hpp"
 #include "package/call_spec.hpp"
 #include "package/json_reader.hpp"
 #include "package/text_hints.hpp"
@@ -19,10 +20,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     (void)package::parse_json(text, "input");
   } catch (const Error&) {
   }
+  constexpr std::size_t kLeaves = 3;
   try {
-    constexpr std::size_t kLeaves = 3;
     if (package::keyword_names(text, kLeaves).size() != kLeaves) __builtin_trap();
   } catch (const Error&) {
+  }
+  for (const package::CallSide side : {package::CallSide::Inputs, package::CallSide::Outputs}) {
+    const std::size_t places = package::call_places(text, kLeaves, side).size();
+    if (places != 0 && places != kLeaves) __builtin_trap();
   }
   const std::size_t middle = std::min(text.find('\0'), text.size());
   const package::TextHints hints = package::read_text_hints(text.substr(0, middle), text.substr(middle));

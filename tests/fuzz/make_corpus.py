@@ -222,6 +222,11 @@ def make_archive():
 def make_manifest():
     save("manifest", "metadata.json", METADATA)
     save("manifest", "call_spec.json", SPEC)
+    save("manifest", "deep_context.json", SPEC.replace('"null"', '"%s"' % ("[" * 100 + "]" * 100), 1))
+    save("manifest", "deep_context_value.json", SPEC.replace('"null"', "[" * 60 + "]" * 60, 1))
+    leaves = ", ".join([LEAF] * 3)
+    output = '[1, {"type": "builtins.dict", "context": "[\\"a\\", 1, null]", "children_spec": [%s]}]'
+    save("manifest", "output_spec.json", output % leaves)
     save("manifest", "duplicate.json", '{"a": "1", "a": "2"}')
     save("manifest", "deep.json", "[" * 100 + "]" * 100)
     save("manifest", "deep_object.json", '{"a":' * 100)
