@@ -48,6 +48,12 @@ SharedBytes Archive::read(std::string_view entry) const {
   return source_->read(*index);
 }
 
+SharedBytes Archive::read_start(std::string_view entry, std::uint64_t most) const {
+  const auto index = index_of(entry);
+  if (!index) base::fail(ErrorCode::NotFound, "{} has no entry \"{}\"", name_, entry);
+  return source_->read_start(*index, most);
+}
+
 PrivateBytes Archive::read_private(std::string_view entry, std::uint64_t offset, std::uint64_t size) const {
   const auto index = index_of(entry);
   if (!index) base::fail(ErrorCode::NotFound, "{} has no entry \"{}\"", name_, entry);

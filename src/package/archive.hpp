@@ -55,6 +55,10 @@ class Archive {
   /// Errors: NotFound; Corrupt (checksum, size that lies); OutOfMemory.
   [[nodiscard]] SharedBytes read(std::string_view entry) const;
 
+  /// The first bytes of an entry, all of it where it has `most` or fewer. Of a compressed one no more is
+  /// inflated, and so where it has more its checksum is not verified. `most` is not 0. Errors: as read.
+  [[nodiscard]] SharedBytes read_start(std::string_view entry, std::uint64_t most) const;
+
   /// `size` bytes of an entry from `offset` on, its checksum verified. Where the entry is stored in a
   /// file they are the file's own pages, and memory is used only for what is written to; else a copy.
   /// Errors: as read, and Corrupt where the entry ends before.

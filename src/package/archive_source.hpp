@@ -23,6 +23,12 @@ class ArchiveSource {
   [[nodiscard]] virtual std::vector<ArchiveEntry> entries() const = 0;
   /// Errors: as Archive::read. The bytes may outlive the source.
   [[nodiscard]] virtual SharedBytes read(std::size_t index) const = 0;
+  /// Errors: as Archive::read_start.
+  [[nodiscard]] virtual SharedBytes read_start(std::size_t index, std::uint64_t most) const {
+    SharedBytes whole = read(index);
+    if (whole.bytes.size() > most) whole.bytes = whole.bytes.first(most);
+    return whole;
+  }
   /// Errors: as Archive::read_private, whose caller has checked that the range is within the entry.
   [[nodiscard]] virtual PrivateBytes read_private(std::size_t index, std::uint64_t offset,
                                                   std::uint64_t size) const = 0;

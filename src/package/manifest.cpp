@@ -27,6 +27,7 @@ constexpr std::string_view kModelsFolder = "data/aotinductor/";
 constexpr std::string_view kWeightsFolder = "data/weights/";
 constexpr std::uint64_t kMaxTinyBytes = 256;  // archive_format and its like
 constexpr std::uint64_t kMaxMetadataBytes = std::uint64_t{4} << 20;
+constexpr std::size_t kMaxModels = 1'000;
 constexpr std::uint64_t kMaxTextBytes = std::uint64_t{64} << 20;
 
 bool starts_with(std::string_view text, std::string_view prefix) {
@@ -220,9 +221,11 @@ class ModelReader {
     const auto text_of = [this](std::string_view suffix, bool& is_whole) {
       const std::vector<std::string> names = files(suffix);
       if (names.size() != 1) return SharedBytes{};
-      SharedBytes text = archive_.read(names.front());
-      is_whole = is_whole && text.bytes.size() <= kMaxTextBytes;
-      text.bytes = text.bytes.first(std::min<std::size_t>(text.bytes.size(), kMaxTextBytes));
+      // One byte more, to see that there is more.
+      SharedBytes text = archive_.read_start(names.front(), kMaxTextBytes + 1);
+      if (text.bytes.size() <= kMaxTextBytes) return text;
+      is_whole = false;
+      text.bytes = text.bytes.first(kMaxTextBytes);
       return text;
     };
     bool is_whole = true;
@@ -314,6 +317,10 @@ Manifest read_manifest(const Archive& archive, const ManifestOptions& options) {
     if (end == std::string::npos) continue;
     const std::string folder = entry.name.substr(0, end + 1);
     if (manifest.models.empty() || manifest.models.back().folder != folder) {
+      if (manifest.models.size() == kMaxModels) {
+        base::fail(ErrorCode::Unsupported, "{}: more than {} models; make several packages of them",
+                   archive.name(), kMaxModels);
+      }
       manifest.models.emplace_back();
       manifest.models.back().folder = folder;
       manifest.models.back().info.name = folder.substr(kModelsFolder.size(), end - kModelsFolder.size());

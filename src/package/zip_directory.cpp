@@ -12,9 +12,12 @@ namespace penstock::package {
 namespace {
 
 constexpr std::uint64_t kMaxEntries = 20'000;
-constexpr std::uint64_t kMaxInflatedBytes = std::uint64_t{64} << 30;
-constexpr std::uint64_t kBombBytes = std::uint64_t{64} << 20;
-constexpr std::uint64_t kBombRatio = 1000;
+// Packages are not compressed, as torch makes them. Code and text of one come to a fourth or so; what comes
+// to a thousandth is made to fill memory.
+constexpr std::uint64_t kMostInflation = 20;
+constexpr std::uint64_t kAlwaysInflated = std::uint64_t{64} << 20;
+constexpr std::uint16_t kStored = 0;
+constexpr std::uint16_t kDeflated = 8;
 
 constexpr std::uint16_t kFlagEncrypted = 1U << 0U;
 constexpr std::uint16_t kFlagDescriptor = 1U << 3U;  // sizes and checksum follow the data
@@ -207,16 +210,12 @@ class DirectoryReader {
                          header.crc,
                          header.method};
     ranges_.emplace_back(sizes.local_offset, entry.data_offset + entry.compressed_bytes);
-    if (header.method == 0 ? entry.bytes != entry.compressed_bytes
-                           : entry.bytes > kBombBytes && entry.bytes / kBombRatio > entry.compressed_bytes) {
-      corrupt("\"{}\" states {} bytes, made from {}", name, entry.bytes, entry.compressed_bytes);
-    }
-    if (header.method != 0) {
-      const auto total = base::checked_add(inflated_bytes_, entry.bytes);
-      if (!total || *total > kMaxInflatedBytes) {
-        unsupported("its compressed entries are more than {} bytes", kMaxInflatedBytes);
+    if (header.method == kStored) {
+      if (entry.bytes != entry.compressed_bytes) {
+        corrupt("\"{}\" states {} bytes, made from {}", name, entry.bytes, entry.compressed_bytes);
       }
-      inflated_bytes_ = *total;
+    } else {
+      add_inflated(entry.bytes);
     }
     if (name.back() != '/') {
       entries_.push_back(entry);
@@ -225,8 +224,21 @@ class DirectoryReader {
     }
   }
 
+  void add_inflated(std::uint64_t bytes) {
+    const std::uint64_t most = std::max<std::uint64_t>(kAlwaysInflated, kMostInflation * bytes_.size());
+    const auto total = base::checked_add(inflated_bytes_, bytes);
+    if (!total || *total > most) {
+      unsupported("its compressed entries state more than {} bytes, which is too much for a file of {}", most,
+                  bytes_.size());
+    }
+    inflated_bytes_ = *total;
+  }
+
   void check_kind(const CentralHeader& header, std::string_view name) const {
     if ((header.flags & kFlagsUnsupported) != 0) unsupported("\"{}\" is encrypted or patched", name);
+    if (header.method != kStored && header.method != kDeflated) {
+      unsupported("\"{}\" is compressed by method {}", name, header.method);
+    }
     constexpr std::uint32_t kUnix = 3;
     constexpr std::uint32_t kMacOs = 19;
     const std::uint32_t host = header.made_by >> 8U;

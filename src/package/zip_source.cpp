@@ -2,9 +2,8 @@
 #include "base/unique_handle.hpp"
 #include "package/archive_source.hpp"
 #include "package/checksum.hpp"
+#include "package/inflate.hpp"
 #include "package/zip_directory.hpp"
-
-#include <zip.h>
 
 #include <algorithm>
 #include <atomic>
@@ -12,14 +11,6 @@
 
 namespace penstock::package {
 namespace {
-
-struct ZipCloser {
-  void operator()(zip_t* archive) const noexcept { zip_discard(archive); }
-};
-
-struct ZipFileCloser {
-  void operator()(zip_file_t* file) const noexcept { zip_fclose(file); }
-};
 
 class ZipSource final : public ArchiveSource {
  public:
@@ -48,6 +39,15 @@ class ZipSource final : public ArchiveSource {
     if (item.method == 0) return {verified(index), file_.owner};
     const PrivateBytes inflated = inflate(item);
     return {inflated.bytes, inflated.owner};
+  }
+
+  [[nodiscard]] SharedBytes read_start(std::size_t index, std::uint64_t most) const override {
+    const ZipEntry& item = items_[index];
+    if (item.method == 0 || item.bytes <= most) return ArchiveSource::read_start(index, most);
+    const PrivateBytes room = room_for(item, most);
+    if (inflate_into(room.bytes, packed(item)) != Inflated::TooLong)
+      corrupt(item, "its compressed data is damaged");
+    return {room.bytes, room.owner};
   }
 
   [[nodiscard]] PrivateBytes read_private(std::size_t index, std::uint64_t offset,
@@ -98,55 +98,32 @@ class ZipSource final : public ArchiveSource {
     }
   }
 
-  /// libzip reads the directory once more: everything that it sees must be what was checked.
-  [[nodiscard]] PrivateBytes inflate(const ZipEntry& item) const {
-    zip_error_t error;
-    zip_error_init(&error);
-    zip_source_t* source = zip_source_buffer_create(file_.bytes.data(), file_.bytes.size(), 0, &error);
-    const std::unique_ptr<zip_t, ZipCloser> archive(
-        source == nullptr ? nullptr : zip_open_from_source(source, ZIP_RDONLY, &error));
-    if (!archive) {
-      if (source != nullptr) zip_source_free(source);
-      const std::string reason = zip_error_strerror(&error);
-      zip_error_fini(&error);
-      corrupt(item, reason);
+  /// Pages come as they are written, so that a size that lies costs nothing.
+  [[nodiscard]] PrivateBytes room_for(const ZipEntry& item, std::uint64_t size) const {
+    void* memory =
+        ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED) {
+      base::fail(ErrorCode::OutOfMemory, "{}: no memory for the {} bytes of \"{}\"", name_, size, item.name);
     }
-    zip_stat_t stat;
-    if (zip_stat_index(archive.get(), item.index, 0, &stat) != 0 || stat.size != item.bytes ||
-        stat.comp_size != item.compressed_bytes || stat.crc != item.crc || stat.comp_method != item.method) {
-      corrupt(item, "libzip reads its directory entry otherwise");
-    }
-    const std::unique_ptr<zip_file_t, ZipFileCloser> file(zip_fopen_index(archive.get(), item.index, 0));
-    if (!file) {
-      base::fail(ErrorCode::Unsupported, "{}: \"{}\" cannot be read: {}; pack it again without compression",
-                 name_, item.name, zip_strerror(archive.get()));
-    }
-    return read_all(item, file.get());
+    const auto mapping = std::make_shared<base::UniqueMapping>(memory, size);
+    return {mapping->bytes(), mapping};
   }
 
-  [[nodiscard]] PrivateBytes read_all(const ZipEntry& item, zip_file_t* file) const {
-    if (item.bytes == 0) return {};
-    // Pages come as they are written, so that a size that lies costs nothing.
-    void* memory = ::mmap(nullptr, item.bytes, PROT_READ | PROT_WRITE,
-                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (memory == MAP_FAILED) {
-      base::fail(ErrorCode::OutOfMemory, "{}: no memory for the {} bytes of \"{}\"", name_, item.bytes,
-                 item.name);
+  [[nodiscard]] PrivateBytes inflate(const ZipEntry& item) const {
+    PrivateBytes room = item.bytes == 0 ? PrivateBytes() : room_for(item, item.bytes);
+    switch (inflate_into(room.bytes, packed(item))) {
+      case Inflated::Whole: break;
+      case Inflated::TooLong: corrupt(item, "it is longer than it says");
+      case Inflated::Short: corrupt(item, "it ends too early");
+      case Inflated::Damaged: corrupt(item, "its compressed data is damaged");
     }
-    const auto mapping = std::make_shared<base::UniqueMapping>(memory, item.bytes);
-    const std::span<std::byte> data = mapping->bytes();
-    std::uint64_t done = 0;
-    while (done < item.bytes) {
-      const zip_int64_t got = zip_fread(file, data.data() + done, item.bytes - done);
-      if (got <= 0) corrupt(item, got == 0 ? "it ends too early" : zip_file_strerror(file));
-      done += static_cast<std::uint64_t>(got);
-    }
-    // libzip compares the checksum when it finds the end, which must be here.
-    std::byte more{};
-    const zip_int64_t rest = zip_fread(file, &more, 1);
-    if (rest != 0) corrupt(item, rest > 0 ? "it is longer than it says" : zip_file_strerror(file));
-    if (checksum_of(data, false) != item.crc) corrupt(item, "its checksum is wrong");
-    return {data, mapping};
+    if (checksum_of(room.bytes, false) != item.crc) corrupt(item, "its checksum is wrong");
+    return room;
+  }
+
+  /// What an entry takes in the file. That no other method is there was seen when the directory was read.
+  [[nodiscard]] std::span<const std::byte> packed(const ZipEntry& item) const {
+    return file_.bytes.subspan(item.data_offset, item.compressed_bytes);
   }
 
   SharedBytes file_;

@@ -215,6 +215,8 @@ def make_archive():
     save("archive", "directory_far.zip", patched(stored, end + 16, "<I", 2**32 - 2))
     save("archive", "size_far.zip", patched(stored, end + 12, "<I", 2**32 - 2))
     save("archive", "bomb.zip", patched(stored, stored.index(b"PK\x01\x02") + 24, "<I", 2**32 - 2))
+    # Zeros of as much as deflate can make of so little.
+    save("archive", "zeros.zip", archive({f"{i}": bytes(20 << 20) for i in range(4)}, zipfile.ZIP_DEFLATED))
     for i in range(1, 4):
         save("archive", f"cut_{i}.zip", stored[: len(stored) * i // 4])
 

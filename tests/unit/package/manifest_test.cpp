@@ -101,6 +101,9 @@ TEST(Manifest, SortsModels) {
   EXPECT_EQ(manifest.models[1].info.name, "second");
   EXPECT_EQ(manifest.models[0].entries.size(), 5U);
   EXPECT_EQ(read_manifest(Archive::open(package_path("torch-2.15/other_root.pt2"))).models.size(), 1U);
+  std::map<std::string, std::string> files{{"archive_format", "pt2"}, {"archive_version", "0"}};
+  for (int i = 0; i <= 1000; ++i) files["data/aotinductor/" + std::to_string(i) + "/a"] = "";
+  expect_error(ErrorCode::Unsupported, "more than 1000 models", [&] { read_manifest(archive_of(files)); });
 }
 
 TEST(Manifest, ReadsTheDevice) { EXPECT_EQ(info_of("torch-2.15/cuda_meta.pt2").device, DeviceType::Cuda); }
