@@ -13,6 +13,10 @@ namespace {
 
 using nlohmann::json;
 
+// Leaves share the keys above them, so a small spec can state a great many long names.
+constexpr std::size_t kMostNameBytes = 4096;
+constexpr std::size_t kMostNamesBytes = std::size_t{16} << 20;
+
 [[noreturn]] void wrong_form(std::string_view reason) {
   base::fail(ErrorCode::Corrupt, "the call spec {}; export the package again", reason);
 }
@@ -46,16 +50,21 @@ class Namer {
 
   /// The depth is what parse_json lets through.
   void visit(const json& node, const std::string& name, bool is_named) {
+    // With one too many none is named, so no more are looked for.
+    if (names_.size() > leaf_count_) return;
     const json& children = children_of(node);
     const auto keys = keys_of(node);
     if (node["type"].is_null()) {
       if (!children.empty()) wrong_form("has a leaf with children");
-      names_.push_back(name);
+      names_bytes_ += name.size();
+      names_.push_back(names_bytes_ > kMostNamesBytes ? std::string() : name);
       return;
     }
     for (std::size_t i = 0; i < children.size(); ++i) {
-      const std::string part = keys ? (*keys)[i] : std::to_string(i);
-      visit(children[i], !is_named ? std::string() : name.empty() ? part : name + "." + part, is_named);
+      if (names_.size() > leaf_count_) return;
+      const std::string part = !is_named ? std::string() : keys ? (*keys)[i] : std::to_string(i);
+      const bool fits = name.size() + part.size() < kMostNameBytes;
+      visit(children[i], !fits ? std::string() : name.empty() ? part : name + "." + part, is_named && fits);
     }
   }
 
@@ -68,6 +77,7 @@ class Namer {
 
  private:
   std::size_t leaf_count_;
+  std::size_t names_bytes_ = 0;
   std::vector<std::string> names_;
 };
 

@@ -40,6 +40,27 @@ TEST(CallSpec, NamesNothingWhereSomeLeavesAreNoInputs) {
   EXPECT_EQ(keyword_names(call(kNoArgs, kwargs), 1), std::vector<std::string>{""});
 }
 
+TEST(CallSpec, MultipliesNoLongKeys) {
+  constexpr std::size_t kLeaves = 20'000;
+  std::string leaves = kLeaf;
+  for (std::size_t i = 1; i < kLeaves; ++i) leaves += "," + kLeaf;
+  const auto spec = [&](std::size_t key_bytes) {
+    const std::string key(key_bytes, 'k');
+    const std::string list = node("builtins.list", "null", leaves);
+    return call(kNoArgs, node("builtins.dict", R"([\")" + key + R"(\"])", list));
+  };
+  const std::vector<std::string> none(kLeaves);
+  EXPECT_EQ(keyword_names(spec(100'000), kLeaves), none);
+  EXPECT_EQ(keyword_names(spec(100'000), 1), std::vector<std::string>(1));
+  // Each of them is short enough, but not all together.
+  const std::vector<std::string> names = keyword_names(spec(4'000), kLeaves);
+  EXPECT_EQ(names.front(), std::string(4'000, 'k') + ".0");
+  EXPECT_EQ(names.back(), "");
+  std::size_t bytes = 0;
+  for (const std::string& name : names) bytes += name.size();
+  EXPECT_LE(bytes, std::size_t{16} << 20);
+}
+
 TEST(CallSpec, RefusesOtherForms) {
   const auto refused = [](const std::string& text, std::size_t leaves, std::string_view words) {
     expect_error(ErrorCode::Corrupt, words, [&] { keyword_names(text, leaves); });
