@@ -60,6 +60,19 @@ class StagingOfRun {
   bool done_ = false;
 };
 
+/// Memory for an input of zeros.
+Tensor zero_bytes(std::uint64_t bytes, const std::string& input, const std::string& what) {
+  try {
+    Tensor zeros = Tensor::empty(DType::UInt8, {static_cast<std::int64_t>(bytes)});
+    if (bytes != 0) std::memset(zeros.view().data(), 0, bytes);
+    return zeros;
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::OutOfMemory) throw;
+    base::fail(ErrorCode::OutOfMemory, "{}: no memory for the {} bytes of {} to prepare with", what, bytes,
+               input);
+  }
+}
+
 }  // namespace
 
 Session::Impl::Impl(Model given, const SessionOptions& options)
@@ -184,18 +197,22 @@ void Session::Impl::prepare(const PrepareOptions& options) {
   }
   std::vector<std::vector<std::int64_t>> shapes = options.shapes;
   if (shapes.empty()) shapes = model.impl()->rules.smallest_sizes();
-  std::vector<Tensor> zeros;
-  std::vector<TensorView> views;
+  // Before any memory is taken for them. The address is as any: nothing looks behind it.
+  alignas(64) static char anywhere;
+  std::vector<TensorView> wanted;
   for (std::size_t i = 0; i < specs.size(); ++i) {
     const TensorView row_major(nullptr, specs[i].dtype, shapes[i]);
     std::vector<std::int64_t> strides(row_major.strides().begin(), row_major.strides().end());
     if (shapes[i].size() == specs[i].dims.size()) model.impl()->rules.compiled_strides(i, row_major, strides);
+    wanted.emplace_back(&anywhere, specs[i].dtype, shapes[i], strides, 0, model.impl()->rules.device_of(i));
+  }
+  model.impl()->rules.check(wanted);
+  std::vector<Tensor> zeros;
+  std::vector<TensorView> views;
+  for (std::size_t i = 0; i < specs.size(); ++i) {
     // Strides may leave gaps: the memory is as long as they reach.
-    const TensorView wanted(nullptr, specs[i].dtype, shapes[i], strides, 0);
-    zeros.push_back(Tensor::empty(DType::UInt8, {static_cast<std::int64_t>(wanted.storage_bytes())}));
-    void* const data = zeros.back().view().data();
-    if (wanted.storage_bytes() != 0) std::memset(data, 0, wanted.storage_bytes());
-    views.emplace_back(data, specs[i].dtype, shapes[i], strides, 0);
+    zeros.push_back(zero_bytes(wanted[i].storage_bytes(), specs[i].name, model.impl()->what));
+    views.emplace_back(zeros.back().view().data(), specs[i].dtype, shapes[i], wanted[i].strides(), 0);
   }
   if (!is_on_cuda()) {
     execute(views);

@@ -220,6 +220,10 @@ TEST(SessionPrepare, RefusesShapesThatTheModelDoesNotTake) {
   expect_refused(ErrorCode::InvalidArgument, {"arg0", "dimension 0 is 65"}, [&] {
     session.prepare({.shapes = {{65, 64}}});
   });
+  // Which no memory could hold.
+  expect_refused(ErrorCode::InvalidArgument, {"mlp", "arg0", "dimension 0 is 1099511627776"}, [&] {
+    session.prepare({.shapes = {{std::int64_t{1} << 40, 64}}});
+  });
   expect_refused(ErrorCode::InvalidArgument, {"arg0", "1 dimensions, not 2"},
                  [&] { session.prepare({.shapes = {{64}}}); });
   expect_refused(ErrorCode::InvalidArgument, {}, [&] { session.prepare({.shapes = {{-1, 64}}}); });
