@@ -62,17 +62,8 @@ std::size_t Package::Impl::index_of(std::string_view model) const {
 Package::Package(std::shared_ptr<const Impl> impl) noexcept : impl_(std::move(impl)) {}
 
 Package Package::open(const std::filesystem::path& path, const OpenOptions& options) {
-  return base::report_out_of_memory(path.string(), [&] {
-    package::Archive archive = package::Archive::open(path);
-    if (!options.sha256.empty()) {
-      if (archive.file_bytes().empty()) {
-        base::fail(ErrorCode::InvalidArgument, "{}: a folder has no SHA-256; give the archive file",
-                   archive.name());
-      }
-      package::check_sha256(archive.file_bytes(), options.sha256, archive.name());
-    }
-    return Package(describe(std::move(archive)));
-  });
+  return base::report_out_of_memory(
+      path.string(), [&] { return Package(describe(package::Archive::open(path, options.sha256))); });
 }
 
 Package Package::open_memory(std::span<const std::byte> bytes, std::shared_ptr<const void> owner,

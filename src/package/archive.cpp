@@ -3,6 +3,7 @@
 #include "base/fail.hpp"
 #include "package/archive_source.hpp"
 #include "package/byte_reader.hpp"
+#include "package/digest.hpp"
 
 #include <algorithm>
 #include <system_error>
@@ -18,12 +19,20 @@ Archive::Archive(std::string name, std::shared_ptr<const ArchiveSource> source)
   for (const ArchiveEntry& entry : entries_) total_bytes_ += entry.bytes;
 }
 
-Archive Archive::open(const std::filesystem::path& path) {
+Archive Archive::open(const std::filesystem::path& path) { return open(path, {}); }
+
+Archive Archive::open(const std::filesystem::path& path, std::string_view sha256) {
   std::error_code error;
   if (std::filesystem::is_directory(path, error)) {
+    if (!sha256.empty()) {
+      base::fail(ErrorCode::InvalidArgument, "{}: a folder has no SHA-256; give the archive file",
+                 path.string());
+    }
     return Archive(path.string(), open_folder_source(path));
   }
-  return Archive(path.string(), open_zip_source(map_file(path), path.string()));
+  auto file = map_file(path);
+  if (!sha256.empty()) check_sha256(file.bytes.bytes, sha256, path.string());
+  return Archive(path.string(), open_zip_source(std::move(file), path.string()));
 }
 
 Archive Archive::open_memory(SharedBytes bytes, const std::string& name) {

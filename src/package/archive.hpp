@@ -42,6 +42,9 @@ class Archive {
   /// Maps a file and checks the whole directory (truncation, end record, overlap, duplicates, names,
   /// sizes, count), or lists a folder. Errors: NotFound, Corrupt, Unsupported; see docs/formats/.
   static Archive open(const std::filesystem::path& path);
+  /// The same of a file that must have this SHA-256, which is compared before anything of it is looked at;
+  /// empty: any. Errors: also InvalidArgument for another digest, and for a folder, which has none.
+  static Archive open(const std::filesystem::path& path, std::string_view sha256);
   static Archive open_memory(SharedBytes bytes, const std::string& name);
 
   [[nodiscard]] const std::string& name() const noexcept { return name_; }

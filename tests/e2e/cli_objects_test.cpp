@@ -40,7 +40,8 @@ TEST(CliObjects, RunWithALibrary) {
                                             objects_file("engines.inputs.safetensors")};
   const CommandResult refused = penstock_command(command);
   EXPECT_EQ(refused.exit_code, 3);
-  EXPECT_TRUE(contains(refused.err, "TensorRT engine _run_on_acc_0_engine runs on CUDA; load its model there"))
+  EXPECT_TRUE(
+      contains(refused.err, "TensorRT engine _run_on_acc_0_engine runs on CUDA; load its model there"))
       << refused.err;
   std::vector<std::string> with_library = command;
   with_library.insert(with_library.end(), {"--library", PENSTOCK_TEST_OPERATORS});

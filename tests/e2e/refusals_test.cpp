@@ -110,6 +110,13 @@ TEST(PackageDigest, IsCompared) {
   std::string digest = sha256_of(path);
   ASSERT_EQ(digest.size(), 64u);
   EXPECT_NO_THROW(Package::open(path, {.sha256 = digest}));
+  // Nothing else is looked at before.
+  const std::filesystem::path cut = std::filesystem::path(::testing::TempDir()) / "cut_for_digest.pt2";
+  std::filesystem::copy_file(path, cut, std::filesystem::copy_options::overwrite_existing);
+  std::filesystem::resize_file(cut, 1000);
+  expect_refused(ErrorCode::InvalidArgument, {"is not the file that was expected"},
+                 [&] { Package::open(cut, {.sha256 = digest}); });
+  std::filesystem::remove(cut);
   std::string upper = digest;
   std::transform(upper.begin(), upper.end(), upper.begin(),
                  [](unsigned char c) { return static_cast<char>(std::toupper(c)); });

@@ -1,1 +1,2 @@
- in_spec_ = R"(a)" R"(b)" R"(c
+in_spec_ = R"(a)"
+           R"(b)" R"(c
