@@ -1,2 +1,1 @@
-in_spec_ = R"(a)"
-           R"(b)" R"(c
+ in_spec_ = R"(a)" R"(b)" R"(c
