@@ -95,8 +95,9 @@ const cuda::Activity& ProcessAudit::marker_in(const cuda::Activities& seen) cons
   return *found;
 }
 
-void ProcessAudit::place(const cuda::Activities& seen, const cuda::Activity& marker,
-                         const cuda::Activity& work, AuditEntry& entry) const {
+void ProcessAudit::place(const cuda::Activities& seen, const Expected& wanted, const cuda::Activity& work,
+                         AuditEntry& entry) const {
+  const cuda::Activity& marker = wanted.marker;
   const cuda::ExecutionResource& expected = run_.lane().resource;
   const bool in_context = work.context == marker.context && work.device == marker.device;
   const auto told = seen.contexts.find(work.context);
@@ -111,7 +112,7 @@ void ProcessAudit::place(const cuda::Activities& seen, const cuda::Activity& mar
     entry.sm_count = cuda::sm_count_of(work.device);
   }
   if (entry.of_run) {
-    entry.in_place = in_context && work.stream == marker.stream &&
+    entry.in_place = in_context && (work.stream == marker.stream || wanted.any_stream_of_it) &&
                      entry.in_green_context == (expected.green != nullptr) &&
                      entry.sm_count == run_.lane().sm_count;
     if (in_context && work.stream == marker.stream) entry.stream = run_.stream();
@@ -137,14 +138,16 @@ void ProcessAudit::report(Audit& audit) {
                      .device = {DeviceType::Cuda, work.device},
                      .stream_number = work.stream,
                      .context_number = work.context};
+    Expected wanted{marker};
     if (entry.of_run && call->second != kNoCall) {
       ++records[call->second];
+      wanted.any_stream_of_it = audit.entries[call->second].name == shim::kEngineCall;
       // Of a kernel whose handle another had before, which is unloaded, CUPTI may tell the name of that one.
       const AuditEntry& launched = audit.entries[call->second];
       if (launched.kind == AuditEntry::Kind::Kernel && entry.kind == launched.kind)
         entry.name = launched.name;
     }
-    place(seen, marker, work, entry);
+    place(seen, wanted, work, entry);
     audit.entries.push_back(std::move(entry));
   }
   tell_what_was_not_seen(audit, records, seen.dropped);

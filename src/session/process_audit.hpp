@@ -30,7 +30,12 @@ class ProcessAudit {
  private:
   void mark() const;
   [[nodiscard]] const cuda::Activity& marker_in(const cuda::Activities& seen) const;
-  void place(const cuda::Activities& seen, const cuda::Activity& marker, const cuda::Activity& work,
+  /// What a piece of work is held against.
+  struct Expected {
+    const cuda::Activity& marker;   ///< On the run's stream.
+    bool any_stream_of_it = false;  ///< Of an engine: its auxiliary streams are of the same resource.
+  };
+  void place(const cuda::Activities& seen, const Expected& wanted, const cuda::Activity& work,
              AuditEntry& entry) const;
 
   LaneRun& run_;

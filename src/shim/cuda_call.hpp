@@ -71,6 +71,10 @@ class CudaOperators {
   [[nodiscard]] virtual const cuda::cupti::Functions& cupti() = 0;
 };
 
+/// What an observer is told of the enqueue of a TensorRT engine, whose auxiliary streams are of the run too:
+/// they are other streams of the same execution resource.
+inline constexpr std::string_view kEngineCall = "TensorRT enqueueV3";
+
 /// Who is told of each launch, copy, library call and registered operator of a run. For an audit; null where
 /// there is none.
 class CudaObserver {

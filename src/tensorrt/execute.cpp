@@ -112,7 +112,7 @@ void Run::operator()() {
   place_outputs();
   cuda::StreamHandle const stream = lane_.fork(cuda_);
   if (cuda_.observer != nullptr)
-    cuda_.observer->launched(shim::CudaObserver::Kind::Library, "TensorRT enqueueV3", stream);
+    cuda_.observer->launched(shim::CudaObserver::Kind::Library, shim::kEngineCall, stream);
   context_->enqueue(stream);
   lane_.join(cuda_, stream);
   give_allocated();

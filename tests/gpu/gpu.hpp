@@ -130,7 +130,7 @@ inline constexpr const char* kCapturedPackages[] = {
     "blob",    "folded",    "conv",        "conv16",           "conv1d3d",
     "matmuls", "attention", "attention16", "attention_causal", "attention_masked",
     "order",   "indexing",  "pooling",     "embedding_bag",    "lstm",
-    "inplace", "aliases",   "gpt",         "spread",           "everything"};
+    "inplace", "aliases",   "gpt",         "everything"};
 
 /// The SMs that a kernel's blocks run on where they can.
 std::set<unsigned> sms_of(StreamView stream);

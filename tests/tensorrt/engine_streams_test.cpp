@@ -81,6 +81,25 @@ TEST_F(EngineStreams, OfAuxiliaryWorkAreOfThePartition) {
   EXPECT_THAT(double_.calls("createExecutionContext"), IsEmpty());
 }
 
+TEST_F(EngineStreams, OfAuxiliaryWorkStayForAnAuditOfTheProcess) {
+  const Model model = load_engines("spread");
+  Session session(model, call_by_call());
+  const std::vector<Tensor> inputs = engine_inputs("spread");
+  const Stream stream = partitions[0].create_stream();
+  session.enqueue(views_of(inputs), stream);
+  const Audit audit = session.audit(views_of(inputs), stream, {.level = AuditLevel::Process});
+  std::size_t kernels = 0;
+  for (const AuditEntry& entry : audit.entries) {
+    if (entry.level != AuditLevel::Process || entry.kind != AuditEntry::Kind::Kernel) continue;
+    ++kernels;
+    EXPECT_TRUE(entry.of_run);
+    EXPECT_TRUE(entry.in_place) << entry.name;
+    EXPECT_EQ(entry.sm_count, 32U) << entry.name;
+  }
+  EXPECT_EQ(kernels, 4U);
+  EXPECT_TRUE(audit.stayed());
+}
+
 TEST_F(EngineStreams, OfItsOwnForkAndJoinByEvents) {
   const Model model = load_engines("alone");
   const auto engine = engine_of(model);
