@@ -18,7 +18,6 @@ namespace {
 
 constexpr std::string_view kFolder = "data/weights/";
 constexpr std::uint64_t kMostConfigBytes = std::uint64_t{64} << 20;
-constexpr std::size_t kMostDims = 64;
 
 /// One file of data/weights: a storage and its type.
 struct WeightFile {
@@ -50,7 +49,7 @@ class PickledWeightReader {
 
   [[nodiscard]] std::vector<std::int64_t> numbers(const std::string& name, const nlohmann::json& list) const {
     std::vector<std::int64_t> result;
-    if (!list.is_array() || list.size() > kMostDims) corrupt("has no sizes or strides for \"{}\"", name);
+    if (!list.is_array() || list.size() > kMaxRank) corrupt("has no sizes or strides for \"{}\"", name);
     for (const nlohmann::json& number : list) {
       if (!number.is_number_integer() || number < 0) corrupt("has no sizes or strides for \"{}\"", name);
       result.push_back(number.get<std::int64_t>());
@@ -75,6 +74,7 @@ class PickledWeightReader {
         !base::fits(offset, *reach, file.elements)) {
       corrupt("has \"{}\" reach past the {} elements of its file", name, file.elements);
     }
+    if (!counted_bytes(weight)) corrupt("states sizes of \"{}\" whose product is too large", name);
     const std::uint64_t element = element_bytes(file.dtype);
     weight.bytes.bytes = file.bytes.bytes.subspan(offset * element, *reach * element);
     return weight;
@@ -90,6 +90,16 @@ class PickledWeightReader {
       last = span && last ? base::checked_add(*last, *span) : std::nullopt;
     }
     return last ? base::checked_add<std::uint64_t>(*last, 1) : std::nullopt;
+  }
+
+  /// Bytes of all elements: with strides of 0 there can be more of them than memory. Nothing on overflow.
+  static std::optional<std::int64_t> counted_bytes(const PackagedWeight& weight) {
+    std::optional<std::int64_t> bytes = static_cast<std::int64_t>(element_bytes(weight.dtype));
+    for (const std::int64_t size : weight.layout.sizes) {
+      if (size == 0) return 0;
+      bytes = bytes ? base::checked_mul(*bytes, size) : std::nullopt;
+    }
+    return bytes;
   }
 
   const WeightFile& find_file(const std::string& name) {

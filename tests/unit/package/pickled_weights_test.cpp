@@ -87,6 +87,27 @@ TEST(PickledWeights, WithAConfigurationThatIsWrongAreCorrupt) {
                [&] { read(package_with(R"({"a": ["../secret", [1], [1], 0]})")); });
 }
 
+TEST(PickledWeights, OfSizesThatNoTensorHasAreCorrupt) {
+  const auto list = [](int count) {
+    std::string text = "1";
+    for (int i = 1; i < count; ++i) text += ",1";
+    return "[" + text + "]";
+  };
+  const auto with_dims = [&](int count) {
+    return package_with(R"({"a": ["weight_0", )" + list(count) + ", " + list(count) + ", 0]}");
+  };
+  EXPECT_EQ(read(with_dims(16)).front().layout.sizes.size(), 16U);
+  expect_error(ErrorCode::Corrupt, "weights_config.json has no sizes or strides for \"a\"",
+               [&] { read(with_dims(17)); });
+  // All of it one element, again and again.
+  const auto repeated = [](const std::string& sizes, const std::string& strides) {
+    return package_with(R"({"a": ["weight_0", )" + sizes + ", " + strides + ", 0]}");
+  };
+  expect_error(ErrorCode::Corrupt, "sizes of \"a\" whose product is too large",
+               [&] { read(repeated("[4611686018427387904, 4611686018427387904]", "[0, 0]")); });
+  EXPECT_EQ(read(repeated("[4611686018427387904, 4611686018427387904, 0]", "[0, 0, 0]")).size(), 1U);
+}
+
 TEST(PickledWeights, InFilesThatAreWrongAreRefused) {
   expect_error(ErrorCode::Incompatible, "byte order",
                [&] { read(package_with(kConfig, weight_file("big"))); });
