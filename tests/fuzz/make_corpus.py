@@ -244,6 +244,22 @@ def make_pickle():
         save("pickle", name, data)
 
 
+def make_weights():
+    config = '{"fc.weight": ["weight_0", [8, 16], [16, 1], 0], "fc.row": ["weight_0", [16], [1], 112]}'
+    weight = archive({"data.pkl": PICKLES["tensor"], "byteorder": "little", "data/0": bytes(512)}, top="archive/")
+
+    def package(text):
+        files = {"data/aotinductor/model/weights_config.json": text, "data/weights/weight_0": weight}
+        return archive(files)
+
+    save("weights", "sound.pt2", package(config))
+    save("weights", "far.pt2", package(config.replace("112", "113")))
+    save("weights", "rank.pt2", package(config.replace("[16], [1]", f"{[1] * 40}, {[1] * 40}")))
+    save("weights", "huge.pt2", package(config.replace("[16], [1]", f"[{2**62}, {2**62}], [0, 0]")))
+    save("weights", "up.pt2", package(config.replace("weight_0", "../weight_0")))
+    save("weights", "cut.pt2", package(config[:-9]))
+
+
 def packaged(package, suffix):
     """The one entry of a package of the tests whose name ends so."""
     with tarfile.open(OBJECTS) as packages:
@@ -285,4 +301,5 @@ if __name__ == "__main__":
     make_archive()
     make_manifest()
     make_pickle()
+    make_weights()
     make_objects()
