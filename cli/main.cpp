@@ -74,7 +74,7 @@ int dispatch(int argc, char** argv) {
 }
 
 void print_error(std::string_view message, std::string_view hint) {
-  std::string text = fmt::format("penstock: error: {}\n", printable(message));
+  std::string text = fmt::format("penstock: error: {}\n", printable_lines(message));
   if (!hint.empty()) text += fmt::format("hint: {}\n", hint);
   // Where nobody can read it, the exit code still says what went wrong.
   static_cast<void>(std::fwrite(text.data(), 1, text.size(), stderr));

@@ -26,22 +26,55 @@ void write_json(const nlohmann::ordered_json& json) {
   write_out(json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
 }
 
+namespace {
+
+/// Bytes of the UTF-8 character that `text` starts with; 0 where it starts with none.
+std::size_t character_bytes(std::string_view text) {
+  const auto at = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned char first = at(0);
+  if (first < 0x80) return 1;
+  const std::size_t count = first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf5 ? 4 : 0;
+  if (count == 0 || text.size() < count) return 0;
+  for (std::size_t i = 1; i < count; ++i) {
+    if ((at(i) & 0xc0U) != 0x80) return 0;
+  }
+  // Longer than they need to be, halves of pairs, and what is past the last one.
+  if ((first == 0xe0 && at(1) < 0xa0) || (first == 0xed && at(1) >= 0xa0) ||
+      (first == 0xf0 && at(1) < 0x90) || (first == 0xf4 && at(1) >= 0x90)) {
+    return 0;
+  }
+  return count;
+}
+
+}  // namespace
+
 std::string printable(std::string_view text) {
   std::string result;
-  unsigned char before = 0;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    // The second byte of U+0080 to U+009F, of which some begin commands to a terminal.
-    const bool is_c1 = before == 0xc2 && byte >= 0x80 && byte < 0xa0;
-    if (is_c1) result.pop_back();
-    if (is_c1 || (byte < 0x20 && c != '\n') || byte == 0x7f) {
-      fmt::format_to(std::back_inserter(result), "\\x{:02x}", byte);
+  while (!text.empty()) {
+    const std::size_t count = character_bytes(text);
+    const auto first = static_cast<unsigned char>(text.front());
+    // U+0080 to U+009F, of which some begin commands to a terminal.
+    const bool is_c1 = count == 2 && first == 0xc2 && static_cast<unsigned char>(text[1]) < 0xa0;
+    if (count == 0 || is_c1 || first < 0x20 || first == 0x7f) {
+      fmt::format_to(std::back_inserter(result), "\\x{:02x}",
+                     is_c1 ? static_cast<unsigned char>(text[1]) : first);
     } else {
-      result += c;
+      result += text.substr(0, count);
     }
-    before = byte;
+    text.remove_prefix(std::max<std::size_t>(count, 1));
   }
   return result;
+}
+
+std::string printable_lines(std::string_view text) {
+  std::string result;
+  for (;;) {
+    const std::size_t end = std::min(text.find('\n'), text.size());
+    result += printable(text.substr(0, end));
+    if (end == text.size()) return result;
+    result += '\n';
+    text.remove_prefix(end + 1);
+  }
 }
 
 std::string bytes_text(std::uint64_t bytes) {

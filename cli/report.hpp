@@ -32,8 +32,11 @@ struct Refused : std::runtime_error {
 void write_out(std::string_view text);
 void write_json(const nlohmann::ordered_json& json);
 
-/// `text` with control bytes shown as \xNN: names in a package must not steer the terminal.
+/// `text` in one line, with control bytes, line ends among them, and what is no UTF-8 shown as \xNN: names in
+/// a package must neither steer the terminal nor look like lines of ours.
 std::string printable(std::string_view text);
+/// The same of a text that has lines.
+std::string printable_lines(std::string_view text);
 
 /// "1.5 MiB"; "1.93 ms".
 std::string bytes_text(std::uint64_t bytes);

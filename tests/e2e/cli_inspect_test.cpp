@@ -4,6 +4,9 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include <filesystem>
+#include <fstream>
+
 namespace penstock::e2e {
 namespace {
 
@@ -95,6 +98,31 @@ TEST(CliInspect, ShowsControlBytesInsteadOfSendingThem) {
   EXPECT_EQ(result.exit_code, 3);
   EXPECT_TRUE(contains(result.err, "\\x1b[31m \\x9b\xc3\xbc.pt2")) << result.err;
   EXPECT_FALSE(contains(result.err, "\x1b"));
+}
+
+TEST(CliInspect, ShowsNoLinesThatAPackageMadeUp) {
+  const testing::TemporaryFolder folder;
+  testing::unpack_package("add", folder.path());
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder.path())) {
+    if (!entry.path().string().ends_with("wrapper_metadata.json")) continue;
+    Json metadata = Json::parse(std::ifstream(entry.path()));
+    metadata["AOTI_NOTE"] = "x\n  can run here  always \xc3\xbc\xe2\x82\xac\xf0\x9f\x98\x80 \xc2\x9b";
+    write_text(entry.path().string(), metadata.dump());
+  }
+  const CommandResult result = penstock_command({"inspect", folder.path().string(), "--verbose"});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_FALSE(contains(result.out, "\n  can run here  always")) << result.out;
+  EXPECT_TRUE(contains(
+      result.out, "AOTI_NOTE = x\\x0a  can run here  always \xc3\xbc\xe2\x82\xac\xf0\x9f\x98\x80 \\x9b\n"))
+      << result.out;
+}
+
+TEST(CliInspect, ShowsBytesThatAreNoTextAsNumbers) {
+  // A lone byte of the range of control characters, a character cut short, one that is longer than it needs
+  // to be.
+  const CommandResult result = penstock_command({"inspect", "no\x9b[31m\xe2\x82 \xc0\xaf.pt2"});
+  EXPECT_EQ(result.exit_code, 3);
+  EXPECT_TRUE(contains(result.err, "no\\x9b[31m\\xe2\\x82 \\xc0\\xaf.pt2")) << result.err;
 }
 
 TEST(CliInspect, TellsWhereInTheCallATensorIs) {
