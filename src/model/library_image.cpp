@@ -4,7 +4,7 @@
 #include "base/fail.hpp"
 #include "package/replaced_libraries.hpp"
 
-#include <fmt/ranges.h>
+#include <fmt/format.h>
 
 #include <elf.h>
 #include <sys/mman.h>
@@ -69,6 +69,18 @@ struct Unanswered {
   std::vector<std::string> providers;
 };
 
+/// The names for a message, which is to stay one that can be read: whoever made the library chose them.
+std::string shown(const std::vector<std::string>& names) {
+  constexpr std::size_t kMostNames = 200;
+  constexpr std::size_t kMostNameBytes = 200;
+  std::string text;
+  for (std::size_t i = 0; i < std::min(names.size(), kMostNames); ++i) {
+    text += (i == 0 ? "" : ", ") + names[i].substr(0, kMostNameBytes);
+  }
+  if (names.size() > kMostNames) text += fmt::format(" and {} more", names.size() - kMostNames);
+  return text;
+}
+
 [[noreturn]] void refuse(Unanswered& unanswered, std::string_view what) {
   std::sort(unanswered.functions.begin(), unanswered.functions.end());
   std::sort(unanswered.providers.begin(), unanswered.providers.end());
@@ -86,7 +98,7 @@ struct Unanswered {
   }
   base::fail(ErrorCode::Unsupported, "{} needs {} function{} that {} not there: {}.{}", what,
              unanswered.functions.size(), unanswered.functions.size() == 1 ? "" : "s",
-             unanswered.functions.size() == 1 ? "is" : "are", fmt::join(unanswered.functions, ", "), advice);
+             unanswered.functions.size() == 1 ? "is" : "are", shown(unanswered.functions), advice);
 }
 
 void bind_symbols(const Rewrite& rewrite, const ElfImage& elf, const shim::ImportOptions& options,

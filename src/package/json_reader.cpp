@@ -15,6 +15,7 @@ namespace {
 using nlohmann::json;
 
 constexpr std::size_t kMostDepth = 64;
+constexpr std::size_t kMostShownBytes = 200;  // of a key, in a message
 constexpr std::size_t kMostValues = std::size_t{1} << 21;
 
 /// Sees that a text keeps to the bounds before anything is made of it. json::parse with a callback would do
@@ -37,7 +38,7 @@ class Bounds final : public nlohmann::json_sax<json> {
   bool key(string_t& name) override {
     if (open_.back().insert(name).second) return true;
     base::fail(ErrorCode::Corrupt, "{}: the key \"{}\" is there twice; export the package again", what_,
-               name);
+               std::string_view(name).substr(0, kMostShownBytes));
   }
   /// The parser that makes values comes to the same place, and says what is wrong there.
   bool parse_error(std::size_t, const std::string&, const json::exception&) override { return false; }

@@ -225,6 +225,27 @@ INSTANTIATE_TEST_SUITE_P(Torch, LibraryImageOf,
                            return name;
                          });
 
+TEST(LibraryImage, NamesNoMoreOfAMissingFunctionThanCanBeRead) {
+  const Library library("torch-2.15/unsupported_ops.pt2");
+  std::vector<std::byte> bytes(library.elf.bytes().begin(), library.elf.bytes().end());
+  // Each import has the name that goes on to where all names end: from "aoti_" on without a zero.
+  const auto& tables = library.elf.tables();
+  const auto missing = std::ranges::find_if(library.elf.symbols(), [](const package::ElfSymbol& symbol) {
+    return symbol.is_import() && shim::resolve_import(symbol.name, {}).kind == shim::ImportKind::Missing;
+  });
+  const auto start = reinterpret_cast<const std::byte*>(missing->name.data()) - library.elf.bytes().data();
+  const std::uint64_t end = tables.strings + tables.strings_bytes - 1;
+  ASSERT_GT(end - start, 5'000U);
+  std::fill(bytes.begin() + start + 5, bytes.begin() + static_cast<std::ptrdiff_t>(end), std::byte{'x'});
+  try {
+    prepare_library(package::ElfImage::parse(bytes, "long"), "long", {});
+    ADD_FAILURE() << "was prepared";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::Unsupported) << error.what();
+    EXPECT_LT(std::string_view(error.what()).size(), 3'000U);
+  }
+}
+
 TEST(LibraryImage, NamesAllMissingFunctionsAtOnce) {
   const Library library("torch-2.15/unsupported_ops.pt2");
   std::vector<std::string> missing;

@@ -34,6 +34,16 @@ TEST(JsonReader, NamesTheTextAndWhatIsWrong) {
   expect_refused(R"({"a": 1, "b": {"a": 2, "a": 3}})", "the key \"a\" is there twice");
 }
 
+TEST(JsonReader, RepeatsNoMoreOfAKeyThanCanBeRead) {
+  const std::string key(100'000, 'k');
+  try {
+    (void)parse_json("{\"" + key + "\": 1, \"" + key + "\": 2}", "text");
+    ADD_FAILURE() << "was read";
+  } catch (const Error& error) {
+    EXPECT_LT(std::string_view(error.what()).size(), 1000U);
+  }
+}
+
 TEST(JsonReader, IsBoundedInDepth) {
   EXPECT_TRUE(parse_json(repeated("[", 64) + repeated("]", 64), "text").is_array());
   expect_refused(repeated("[", 65) + repeated("]", 65), "deeper than 64 levels");
