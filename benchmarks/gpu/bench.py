@@ -37,7 +37,7 @@ STILL_TARGET, MOVING_TARGET, BEYOND_SHARE = 12, 15, 0.01
 FASTER_TARGETS = {False: 2.1, True: 1.8}
 TURNS_TARGET = 1.05
 INPUT_SETS = 4  # That penstock_gpu_call has, at other addresses.
-PARTS = ("isolation", "turns", "calls", "graphs", "starts")
+PARTS = ("isolation", "turns", "engines", "calls", "graphs", "starts")
 
 
 def percentile(samples, share):
@@ -192,6 +192,15 @@ class Bench:
         self.row("resnet18, two partitions by turns: p50 beside staying in one", "us", p50["turns"], p50["alone"], TURNS_TARGET)
         self.row(f"captures in {calls} calls by turns", "", told["turns"]["captures"], 2, 1.0)
 
+    def time_engines(self, blocks):
+        """With a double of TensorRT, whose own enqueue is the peer: it is part of the other two."""
+        told = json.loads(output_of([self.place.program("penstock_gpu_engine"),
+                                     self.place.packages() / "torch-2.15-engines" / "alone.pt2",
+                                     self.place.root / "lib" / "libpenstock_tensorrt_double_11.so", blocks], self.ours, 180))
+        own, call, forked = (percentile(told[name], 0.5) for name in ("own", "call", "forked"))
+        self.row("a TensorRT engine: its call beside the enqueue alone", "us", call, own, None)
+        self.row("a TensorRT engine on a stream of its own: its call beside the enqueue alone", "us", forked, own, None)
+
     def compare_calls(self, rounds, blocks):
         host_ratios = []
         for name in HOST_MODELS:
@@ -267,6 +276,7 @@ def steps_of(bench):
     yield "isolation", lambda: bench.isolate(3, isolated, "off")
     yield "isolation", lambda: bench.isolate(3, isolated, "auto")
     yield "turns", lambda: bench.take_turns(10000)
+    yield "engines", lambda: bench.time_engines(100 if bench.full else 40)
     yield "compiling the peer", bench.end_peer
     yield "calls", lambda: bench.compare_calls(rounds, blocks)
     yield "graphs", lambda: bench.compare_graphs(rounds, blocks)
