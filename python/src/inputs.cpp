@@ -103,8 +103,9 @@ bool requires_grad(nb::handle object) { return nb::cast<bool>(object.attr("requi
 
 TakenBuffer::TakenBuffer(nb::handle object) {
   if (PyObject_GetBuffer(object.ptr(), &buffer_, PyBUF_STRIDES | PyBUF_FORMAT) != 0) {
-    PyErr_Clear();
-    refuse("the memory of a " + type_text(object) + " does not lie as a tensor of one element type");
+    const nb::python_error raised;
+    refuse("the memory of a " + type_text(object) + " cannot be taken as a tensor of one element type: " +
+           nb::cast<std::string>(nb::str(raised.value())));
   }
   const std::string_view format = buffer_.format != nullptr ? buffer_.format : "B";
   const std::string problem = [&]() -> std::string {

@@ -114,6 +114,7 @@ int refuse_buffer(Py_buffer* buffer, const char* message) {
 
 int get_buffer(PyObject* self, Py_buffer* buffer, int flags) {
   const PyTensor* const tensor = as_tensor(self);
+  if (tensor == nullptr) return refuse_buffer(buffer, "the tensor was never initialized");
   const TensorView& view = tensor->tensor.view();
   if (view.device().type != DeviceType::Cpu)
     return refuse_buffer(buffer, "the tensor is on a CUDA device; take .cpu() of it, or .torch() or .cupy()");
@@ -187,6 +188,7 @@ PyTensor tensor_of(nb::handle object) {
 const PyTensor* as_tensor(nb::handle object) {
   static const nb::handle type = nb::type<PyTensor>();
   if (Py_TYPE(object.ptr()) != reinterpret_cast<PyTypeObject*>(type.ptr())) return nullptr;
+  if (!nb::inst_ready(object)) return nullptr;
   return nb::inst_ptr<PyTensor>(object);
 }
 
@@ -239,7 +241,7 @@ void bind_tensors(nb::module_& module) {
                                 {Py_bf_releasebuffer, reinterpret_cast<void*>(release_buffer)},
                                 {0, nullptr}};
   nb::class_<PyTensor>(
-      module, "Tensor", nb::type_slots(slots),
+      module, "Tensor", nb::is_final(), nb::type_slots(slots),
       "A tensor that a model gave, or over memory of another library. numpy.asarray, torch and CuPy "
       "take it without a copy.")
       .def(

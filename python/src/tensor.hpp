@@ -18,7 +18,8 @@ struct PyTensor {
   nanobind::object keeps = {};                    ///< The input whose memory it is, where it is one's.
 };
 
-/// The tensor that an object of `penstock.Tensor` is; null for every other object.
+/// The tensor that an object of `penstock.Tensor` is; null for every other object, and for one
+/// whose `__init__` was not called.
 [[nodiscard]] const PyTensor* as_tensor(nanobind::handle object);
 
 /// What keeps the memory of a tensor for others, on whatever thread they let go of it.

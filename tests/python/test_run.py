@@ -196,6 +196,15 @@ class TestTensor:
         assert repr(made) == "<penstock.Tensor float32[8, 64] on cpu>"
         assert made.cpu().data_ptr == made.data_ptr
 
+    def test_cannot_be_derived_from_or_used_uninitialized(self, add):
+        with pytest.raises(TypeError, match="prohibits subclassing"):
+            type("Derived", (penstock.Tensor,), {})
+        empty = penstock.Tensor.__new__(penstock.Tensor)
+        with pytest.raises(BufferError, match="never initialized"):
+            memoryview(empty)
+        with pytest.raises(penstock.InvalidArgumentError, match=r"args\[0\].*never initialized"):
+            add(empty, arrays()[1])
+
     def test_converts_where_numpy_asks(self, add):
         made = add(*arrays())
         assert np.asarray(made, np.float64).dtype == np.float64
