@@ -151,7 +151,7 @@ TensorView TakenBuffer::view() const {
 
 void Inputs::add(nb::handle object) {
   if (const PyTensor* const ours = as_tensor(object)) {
-    views_.push_back(ours->tensor.view());
+    add_view(ours->tensor.view());
     return;
   }
   const TypeTraits& traits = traits_of(object);
@@ -162,13 +162,14 @@ void Inputs::add(nb::handle object) {
     if (traits.exchange != nullptr && traits.exchange->borrow != nullptr) {
       dlpack::Tensor found{};
       if (traits.exchange->borrow(object.ptr(), &found) != 0) nb::raise_python_error();
-      views_.push_back(view_of(found));
+      add_view(view_of(found));
       return;
     }
   }
   if (traits.library != Library::Torch && !traits.has_cuda_array && PyObject_CheckBuffer(object.ptr()) != 0) {
-    kept_.emplace_back(std::in_place_type<TakenBuffer>, object);
-    views_.push_back(std::get<TakenBuffer>(kept_.back()).view());
+    TakenBuffer taken(object);
+    const TensorView view = taken.view();
+    add_view(view, std::move(taken));
   } else if (traits.has_dlpack) {
     add_dlpack(object);
   } else if (traits.has_cuda_array) {
@@ -197,8 +198,30 @@ void Inputs::add_dlpack(nb::handle object) {
     if (!error.matches(PyExc_TypeError)) throw;
     capsule = method(**options);
   }
-  kept_.emplace_back(std::in_place_type<TakenTensor>, capsule);
-  views_.push_back(view_of(std::get<TakenTensor>(kept_.back()).tensor()));
+  TakenTensor taken(capsule);
+  const TensorView view = view_of(taken.tensor());
+  add_view(view, std::move(taken));
+}
+
+void Inputs::add_view(const TensorView& view, Kept kept) {
+  kept_.push_back(std::move(kept));
+  views_.push_back(view);
+}
+
+std::shared_ptr<const void> Inputs::keep(std::size_t index, nb::handle object) {
+  Kept& kept = kept_[index];
+  if (const auto* const shared = std::get_if<std::shared_ptr<const void>>(&kept)) return *shared;
+  if (std::holds_alternative<std::monostate>(kept)) return kept.emplace<3>(share(nb::borrow(object)));
+  struct Held {
+    Kept given;
+    nb::object object;
+  };
+  const std::shared_ptr<const void> made(new Held{std::move(kept), nb::borrow(object)}, [](const void* held) {
+    if (Py_IsInitialized() == 0) return;
+    const nb::gil_scoped_acquire acquired;
+    delete static_cast<const Held*>(held);
+  });
+  return kept.emplace<3>(made);
 }
 
 void Inputs::add_cuda_array(nb::handle object) {
@@ -217,7 +240,7 @@ void Inputs::add_cuda_array(nb::handle object) {
   const Device device{DeviceType::Cuda, cuda_device_};
   const nb::object strides = described.contains("strides") ? nb::object(described["strides"]) : nb::none();
   if (strides.is_none()) {
-    views_.emplace_back(address, *dtype, sizes, device);
+    add_view({address, *dtype, sizes, device});
     return;
   }
   std::vector<std::int64_t> steps;
@@ -226,7 +249,7 @@ void Inputs::add_cuda_array(nb::handle object) {
     if (in_bytes % bytes != 0) refuse("its strides are no multiples of its elements; give a copy");
     steps.push_back(in_bytes / bytes);
   }
-  views_.emplace_back(address, *dtype, sizes, steps, 0, device);
+  add_view({address, *dtype, sizes, steps, 0, device});
 }
 
 void Inputs::clear(std::int32_t cuda_device) noexcept {

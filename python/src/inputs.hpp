@@ -7,6 +7,7 @@
 
 #include <nanobind/nanobind.h>
 
+#include <memory>
 #include <span>
 #include <string>
 #include <variant>
@@ -39,7 +40,10 @@ class Inputs {
   /// Unsupported for one that cannot be used: read-only, of big-endian elements, one that requires grad.
   void add(nanobind::handle object);
   /// Adds a view of no tensor.
-  void add_nothing() { views_.emplace_back(); }
+  void add_nothing() { add_view({}); }
+  /// What keeps the memory of a view that `object` gave, on whatever thread it is let go: the object, and
+  /// what its library gave the memory with.
+  [[nodiscard]] std::shared_ptr<const void> keep(std::size_t index, nanobind::handle object);
   /// For the next call. Memory that does not say which CUDA device it is on is on `cuda_device`.
   void clear(std::int32_t cuda_device = 0) noexcept;
 
@@ -52,7 +56,10 @@ class Inputs {
   void add_cuda_array(nanobind::handle object);
 
   std::vector<TensorView> views_;
-  std::vector<std::variant<TakenBuffer, TakenTensor>> kept_;
+  /// With what a view's memory was given, until the call ends; shared where others keep it for longer.
+  using Kept = std::variant<std::monostate, TakenBuffer, TakenTensor, std::shared_ptr<const void>>;
+  void add_view(const TensorView& view, Kept kept = {});
+  std::vector<Kept> kept_;  ///< One a view.
   Library library_ = Library::None;
   std::int32_t cuda_device_ = 0;
 };

@@ -92,20 +92,10 @@ void give_tensor(OperatorCall& call, std::size_t result, std::size_t item, nb::h
     call.give_argument(result, *argument, item);
     return;
   }
-  auto held = std::make_shared<Inputs>();
-  held->add(given);
-  const TensorView view = held->views().front();
-  // The views go first, then the object: both with the GIL.
-  struct Kept {
-    std::shared_ptr<Inputs> inputs;
-    nb::object object;
-  };
-  const std::shared_ptr<void> owner(new Kept{std::move(held), nb::borrow(given)}, [](void* kept) {
-    if (Py_IsInitialized() == 0) return;
-    const nb::gil_scoped_acquire acquired;
-    delete static_cast<Kept*>(kept);
-  });
-  call.give_result(result, Tensor::adopt(view, owner), item);
+  Inputs inputs;
+  inputs.add(given);
+  auto owner = std::const_pointer_cast<void>(inputs.keep(0, given));
+  call.give_result(result, Tensor::adopt(inputs.views().front(), std::move(owner)), item);
 }
 
 void give_result(OperatorCall& call, std::size_t result, nb::handle given, const nb::tuple& arguments) {

@@ -22,15 +22,17 @@ constexpr std::string_view kInputName = "input arg";
 
 bool is_given(nb::handle object) { return object.is_valid() && !object.is_none(); }
 
-/// The input whose memory a tensor is; null where it is of the session's or the model's.
-nb::object owner_among(const Tensor& made, std::span<const TensorView> views,
-                       std::span<const nb::object> objects) {
+/// What keeps the input whose memory a tensor is; null where it is of the session's or the model's.
+std::shared_ptr<const void> owner_among(const Tensor& made, Inputs& inputs,
+                                        std::span<const nb::object> objects) {
+  const std::span<const TensorView> views = inputs.views();
   const auto* const data = static_cast<const std::byte*>(made.view().data());
   for (std::size_t i = 0; i < views.size(); ++i) {
     const auto* const begin = static_cast<const std::byte*>(views[i].data());
-    if (data != nullptr && data >= begin && data < begin + views[i].storage_bytes()) return objects[i];
+    if (data != nullptr && data >= begin && data < begin + views[i].storage_bytes())
+      return inputs.keep(i, objects[i]);
   }
-  return {};
+  return nullptr;
 }
 
 /// Names where in the user's arguments an error is.
@@ -176,7 +178,7 @@ std::vector<nb::object> PySession::give(std::vector<Tensor> made, const std::opt
       given.push_back(nb::none());
       continue;
     }
-    nb::object owner = owner_among(made[i], inputs_.views(), leaves_);
+    auto owner = owner_among(made[i], inputs_, leaves_);
     PyTensor tensor{std::move(made[i]), stream, std::move(owner)};
     given.push_back(form == OutputForm::Torch ? make_torch_tensor(tensor.tensor.view(), keeper_of(tensor))
                                               : nb::cast(std::move(tensor)));

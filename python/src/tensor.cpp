@@ -180,7 +180,7 @@ PyTensor to_device(const PyTensor& self, nb::handle wanted) {
 PyTensor tensor_of(nb::handle object) {
   Inputs inputs;
   inputs.add(object);
-  return {Tensor::adopt(inputs.views().front(), std::const_pointer_cast<void>(share(nb::borrow(object))))};
+  return {Tensor::adopt(inputs.views().front(), std::const_pointer_cast<void>(inputs.keep(0, object)))};
 }
 
 }  // namespace
@@ -204,10 +204,10 @@ std::shared_ptr<const void> share(nb::object object) {
 std::shared_ptr<const void> keeper_of(const PyTensor& tensor) {
   struct Keeper {
     Tensor tensor;
-    std::shared_ptr<const void> object;
+    std::shared_ptr<const void> input;
   };
-  if (!tensor.keeps.is_valid()) return std::make_shared<const Tensor>(tensor.tensor);
-  return std::make_shared<const Keeper>(Keeper{tensor.tensor, share(tensor.keeps)});
+  if (tensor.keeps == nullptr) return std::make_shared<const Tensor>(tensor.tensor);
+  return std::make_shared<const Keeper>(Keeper{tensor.tensor, tensor.keeps});
 }
 
 void bind_dtypes(nb::module_& module) {

@@ -15,7 +15,7 @@ namespace penstock::python {
 struct PyTensor {
   Tensor tensor;
   std::optional<PyStream> stream = std::nullopt;  ///< Of the run that made it, on CUDA.
-  nanobind::object keeps = {};                    ///< The input whose memory it is, where it is one's.
+  std::shared_ptr<const void> keeps = nullptr;    ///< Of the input whose memory it is, where it is one's.
 };
 
 /// The tensor that an object of `penstock.Tensor` is; null for every other object, and for one

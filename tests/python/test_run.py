@@ -144,7 +144,7 @@ def test_writes_to_the_tensor_that_is_given(add):
 
 def test_an_output_that_is_an_input_keeps_it(package):
     shared = penstock.load(package("shared"))
-    shape = [dim.min for dim in shared.inputs[0].dims]
+    shape = (64, 128)
     x, y = (np.full(shape, value, np.float32) for value in (1, 2))
     import gc
 
@@ -163,6 +163,62 @@ def test_an_output_that_is_an_input_keeps_it(package):
     del x, y, flat, same
     gc.collect()
     np.testing.assert_array_equal(array, np.ones(shape, np.float32))
+
+
+class Lender:
+    """Gives memory that is its capsule's only, and notes when that goes."""
+
+    def __init__(self, shape, value):
+        self.shape, self.value, self.is_gone = shape, value, False
+
+    def __dlpack_device__(self):
+        return (1, 0)
+
+    def __dlpack__(self, **options):
+        import weakref
+
+        array = np.full(self.shape, self.value, np.float32)
+        weakref.finalize(array, lambda: setattr(self, "is_gone", True))
+        return array.__dlpack__()
+
+
+def tensors_in(value):
+    if isinstance(value, penstock.Tensor):
+        return [value]
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, (tuple, list)) else ()
+    return [tensor for item in items for tensor in tensors_in(item)]
+
+
+class TestMemoryOfOthers:
+    def test_that_a_capsule_owns_stays_as_long_as_a_tensor_over_it(self):
+        lender = Lender((8, 64), 7)
+        tensor = penstock.Tensor(lender)
+        array = np.asarray(tensor)
+        del tensor
+        assert not lender.is_gone
+        np.testing.assert_array_equal(array, np.full((8, 64), 7, np.float32))
+        del array
+        assert lender.is_gone
+
+    def test_of_a_buffer_stays_locked_as_long(self):
+        memory = bytearray(64)
+        tensor = penstock.Tensor(memory)
+        with pytest.raises(BufferError):
+            memory.extend(b"more")
+        del tensor
+        memory.extend(b"more")
+
+    def test_stays_as_long_as_an_output_that_lies_in_it(self, package):
+        shared = penstock.load(package("shared"))
+        shape = (64, 128)
+        lender = Lender(shape, 7)
+        made = shared(lender, np.ones(shape, np.float32), scale=np.array(2, np.float32))
+        assert not lender.is_gone
+        same = [tensor for tensor in tensors_in(made) if np.asarray(tensor).ravel()[0] == 7]
+        del made
+        assert same and not lender.is_gone
+        del same
+        assert lender.is_gone
 
 
 class TestTensor:
