@@ -55,14 +55,18 @@ class PySession {
   void read_outputs(nanobind::handle out);
   [[nodiscard]] PyStream choose_stream(nanobind::handle stream) const;
   std::vector<Tensor> run(const std::optional<PyStream>& stream);
+  /// Lets others wait for what a run put on a stream: torch's current stream does where its tensors are
+  /// given. Gives what tells when the run is done, where its stream is a default one.
+  std::shared_ptr<const Event> order_takers(const PyStream& stream, const CallOptions& options);
   /// The tensors as `form` has them.
   std::vector<nanobind::object> give(std::vector<Tensor> made, const std::optional<PyStream>& stream,
-                                     OutputForm form);
+                                     const CallOptions& options);
   [[nodiscard]] bool on_cuda() const noexcept;
 
   std::shared_ptr<const PyModel> keeps_;
   const PyModel& model_;
   Session session_;
+  std::optional<Stream> beside_default_;  ///< For calls where no context is current.
   std::atomic_flag busy_;
   // Of the call that goes on.
   std::vector<nanobind::object> leaves_;

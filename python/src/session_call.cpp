@@ -165,12 +165,31 @@ std::vector<Tensor> PySession::run(const std::optional<PyStream>& stream) {
   }
 }
 
+std::shared_ptr<const Event> PySession::order_takers(const PyStream& stream, const CallOptions& options) {
+  const std::int32_t device = model_.model.device().index;
+  const bool are_torchs = options.form == OutputForm::Torch;
+  const bool is_torchs =
+      !is_given(options.stream) && entered_stream() == nullptr && inputs_.library() == Library::Torch;
+  if (are_torchs && !is_torchs) {
+    const StreamView taking = current_stream(Library::Torch, device).view;
+    if (taking != stream.view && !(taking.is_default() && stream.view.is_default()))
+      wait_on(taking, event_behind(stream.view, device, beside_default_));
+  }
+  if (are_torchs && targets_.empty()) return nullptr;
+  return ready_on(stream.view, device, beside_default_);
+}
+
 std::vector<nb::object> PySession::give(std::vector<Tensor> made, const std::optional<PyStream>& stream,
-                                        OutputForm form) {
+                                        const CallOptions& options) {
+  const std::shared_ptr<const Event> ready = stream ? order_takers(*stream, options) : nullptr;
   std::vector<nb::object> given;
   given.reserve(made.size());
   for (std::size_t i = 0; i < made.size(); ++i) {
     if (!targets_.empty()) {
+      if (PyTensor* const ours = as_tensor(targets_[i])) {
+        ours->stream = stream;
+        ours->ready = ready;
+      }
       given.push_back(targets_[i]);
       continue;
     }
@@ -179,9 +198,10 @@ std::vector<nb::object> PySession::give(std::vector<Tensor> made, const std::opt
       continue;
     }
     auto owner = owner_among(made[i], inputs_, leaves_);
-    PyTensor tensor{std::move(made[i]), stream, std::move(owner)};
-    given.push_back(form == OutputForm::Torch ? make_torch_tensor(tensor.tensor.view(), keeper_of(tensor))
-                                              : nb::cast(std::move(tensor)));
+    PyTensor tensor{std::move(made[i]), stream, ready, std::move(owner)};
+    given.push_back(options.form == OutputForm::Torch
+                        ? make_torch_tensor(tensor.tensor.view(), keeper_of(tensor))
+                        : nb::cast(std::move(tensor)));
   }
   return given;
 }
@@ -196,7 +216,7 @@ nb::object PySession::call(nb::handle args, nb::handle kwargs, const CallOptions
   } else if (is_given(options.stream)) {
     throw Error(ErrorCode::InvalidArgument, "a stream was given, and the model is on the CPU");
   }
-  std::vector<nb::object> made = give(run(stream), stream, options.form);
+  std::vector<nb::object> made = give(run(stream), stream, options);
   if (model_.outputs && model_.outputs->leaf_count() == made.size()) return model_.outputs->unflatten(made);
   nb::list list;
   for (nb::object& one : made) list.append(std::move(one));
@@ -211,7 +231,7 @@ nb::object PySession::call_flat(nb::handle inputs, const CallOptions& options) {
   std::optional<PyStream> stream;
   if (on_cuda()) stream = choose_stream(options.stream);
   nb::list list;
-  for (nb::object& one : give(run(stream), stream, options.form)) list.append(std::move(one));
+  for (nb::object& one : give(run(stream), stream, options)) list.append(std::move(one));
   return list;
 }
 

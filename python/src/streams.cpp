@@ -173,6 +173,36 @@ PyStream stream_of(nb::handle object) {
       "or penstock.Stream.from_handle(number)");
 }
 
+Event event_behind(StreamView stream, std::int32_t device, std::optional<Stream>& beside) {
+  Event made = Event::create({device});
+  try {
+    made.record(stream);
+  } catch (const Error& error) {
+    const bool is_legacy = stream.is_default() && stream != StreamView::per_thread_default();
+    if (error.code() != ErrorCode::InvalidArgument || !is_legacy) throw;
+    // What is put on a blocking stream comes behind the default stream, which cannot be named from here.
+    if (!beside) beside = Stream::create({device, 0, true});
+    made.record(*beside);
+  }
+  return made;
+}
+
+std::shared_ptr<const Event> ready_on(StreamView stream, std::int32_t device, std::optional<Stream>& beside) {
+  if (!stream.is_default()) return nullptr;
+  if (stream == StreamView::per_thread_default() && stream.is_capturing()) return nullptr;
+  return std::make_shared<const Event>(event_behind(stream, device, beside));
+}
+
+void wait_on(StreamView taking, const Event& ready) {
+  try {
+    taking.wait_for(ready);
+  } catch (const Error& error) {
+    // A default stream where no context is current: there is nothing on the device to tell to wait.
+    if (error.code() != ErrorCode::InvalidArgument || !taking.is_default()) throw;
+    ready.synchronize();
+  }
+}
+
 void enter(PyStream stream) { entered().push_back(std::move(stream)); }
 
 void leave(StreamView stream) {

@@ -6,6 +6,7 @@
 #include <nanobind/nanobind.h>
 
 #include <memory>
+#include <optional>
 
 namespace penstock::python {
 
@@ -25,6 +26,18 @@ struct PyStream {
 /// The beginning and the end of `with`. Errors: InvalidArgument where another stream was entered last.
 void enter(PyStream stream);
 void leave(StreamView stream);
+
+/// An event behind all that is on a stream of a device. The legacy default stream is that of the current
+/// context, or of the device's primary one where none is current; for that `beside` keeps a stream.
+[[nodiscard]] Event event_behind(StreamView stream, std::int32_t device, std::optional<Stream>& beside);
+
+/// When what is on a default stream now will be done, for other threads, whose default streams are others;
+/// null for other streams, and for one that is being captured.
+[[nodiscard]] std::shared_ptr<const Event> ready_on(StreamView stream, std::int32_t device,
+                                                    std::optional<Stream>& beside);
+
+/// Makes work that comes on `taking` wait for an event.
+void wait_on(StreamView taking, const Event& ready);
 
 /// The current stream of torch or CuPy, whichever made the tensors of a call, else the default stream.
 enum class Library { None, Torch, CuPy };

@@ -47,15 +47,12 @@ void order_before(const PyTensor& self, nb::handle consumer) {
   const StreamView taking = StreamView::from_handle(reinterpret_cast<void*>(number));  // NOLINT
   const StreamView made = self.stream->view;
   if (taking == made || (made.is_default() && taking.is_default())) return;
-  const Event ready = Event::create({self.tensor.view().device().index});
-  ready.record(made);
-  try {
-    taking.wait_for(ready);
-  } catch (const Error& error) {
-    // A default stream where no context is current: there is nothing on the device to tell to wait.
-    if (error.code() != ErrorCode::InvalidArgument || !taking.is_default()) throw;
-    ready.synchronize();
-  }
+  const std::int32_t device = self.tensor.view().device().index;
+  std::optional<Stream> beside;
+  if (self.ready != nullptr)
+    wait_on(taking, *self.ready);
+  else
+    wait_on(taking, event_behind(made, device, beside));
 }
 
 nb::object dlpack_of(const PyTensor& self, nb::handle stream, nb::handle max_version, nb::handle device,
@@ -161,7 +158,10 @@ PyTensor to_cpu(const PyTensor& self) {
   const TensorView& view = self.tensor.view();
   if (view.device().type == DeviceType::Cpu) return self;
   const nb::gil_scoped_release released;
-  if (self.stream) self.stream->view.synchronize();
+  if (self.ready != nullptr)
+    self.ready->synchronize();
+  else if (self.stream)
+    self.stream->view.synchronize();
   return {copy_to_host(view)};
 }
 
@@ -178,14 +178,22 @@ PyTensor to_device(const PyTensor& self, nb::handle wanted) {
 }
 
 PyTensor tensor_of(nb::handle object) {
+  if (const PyTensor* const ours = as_tensor(object)) return *ours;
   Inputs inputs;
   inputs.add(object);
-  return {Tensor::adopt(inputs.views().front(), std::const_pointer_cast<void>(inputs.keep(0, object)))};
+  const Device device = inputs.views().front().device();
+  PyTensor made{Tensor::adopt(inputs.views().front(), std::const_pointer_cast<void>(inputs.keep(0, object)))};
+  if (device.type == DeviceType::Cuda && inputs.library() != Library::None) {
+    std::optional<Stream> beside;
+    made.stream = current_stream(inputs.library(), device.index);
+    made.ready = ready_on(made.stream->view, device.index, beside);
+  }
+  return made;
 }
 
 }  // namespace
 
-const PyTensor* as_tensor(nb::handle object) {
+PyTensor* as_tensor(nb::handle object) {
   static const nb::handle type = nb::type<PyTensor>();
   if (Py_TYPE(object.ptr()) != reinterpret_cast<PyTypeObject*>(type.ptr())) return nullptr;
   if (!nb::inst_ready(object)) return nullptr;

@@ -14,13 +14,15 @@ namespace penstock::python {
 /// A tensor as Python has it: with the stream that it is ready on, and what its memory belongs to besides.
 struct PyTensor {
   Tensor tensor;
-  std::optional<PyStream> stream = std::nullopt;  ///< Of the run that made it, on CUDA.
-  std::shared_ptr<const void> keeps = nullptr;    ///< Of the input whose memory it is, where it is one's.
+  std::optional<PyStream> stream = std::nullopt;  ///< That it is ready on, on CUDA.
+  /// Where that is a default stream, which is another one for another thread: when it is ready.
+  std::shared_ptr<const Event> ready = nullptr;
+  std::shared_ptr<const void> keeps = nullptr;  ///< Of the input whose memory it is, where it is one's.
 };
 
 /// The tensor that an object of `penstock.Tensor` is; null for every other object, and for one
 /// whose `__init__` was not called.
-[[nodiscard]] const PyTensor* as_tensor(nanobind::handle object);
+[[nodiscard]] PyTensor* as_tensor(nanobind::handle object);
 
 /// What keeps the memory of a tensor for others, on whatever thread they let go of it.
 [[nodiscard]] std::shared_ptr<const void> keeper_of(const PyTensor& tensor);

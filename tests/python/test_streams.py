@@ -34,9 +34,9 @@ def refused(error, words, work):
 """
 
 
-def on_stand_in(code):
+def on_stand_in(code, more=""):
     environment = {**os.environ, "PENSTOCK_LIBCUDA": str(DRIVER)}
-    done = subprocess.run([sys.executable, "-c", BEGIN + textwrap.dedent(code)], capture_output=True, text=True,
+    done = subprocess.run([sys.executable, "-c", BEGIN + more + textwrap.dedent(code)], capture_output=True, text=True,
                           timeout=120, env=environment)
     assert done.returncode == 0, done.stdout + done.stderr
 
