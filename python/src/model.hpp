@@ -43,7 +43,14 @@ class PySession {
   Audit audit(nanobind::handle args, nanobind::handle kwargs, nanobind::handle stream, AuditLevel level);
   void prepare(std::vector<std::vector<std::int64_t>> shapes, nanobind::handle stream);
 
-  [[nodiscard]] Session& session() noexcept { return session_; }
+  // Of the session; a call of another thread refuses them as it refuses another call.
+  [[nodiscard]] LastRun last_run();
+  [[nodiscard]] GraphStatistics graph_statistics();
+  [[nodiscard]] StreamWaits stream_waits();
+  [[nodiscard]] SessionMemory memory();
+  void release_memory();
+  [[nodiscard]] int threads() const noexcept { return session_.threads(); }
+
   [[nodiscard]] const PyModel& model() const noexcept { return model_; }
 
  private:

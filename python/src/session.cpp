@@ -161,26 +161,13 @@ void bind_sessions(nb::module_& module) {
           "Makes a run of these sizes ready, its CUDA graph included, on the execution resource of the "
           "stream. "
           "`shapes`: sizes of each input; without, the declared minimum.")
-      .def_prop_ro(
-          "last_run", [](PySession& self) { return self.session().last_run(); },
-          "Whether the last run on CUDA was replayed, and why not.")
-      .def_prop_ro(
-          "graph_statistics", [](PySession& self) { return self.session().graph_statistics(); },
-          "Captures, replays and runs without.")
-      .def_prop_ro(
-          "stream_waits", [](PySession& self) { return self.session().stream_waits(); }, "Waits so far.")
-      .def_prop_ro(
-          "memory", [](PySession& self) { return self.session().memory(); }, "Memory held for runs.")
-      .def(
-          "release_memory",
-          [](PySession& self) {
-            const nb::gil_scoped_release released;
-            self.session().release_memory();
-          },
-          "Gives back what no run and no output uses.")
-      .def_prop_ro(
-          "threads", [](PySession& self) { return self.session().threads(); },
-          "Threads that a run uses at most.");
+      .def_prop_ro("last_run", &PySession::last_run,
+                   "Whether the last run on CUDA was replayed, and why not.")
+      .def_prop_ro("graph_statistics", &PySession::graph_statistics, "Captures, replays and runs without.")
+      .def_prop_ro("stream_waits", &PySession::stream_waits, "Waits so far.")
+      .def_prop_ro("memory", &PySession::memory, "Memory held for runs.")
+      .def("release_memory", &PySession::release_memory, "Gives back what no run and no output uses.")
+      .def_prop_ro("threads", &PySession::threads, "Threads that a run uses at most.");
 }
 
 }  // namespace penstock::python

@@ -255,4 +255,30 @@ void PySession::prepare(std::vector<std::vector<std::int64_t>> shapes, nb::handl
   session_.prepare(options);
 }
 
+LastRun PySession::last_run() {
+  const Turn turn(*this);
+  return session_.last_run();
+}
+
+GraphStatistics PySession::graph_statistics() {
+  const Turn turn(*this);
+  return session_.graph_statistics();
+}
+
+StreamWaits PySession::stream_waits() {
+  const Turn turn(*this);
+  return session_.stream_waits();
+}
+
+SessionMemory PySession::memory() {
+  const Turn turn(*this);
+  return session_.memory();
+}
+
+void PySession::release_memory() {
+  const Turn turn(*this);
+  const nb::gil_scoped_release released;
+  session_.release_memory();
+}
+
 }  // namespace penstock::python

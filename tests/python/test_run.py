@@ -410,6 +410,12 @@ def test_a_session_in_use_by_another_thread_says_so(package):
     try:
         with pytest.raises(penstock.InvalidArgumentError, match="one session a thread"):
             session.run(*arrays())
+        for name in ("last_run", "graph_statistics", "stream_waits", "memory"):
+            with pytest.raises(penstock.InvalidArgumentError, match="one session a thread"):
+                getattr(session, name)
+        with pytest.raises(penstock.InvalidArgumentError, match="one session a thread"):
+            session.release_memory()
+        assert session.threads >= 1
     finally:
         leave.set()
         thread.join()
