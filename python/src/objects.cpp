@@ -26,9 +26,7 @@ Capture capture_of(bool allowed) { return allowed ? Capture::Allowed : Capture::
 class Function {
  public:
   explicit Function(nb::object function) : function_(share(std::move(function))) {}
-  [[nodiscard]] nb::handle get() const {
-    return static_cast<PyObject*>(const_cast<void*>(function_.get()));
-  }  // NOLINT
+  [[nodiscard]] nb::handle get() const { return shared_object(function_); }
 
  private:
   std::shared_ptr<const void> function_;

@@ -150,14 +150,12 @@ class OnStream {
 
 }  // namespace
 
-nb::object PyCustomObject::object() const {
-  return nb::borrow(static_cast<PyObject*>(const_cast<void*>(object_.get())));  // NOLINT
-}
+nb::object PyCustomObject::object() const { return nb::borrow(shared_object(object_)); }
 
 nb::object take_cause(std::string_view message) {
   const Raised taken = std::exchange(last_raised(), {});
   if (taken.exception == nullptr || message.find(taken.words) == message.npos) return {};
-  return nb::borrow(static_cast<PyObject*>(const_cast<void*>(taken.exception.get())));  // NOLINT
+  return nb::borrow(shared_object(taken.exception));
 }
 
 void throw_raised(nb::python_error& raised) {

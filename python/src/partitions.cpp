@@ -21,14 +21,8 @@ namespace {
 namespace nb = nanobind;
 using namespace nb::literals;
 
-/// A partition, and the streams of the `with` blocks that are open over it, innermost last.
-struct PyGreenContext {
-  GreenContext context;
-  std::vector<PyStream> entered = {};
-};
-
-PyStream make_stream(const PyGreenContext& self, int priority) {
-  auto made = std::make_shared<const Stream>(self.context.create_stream({priority}));
+PyStream make_stream(const GreenContext& self, int priority) {
+  auto made = std::make_shared<const Stream>(self.create_stream({priority}));
   return {made->view(), made};
 }
 
@@ -70,45 +64,38 @@ void bind_resource(nb::module_& module) {
 
 void bind_partitions(nb::module_& module) {
   bind_resource(module);
-  nb::class_<PyGreenContext>(module, "GreenContext",
-                             "A partition: the work of its streams runs on its SMs and on no others. Work in "
-                             "no partition runs on all SMs, "
-                             "these included. `with context as stream:` makes a stream of it the one that "
-                             "calls without `stream=` go to.")
+  nb::class_<GreenContext>(module, "GreenContext",
+                           "A partition: the work of its streams runs on its SMs and on no others. Work in "
+                           "no partition runs on all SMs, "
+                           "these included. `with context as stream:` makes a stream of it the one that "
+                           "calls without `stream=` go to.")
       .def(
           "__init__",
-          [](PyGreenContext* self, const std::variant<SmResource, std::vector<SmResource>>& sms) {
-            new (self) PyGreenContext{make_context(sms)};
+          [](GreenContext* self, const std::variant<SmResource, std::vector<SmResource>>& sms) {
+            new (self) GreenContext(make_context(sms));
           },
           "sms"_a, "Makes one from a set of SMs, or from several that came of one split.")
       .def_prop_ro(
-          "device", [](const PyGreenContext& self) { return self.context.device(); }, "Ordinal of the GPU.")
+          "device", [](const GreenContext& self) { return self.device(); }, "Ordinal of the GPU.")
       .def_prop_ro(
-          "sm_count", [](const PyGreenContext& self) { return self.context.sm_count(); },
-          "SMs that CUDA gave it.")
+          "sm_count", [](const GreenContext& self) { return self.sm_count(); }, "SMs that CUDA gave it.")
       .def_prop_ro(
-          "resource", [](const PyGreenContext& self) { return self.context.resource(); },
+          "resource", [](const GreenContext& self) { return self.resource(); },
           "Its SMs, which can be split.")
       .def_prop_ro(
           "handle",
-          [](const PyGreenContext& self) {
-            return reinterpret_cast<std::uintptr_t>(self.context.view().handle());
-          },
+          [](const GreenContext& self) { return reinterpret_cast<std::uintptr_t>(self.view().handle()); },
           "The CUgreenCtx as a number.")
       .def("create_stream", make_stream, nb::kw_only(), "priority"_a = 0,
            "Makes a stream whose work runs on these SMs.")
       .def("__enter__",
-           [](PyGreenContext& self) {
-             self.entered.push_back(make_stream(self, 0));
-             enter(self.entered.back());
-             return self.entered.back();
+           [](GreenContext& self) {
+             PyStream made = make_stream(self, 0);
+             enter(made, &self);
+             return made;
            })
       .def(
-          "__exit__",
-          [](PyGreenContext& self, nb::args) {
-            leave(self.entered.back().view);
-            self.entered.pop_back();
-          },
+          "__exit__", [](const GreenContext& self, nb::args) { leave_partition(&self); },
           nb::sig("def __exit__(self, *unused: object) -> None"));
   module.def(
       "probe_sms",

@@ -1,6 +1,7 @@
 #include "streams.hpp"
 
 #include "errors.hpp"
+#include "share.hpp"
 
 #include <penstock/error.hpp>
 #include <penstock/partition.hpp>
@@ -20,9 +21,23 @@ namespace nb = nanobind;
 using namespace nb::literals;
 
 /// Of `with stream:`, innermost last. By thread, as torch's and CuPy's are.
-std::vector<PyStream>& entered() {
-  thread_local std::vector<PyStream> streams;
+struct Entered {
+  PyStream stream;
+  const void* by;
+};
+std::vector<Entered>& entered() {
+  thread_local std::vector<Entered> streams;
   return streams;
+}
+
+void leave_last(bool is_last) {
+  if (!is_last) {
+    throw Error(ErrorCode::InvalidArgument,
+                "a stream is left that is not the one entered last; leave streams in the order of `with`");
+  }
+  // Its end may run code of Python, which finds the stack as it is then.
+  const Entered last = std::move(entered().back());
+  entered().pop_back();
 }
 
 StreamView from_address(std::uintptr_t handle) {
@@ -160,12 +175,13 @@ void bind_event(nb::module_& module) {
 PyStream stream_of(nb::handle object) {
   PyStream* ours = nullptr;
   if (nb::try_cast(object, ours) && ours != nullptr) return *ours;
-  if (nb::hasattr(object, "__cuda_stream__")) return {from_protocol(object), nullptr, nb::borrow(object)};
+  if (nb::hasattr(object, "__cuda_stream__"))
+    return {from_protocol(object), nullptr, share(nb::borrow(object))};
   // torch and CuPy before they had the protocol.
   for (const char* const name : {"cuda_stream", "ptr"}) {
     std::uintptr_t handle = 0;
     if (nb::hasattr(object, name) && nb::try_cast(object.attr(name), handle))
-      return {from_address(handle), nullptr, nb::borrow(object)};
+      return {from_address(handle), nullptr, share(nb::borrow(object))};
   }
   wrong_type(
       "a " + type_text(object) +
@@ -203,27 +219,25 @@ void wait_on(StreamView taking, const Event& ready) {
   }
 }
 
-void enter(PyStream stream) { entered().push_back(std::move(stream)); }
+void enter(PyStream stream, const void* by) { entered().push_back({std::move(stream), by}); }
 
 void leave(StreamView stream) {
-  if (entered().empty() || entered().back().view != stream) {
-    throw Error(ErrorCode::InvalidArgument,
-                "a stream is left that is not the one entered last; leave streams in the order of `with`");
-  }
-  entered().pop_back();
+  leave_last(!entered().empty() && entered().back().by == nullptr && entered().back().stream.view == stream);
 }
 
-const PyStream* entered_stream() { return entered().empty() ? nullptr : &entered().back(); }
+void leave_partition(const void* by) { leave_last(!entered().empty() && entered().back().by == by); }
+
+const PyStream* entered_stream() { return entered().empty() ? nullptr : &entered().back().stream; }
 
 PyStream current_stream(Library library, std::int32_t device) {
   const nb::dict modules = nb::borrow<nb::dict>(PyImport_GetModuleDict());
   if (library == Library::Torch && modules.contains("torch")) {
     const nb::object stream = modules["torch"].attr("cuda").attr("current_stream")(device);
-    return {from_address(nb::cast<std::uintptr_t>(stream.attr("cuda_stream"))), nullptr, stream};
+    return {from_address(nb::cast<std::uintptr_t>(stream.attr("cuda_stream"))), nullptr, share(stream)};
   }
   if (library == Library::CuPy && modules.contains("cupy")) {
     const nb::object stream = modules["cupy"].attr("cuda").attr("get_current_stream")(device);
-    return {from_address(nb::cast<std::uintptr_t>(stream.attr("ptr"))), nullptr, stream};
+    return {from_address(nb::cast<std::uintptr_t>(stream.attr("ptr"))), nullptr, share(stream)};
   }
   return {StreamView::legacy_default()};
 }

@@ -14,7 +14,7 @@ namespace penstock::python {
 struct PyStream {
   StreamView view;
   std::shared_ptr<const Stream> owned = nullptr;
-  nanobind::object keeps = {};
+  std::shared_ptr<const void> keeps = nullptr;
 };
 
 /// The stream that an object stands for: a `Stream`, anything with `__cuda_stream__`, a stream of torch or
@@ -23,9 +23,11 @@ struct PyStream {
 
 /// The stream of the innermost `with stream:` of the calling thread; null where there is none.
 [[nodiscard]] const PyStream* entered_stream();
-/// The beginning and the end of `with`. Errors: InvalidArgument where another stream was entered last.
-void enter(PyStream stream);
+/// The beginning and the end of `with`, in the calling thread; `by` is the partition that it is over, null
+/// for a stream itself. Errors: InvalidArgument where another one was entered last.
+void enter(PyStream stream, const void* by = nullptr);
 void leave(StreamView stream);
+void leave_partition(const void* by);
 
 /// An event behind all that is on a stream of a device. The legacy default stream is that of the current
 /// context, or of the device's primary one where none is current; for that `beside` keeps a stream.

@@ -200,15 +200,6 @@ PyTensor* as_tensor(nb::handle object) {
   return nb::inst_ptr<PyTensor>(object);
 }
 
-std::shared_ptr<const void> share(nb::object object) {
-  PyObject* const held = object.release().ptr();
-  return {held, [](const void* kept) {
-            if (Py_IsInitialized() == 0) return;
-            const nb::gil_scoped_acquire acquired;
-            Py_DECREF(static_cast<PyObject*>(const_cast<void*>(kept)));  // NOLINT
-          }};
-}
-
 std::shared_ptr<const void> keeper_of(const PyTensor& tensor) {
   struct Keeper {
     Tensor tensor;

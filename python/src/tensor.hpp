@@ -1,5 +1,6 @@
 #pragma once
 
+#include "share.hpp"
 #include "streams.hpp"
 
 #include <penstock/tensor.hpp>
@@ -26,9 +27,6 @@ struct PyTensor {
 
 /// What keeps the memory of a tensor for others, on whatever thread they let go of it.
 [[nodiscard]] std::shared_ptr<const void> keeper_of(const PyTensor& tensor);
-
-/// A share of a Python object that may be let go on any thread, also when Python ends.
-[[nodiscard]] std::shared_ptr<const void> share(nanobind::object object);
 
 void bind_dtypes(nanobind::module_& module);
 void bind_tensors(nanobind::module_& module);

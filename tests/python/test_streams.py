@@ -81,6 +81,23 @@ def test_anything_that_says_it_is_a_stream_is_one():
     """)
 
 
+def test_a_thread_may_end_with_a_stream_that_it_entered():
+    on_stand_in("""
+        import threading
+        gone = []
+        class Theirs:
+            def __cuda_stream__(self): return (0, 5)
+            def __del__(self): gone.append(penstock.current_stream())
+        thread = threading.Thread(target=lambda: penstock.Stream.of(Theirs()).__enter__())
+        thread.start(); thread.join()
+        import time
+        end = time.monotonic() + 10
+        while not gone and time.monotonic() < end:
+            time.sleep(0.01)
+        assert len(gone) == 1
+    """)
+
+
 def test_without_a_stream_the_entered_one_and_then_the_default():
     on_stand_in("""
         model, own, other = load(), penstock.Stream(), penstock.Stream()
@@ -166,6 +183,29 @@ def test_partitions():
         assert both.sm_count == 32
         del context, parts
         session.run(*given, stream=stream)
+    """)
+
+
+def test_a_partition_is_entered_by_many_threads():
+    on_stand_in("""
+        import concurrent.futures, threading
+        context = penstock.GreenContext(penstock.SmResource.of_device().split("32,rest")[0])
+        both = threading.Barrier(2, timeout=30)
+        def work(first):
+            with context as stream:
+                both.wait()
+                if not first:
+                    both.wait()
+                assert penstock.current_stream() == stream
+            assert penstock.current_stream() is None
+            if first:
+                both.wait()
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            for done in [pool.submit(work, first) for first in (True, False)]:
+                done.result()
+        refused(penstock.InvalidArgumentError, "order of `with`", context.__exit__)
+        with penstock.Stream():
+            refused(penstock.InvalidArgumentError, "order of `with`", context.__exit__)
     """)
 
 
