@@ -266,10 +266,20 @@ bool is_tensor(nb::handle object) {
 }
 
 nb::object make_torch_tensor(const TensorView& view, std::shared_ptr<const void> owner) {
-  static auto* const torch = new nb::module_(nb::module_::import_("torch"));
-  static const dlpack::ExchangeApi* const exchange = exchange_of(torch->attr("Tensor"));
+  struct Torch {
+    nb::module_ module;
+    const dlpack::ExchangeApi* exchange;
+  };
+  // Not the initializer of a static: the import gives up the GIL, and the second thread would wait with it.
+  static const Torch* known = nullptr;
+  if (known == nullptr) {
+    nb::module_ torch = nb::module_::import_("torch");
+    const dlpack::ExchangeApi* const found = exchange_of(torch.attr("Tensor"));
+    if (known == nullptr) known = new Torch{std::move(torch), found};
+  }
+  const dlpack::ExchangeApi* const exchange = known->exchange;
   if (exchange == nullptr || exchange->give == nullptr)
-    return torch->attr("utils").attr("dlpack").attr("from_dlpack")(
+    return known->module.attr("utils").attr("dlpack").attr("from_dlpack")(
         make_capsule(view, std::move(owner), false));
   void* made = nullptr;
   if (exchange->give(make_versioned(view, std::move(owner)), &made) != 0) nb::raise_python_error();

@@ -388,6 +388,26 @@ def test_other_threads_go_on_while_a_model_loads_and_runs(package):
     assert counted > 100
 
 
+def test_threads_may_be_the_first_to_import_torch_together(tmp_path):
+    (tmp_path / "torch.py").write_text("""
+import time, types
+time.sleep(0.3)
+class Tensor: pass
+utils = types.SimpleNamespace(dlpack=types.SimpleNamespace(from_dlpack=lambda capsule: "made"))
+""")
+    done = run_python(f"""
+import faulthandler, sys, threading
+sys.path.insert(0, {str(tmp_path)!r})
+faulthandler.dump_traceback_later(20, exit=True)
+import penstock
+tensor = penstock.Tensor(bytearray(8))
+threads = [threading.Thread(target=lambda: print(tensor.torch())) for _ in range(2)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+""")
+    assert done.stdout == "made\nmade\n", done.stderr
+
+
 def test_a_session_in_use_by_another_thread_says_so(package):
     registry = penstock.Registry()
     inside, leave = threading.Event(), threading.Event()
