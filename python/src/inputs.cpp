@@ -26,6 +26,7 @@ struct TypeTraits {
   Library library = Library::None;
   const dlpack::ExchangeApi* exchange = nullptr;
   bool has_dlpack = false;
+  bool has_lazy_signs = false;  ///< Its tensors may be negated or conjugated without their memory being so.
   bool has_cuda_array = false;
 };
 
@@ -58,6 +59,7 @@ const TypeTraits& traits_of(nb::handle object) {
   made.library = library_of(handle);
   made.exchange = exchange_of(handle);
   made.has_dlpack = nb::hasattr(handle, "__dlpack__");
+  made.has_lazy_signs = nb::hasattr(handle, "is_neg") && nb::hasattr(handle, "is_conj");
   made.has_cuda_array = nb::hasattr(handle, "__cuda_array_interface__");
   handle.inc_ref();
   return known->emplace(type, made).first->second;
@@ -98,6 +100,20 @@ std::string_view format_of(char kind, Py_ssize_t bytes) {
 }
 
 bool requires_grad(nb::handle object) { return nb::cast<bool>(object.attr("requires_grad")); }
+
+/// Asks a tensor of torch; the names of methods are made once.
+bool is(nb::handle object, nb::handle method) {
+  const nb::object answer = nb::steal(PyObject_CallMethodObjArgs(object.ptr(), method.ptr(), nullptr));
+  if (!answer.is_valid()) nb::raise_python_error();
+  return answer.is(Py_True);
+}
+
+void refuse_lazy_signs(nb::handle object) {
+  static const nb::handle negative = PyUnicode_InternFromString("is_neg");
+  static const nb::handle conjugated = PyUnicode_InternFromString("is_conj");
+  if (is(object, negative)) refuse("it is negated and its memory is not; give it with .resolve_neg()");
+  if (is(object, conjugated)) refuse("it is conjugated and its memory is not; give it with .resolve_conj()");
+}
 
 }  // namespace
 
@@ -159,6 +175,7 @@ void Inputs::add(nb::handle object) {
   if (traits.library == Library::Torch && traits.has_dlpack) {
     if (requires_grad(object))
       refuse("it requires grad, and a compiled model has no backward pass; give it detached: .detach()");
+    if (traits.has_lazy_signs) refuse_lazy_signs(object);
     if (traits.exchange != nullptr && traits.exchange->borrow != nullptr) {
       dlpack::Tensor found{};
       if (traits.exchange->borrow(object.ptr(), &found) != 0) nb::raise_python_error();

@@ -85,6 +85,20 @@ class TestTensors:
         with pytest.raises(penstock.InvalidArgumentError, match=r"args\[0\]: it requires grad.*\.detach\(\)"):
             add(x.requires_grad_(), y)
 
+    def test_whose_memory_has_another_sign_are_refused(self, add):
+        x, y = tensors()
+        negated = torch.complex(y, y).conj().imag
+        assert negated.is_neg()
+        with pytest.raises(penstock.InvalidArgumentError, match=r"args\[0\]: it is negated.*\.resolve_neg\(\)"):
+            add(negated, y)
+        conjugated = torch.complex(x, y).conj()
+        with pytest.raises(penstock.InvalidArgumentError, match=r"it is conjugated.*\.resolve_conj\(\)"):
+            penstock.Tensor(conjugated)
+        resolved = penstock.Tensor(conjugated.resolve_conj())
+        np.testing.assert_array_equal(np.asarray(resolved), conjugated.numpy(force=True))
+        negated = negated.resolve_neg().contiguous()
+        assert torch.equal(add(negated, y).torch(), negated * y + y)
+
     def test_of_other_kinds_are_refused(self, add):
         x, y = tensors()
         with pytest.raises(penstock.InvalidArgumentError, match="float64, not float32"):
