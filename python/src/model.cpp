@@ -50,23 +50,30 @@ void PyModel::put_back(std::unique_ptr<PySession> session) {
 
 namespace {
 
-/// Weights by name, as `Model::update_weights` takes them. The tensors are borrowed for a call.
+/// Weights by name, as `Model::update_weights` takes them. The tensors are borrowed for a call; of those on a
+/// device there are copies.
 struct Weights {
   Inputs inputs;
+  std::vector<PyTensor> copies;
   std::vector<NamedWeight> named;
 
   explicit Weights(nb::handle mapping) {
     if (!mapping.is_valid() || mapping.is_none()) return;
-    std::vector<std::string> names;
     for (const nb::handle key : mapping) {
-      names.push_back(nb::cast<std::string>(key));
+      const auto name = nb::cast<std::string>(key);
       try {
-        inputs.add(mapping[key]);
+        const nb::object given = mapping[key];
+        inputs.add(given);
+        TensorView view = inputs.views().back();
+        if (view.device().type == DeviceType::Cuda) {
+          copies.push_back(to_cpu(tensor_of(given)));
+          view = copies.back().tensor.view();
+        }
+        named.push_back({name, view});
       } catch (const Error& error) {
-        throw Error(error.code(), "weight \"" + names.back() + "\": " + error.what());
+        throw Error(error.code(), "weight \"" + name + "\": " + error.what());
       }
     }
-    for (std::size_t i = 0; i < names.size(); ++i) named.push_back({names[i], inputs.views()[i]});
   }
 };
 

@@ -154,17 +154,6 @@ nb::object to_torch(const PyTensor& self) {
   return make_torch_tensor(self.tensor.view(), keeper_of(self));
 }
 
-PyTensor to_cpu(const PyTensor& self) {
-  const TensorView& view = self.tensor.view();
-  if (view.device().type == DeviceType::Cpu) return self;
-  const nb::gil_scoped_release released;
-  if (self.ready != nullptr)
-    self.ready->synchronize();
-  else if (self.stream)
-    self.stream->view.synchronize();
-  return {copy_to_host(view)};
-}
-
 PyTensor to_device(const PyTensor& self, nb::handle wanted) {
   const Device device = device_from_string(nb::cast<std::string>(nb::str(wanted)));
   const TensorView& view = self.tensor.view();
@@ -176,6 +165,8 @@ PyTensor to_device(const PyTensor& self, nb::handle wanted) {
   const nb::gil_scoped_release released;
   return {copy_to_device(view, device)};
 }
+
+}  // namespace
 
 PyTensor tensor_of(nb::handle object) {
   if (const PyTensor* const ours = as_tensor(object)) return *ours;
@@ -191,7 +182,16 @@ PyTensor tensor_of(nb::handle object) {
   return made;
 }
 
-}  // namespace
+PyTensor to_cpu(const PyTensor& self) {
+  const TensorView& view = self.tensor.view();
+  if (view.device().type == DeviceType::Cpu) return self;
+  const nb::gil_scoped_release released;
+  if (self.ready != nullptr)
+    self.ready->synchronize();
+  else if (self.stream)
+    self.stream->view.synchronize();
+  return {copy_to_host(view)};
+}
 
 PyTensor* as_tensor(nb::handle object) {
   static const nb::handle type = nb::type<PyTensor>();

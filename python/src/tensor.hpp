@@ -25,6 +25,14 @@ struct PyTensor {
 /// whose `__init__` was not called.
 [[nodiscard]] PyTensor* as_tensor(nanobind::handle object);
 
+/// Over the memory of a tensor of any library, which is kept; ready on that library's current stream. Errors:
+/// as `Inputs::add`.
+[[nodiscard]] PyTensor tensor_of(nanobind::handle object);
+
+/// The tensor in host memory: a copy, once its stream is done, where it is on a device. Blocking, without the
+/// GIL.
+[[nodiscard]] PyTensor to_cpu(const PyTensor& tensor);
+
 /// What keeps the memory of a tensor for others, on whatever thread they let go of it.
 [[nodiscard]] std::shared_ptr<const void> keeper_of(const PyTensor& tensor);
 

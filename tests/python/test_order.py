@@ -102,6 +102,27 @@ def test_a_tensor_over_one_of_another_library_is_taken_behind_its_stream(check, 
     """)
 
 
+def test_weights_are_copied_from_the_device_behind_their_stream(check):
+    check("""
+        model = penstock.load(PACKAGE.replace("add.pt2", "mlp.pt2"))
+        theirs = penstock.Stream()
+        run = logged(lambda: load()(*inputs(load()), stream=theirs))
+        array = library(theirs)
+        ours = {constant.name: penstock.Tensor(np.full(constant.shape, 3, np.float32)).to("cuda:0")
+                for constant in model.constants}
+        given = {name: array(tensor) for name, tensor in ours.items()}
+        lines = logged(lambda: model.update_weights(given, full=True))
+        assert lines[0].startswith("cuStreamSynchronize"), lines
+        assert number(lines[:1], "cuStreamSynchronize") == number(run, "cuEventRecord"), lines
+        for name in ours:
+            assert (np.asarray(model.weight(name)) == 3).all()
+        model.update_weights(ours)
+        penstock.load(PACKAGE.replace("add.pt2", "mlp.pt2"), weights=ours)
+        compiled = penstock.aoti_load_package(PACKAGE.replace("add.pt2", "mlp.pt2"))
+        compiled.load_constants(given, check_full_update=True)
+    """)
+
+
 def test_torchs_stream_waits_for_a_run_elsewhere_that_gives_it_tensors(check):
     check("""
         model, theirs, own = load(), penstock.Stream(), penstock.Stream()

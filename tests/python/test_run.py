@@ -401,11 +401,13 @@ sys.path.insert(0, {str(tmp_path)!r})
 faulthandler.dump_traceback_later(20, exit=True)
 import penstock
 tensor = penstock.Tensor(bytearray(8))
-threads = [threading.Thread(target=lambda: print(tensor.torch())) for _ in range(2)]
+made = []
+threads = [threading.Thread(target=lambda: made.append(tensor.torch())) for _ in range(2)]
 [thread.start() for thread in threads]
 [thread.join() for thread in threads]
+print(made)
 """)
-    assert done.stdout == "made\nmade\n", done.stderr
+    assert done.stdout == "['made', 'made']\n", done.stderr
 
 
 def test_a_session_in_use_by_another_thread_says_so(package):
