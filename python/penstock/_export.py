@@ -20,13 +20,31 @@ def _portable(torch: typing.Any) -> dict[str, typing.Any]:
     return configs
 
 
+def _state_of(module: typing.Any) -> list[tuple[typing.Any, bool, dict[str, typing.Any]]]:
+    """Of each part whether it trains, and on which devices its own tensors are."""
+    return [(part, part.training, {name: tensor.device for name, tensor in [*part._parameters.items(), *part._buffers.items()]
+                                   if tensor is not None}) for part in module.modules()]
+
+
+def _restore(before: list[tuple[typing.Any, bool, dict[str, typing.Any]]]) -> None:
+    for part, was_training, homes in before:
+        part.training = was_training
+        for name, home in homes.items():
+            tensor = part._parameters.get(name)
+            if tensor is None:
+                part._buffers[name] = part._buffers[name].to(home)
+            elif tensor.device != home:
+                tensor.data = tensor.data.to(home)
+                if tensor.grad is not None:
+                    tensor.grad.data = tensor.grad.data.to(home)
+
 
 def export(module: typing.Any, args: tuple[typing.Any, ...], kwargs: dict[str, typing.Any] | None = None, *,
            path: str | os.PathLike[str], dynamic_shapes: typing.Any = None, devices: str | typing.Sequence[str] = "cpu",
            configs: dict[str, typing.Any] | None = None) -> list[str]:
     """Compiles `module` to a package that Penstock and torch load, and gives the paths that were written.
 
-    `module` is a `torch.nn.Module`, put into eval mode for it; `args` and `kwargs` are what `torch.export` takes, on any
+    `module` is a `torch.nn.Module`, put into eval mode and on one device for it, and as it was afterwards; `args` and `kwargs` are what `torch.export` takes, on any
     device; so is `dynamic_shapes`. With several `devices`, such as ("cpu", "cuda"), there is a package for each, and the
     device is put before the extension of `path`: model.cpu.pt2. Compiled for CPUs with AVX2, for any number of threads,
     whatever this machine has; on CUDA for GPUs of this machine's compute capability. `configs` are options of Inductor
@@ -45,9 +63,7 @@ def export(module: typing.Any, args: tuple[typing.Any, ...], kwargs: dict[str, t
     if extension != ".pt2":
         raise InvalidArgumentError(f'path is "{os.fspath(path)}"; a package ends in ".pt2"')
     written = []
-    was_training = module.training
-    first = next(iter([*module.parameters(), *module.buffers()]), None)
-    home = first.device if first is not None else torch.device("cpu")
+    before = _state_of(module)
     try:
         module.eval()
         for device in wanted:
@@ -60,6 +76,5 @@ def export(module: typing.Any, args: tuple[typing.Any, ...], kwargs: dict[str, t
                 written.append(torch._inductor.aoti_compile_and_package(
                     exported, package_path=target, inductor_configs=options))
     finally:
-        module.to(home)
-        module.train(was_training)
+        _restore(before)
     return written

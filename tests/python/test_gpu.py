@@ -269,3 +269,20 @@ def test_exports_for_cuda(tmp_path):
     assert [os.path.basename(path) for path in paths] == ["model.cpu.pt2", "model.cuda.pt2"]
     assert all(row.ok for path in paths for row in penstock.verify(path))
     assert next(module.parameters()).device.type == "cpu"
+
+
+def test_export_puts_each_part_back_on_its_device(tmp_path):
+    class Parted(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.here, self.there = torch.nn.Linear(8, 8), torch.nn.BatchNorm1d(8).cuda()
+
+        def forward(self, x):
+            return self.there(self.here(x))
+
+    module = Parted()
+    parameters = list(module.parameters())
+    penstock.export(module, (torch.randn(4, 8),), path=tmp_path / "model.pt2", devices="cuda")
+    assert {tensor.device.type for tensor in module.here.parameters()} == {"cpu"}
+    assert {tensor.device.type for tensor in [*module.there.parameters(), *module.there.buffers()]} == {"cuda"}
+    assert all(one is other for one, other in zip(module.parameters(), parameters, strict=True))
