@@ -31,22 +31,9 @@ class Module(torch.nn.Module):
 
     def forward(self, *args: typing.Any, **kwargs: typing.Any) -> typing.Any:
         """One inference, with tensors of torch."""
-        if not torch.is_grad_enabled():
-            args, kwargs = _detached(args), _detached(kwargs)
-        return self._penstock_model.call_torch(*args, **kwargs)
+        if torch.is_grad_enabled():
+            return self._penstock_model.call_torch(*args, **kwargs)
+        return self._penstock_model._call_detached(*args, **kwargs)
 
     def extra_repr(self) -> str:
         return f"model={self._penstock_model.name!r}, device='{self._penstock_model.device}'"
-
-
-def _detached(value: typing.Any) -> typing.Any:
-    """The same structure without the tensors' history. Only what requires grad is replaced."""
-    if isinstance(value, torch.Tensor):
-        return value.detach() if value.requires_grad else value
-    if isinstance(value, dict):
-        return type(value)((key, _detached(item)) for key, item in value.items()) if value else value
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return type(value)(*(_detached(item) for item in value))
-    if isinstance(value, (list, tuple)):
-        return type(value)(_detached(item) for item in value)
-    return value

@@ -173,8 +173,14 @@ void Inputs::add(nb::handle object) {
   const TypeTraits& traits = traits_of(object);
   if (traits.library != Library::None && library_ == Library::None) library_ = traits.library;
   if (traits.library == Library::Torch && traits.has_dlpack) {
-    if (requires_grad(object))
-      refuse("it requires grad, and a compiled model has no backward pass; give it detached: .detach()");
+    if (requires_grad(object)) {
+      if (!detaches_)
+        refuse("it requires grad, and a compiled model has no backward pass; give it detached: .detach()");
+      nb::object detached = object.attr("detach")();
+      add(detached);
+      if (std::holds_alternative<std::monostate>(kept_.back())) kept_.back() = std::move(detached);
+      return;
+    }
     if (traits.has_lazy_signs) refuse_lazy_signs(object);
     if (traits.exchange != nullptr && traits.exchange->borrow != nullptr) {
       dlpack::Tensor found{};
@@ -274,6 +280,7 @@ void Inputs::clear(std::int32_t cuda_device) noexcept {
   views_.clear();
   kept_.clear();
   library_ = Library::None;
+  detaches_ = false;
 }
 
 bool is_tensor(nb::handle object) {

@@ -46,6 +46,8 @@ class Inputs {
   [[nodiscard]] std::shared_ptr<const void> keep(std::size_t index, nanobind::handle object);
   /// For the next call. Memory that does not say which CUDA device it is on is on `cuda_device`.
   void clear(std::int32_t cuda_device = 0) noexcept;
+  /// From now on takes tensors of torch that require grad, detached from their history.
+  void detach() noexcept { detaches_ = true; }
 
   [[nodiscard]] std::span<const TensorView> views() const noexcept { return views_; }
   /// Which library made the first of them that one of the two made.
@@ -57,10 +59,12 @@ class Inputs {
 
   std::vector<TensorView> views_;
   /// With what a view's memory was given, until the call ends; shared where others keep it for longer.
-  using Kept = std::variant<std::monostate, TakenBuffer, TakenTensor, std::shared_ptr<const void>>;
+  using Kept =
+      std::variant<std::monostate, TakenBuffer, TakenTensor, std::shared_ptr<const void>, nanobind::object>;
   void add_view(const TensorView& view, Kept kept = {});
   std::vector<Kept> kept_;  ///< One a view.
   Library library_ = Library::None;
+  bool detaches_ = false;
   std::int32_t cuda_device_ = 0;
 };
 

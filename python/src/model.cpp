@@ -136,8 +136,10 @@ std::shared_ptr<PyModel> load(const nb::object& source, const std::string& model
   }
 }
 
-nb::object call_model(PyModel& self, const nb::args& args, nb::kwargs kwargs, OutputForm form) {
-  const CallOptions options = take_call_options(self, kwargs, form);
+nb::object call_model(PyModel& self, const nb::args& args, nb::kwargs kwargs, OutputForm form,
+                      bool detaches = false) {
+  CallOptions options = take_call_options(self, kwargs, form);
+  options.detaches = detaches;
   std::unique_ptr<PySession> session = self.take_session();
   try {
     nb::object made = session->call(args, kwargs, options);
@@ -149,10 +151,10 @@ nb::object call_model(PyModel& self, const nb::args& args, nb::kwargs kwargs, Ou
   }
 }
 
-nb::object call_flat(PyModel& self, const nb::object& inputs, const nb::object& stream) {
+nb::object call_flat(PyModel& self, const nb::object& inputs, const nb::object& stream, bool detach) {
   std::unique_ptr<PySession> session = self.take_session();
   try {
-    nb::object made = session->call_flat(inputs, {stream, {}, OutputForm::Torch});
+    nb::object made = session->call_flat(inputs, {stream, {}, OutputForm::Torch, detach});
     self.put_back(std::move(session));
     return made;
   } catch (...) {
@@ -210,10 +212,19 @@ void bind_models(nb::module_& module) {
           nb::sig("def call_torch(self, *args: typing.Any, stream: typing.Any = ..., out: typing.Any = ..., "
                   "**kwargs: typing.Any) -> typing.Any"),
           "The same, giving tensors of torch.")
-      .def("call_flat", call_flat, "inputs"_a, "stream"_a = nb::none(),
-           nb::sig("def call_flat(self, inputs: typing.Sequence[typing.Any], stream: typing.Any = None) -> "
-                   "list[typing.Any]"),
-           "One inference on tensors in the order of `inputs`, giving a list of tensors of torch.")
+      .def(
+          "_call_detached",
+          [](PyModel& self, const nb::args& args, const nb::kwargs& kwargs) {
+            return call_model(self, args, kwargs, OutputForm::Torch, true);
+          },
+          nb::sig("def _call_detached(self, *args: typing.Any, stream: typing.Any = ..., out: typing.Any = "
+                  "..., **kwargs: typing.Any) -> typing.Any"),
+          "As `call_torch`; takes tensors that require grad.")
+      .def("call_flat", call_flat, "inputs"_a, "stream"_a = nb::none(), nb::kw_only(), "detach"_a = false,
+           nb::sig("def call_flat(self, inputs: typing.Sequence[typing.Any], stream: typing.Any = None, *, "
+                   "detach: bool = False) -> list[typing.Any]"),
+           "One inference on tensors in the order of `inputs`, giving a list of tensors of torch. With "
+           "`detach` those that require grad are taken too.")
       .def(
           "session",
           [](PyModel& self, const nb::kwargs& options) {

@@ -24,6 +24,7 @@ struct CallOptions {
   nanobind::object stream = {};  ///< None or nothing: the current one.
   nanobind::object out = {};     ///< The same: Penstock gives memory.
   OutputForm form = OutputForm::Penstock;
+  bool detaches = false;  ///< Tensors that require grad are taken without their history.
 };
 
 struct PyModel;

@@ -208,6 +208,7 @@ std::vector<nb::object> PySession::give(std::vector<Tensor> made, const std::opt
 
 nb::object PySession::call(nb::handle args, nb::handle kwargs, const CallOptions& options) {
   const Turn turn(*this);
+  if (options.detaches) inputs_.detach();
   read_inputs(args, kwargs);
   read_outputs(options.out);
   std::optional<PyStream> stream;
@@ -225,6 +226,7 @@ nb::object PySession::call(nb::handle args, nb::handle kwargs, const CallOptions
 
 nb::object PySession::call_flat(nb::handle inputs, const CallOptions& options) {
   const Turn turn(*this);
+  if (options.detaches) inputs_.detach();
   for (const nb::handle one : inputs) leaves_.push_back(nb::borrow(one));
   is_flat_ = true;
   read_leaves();

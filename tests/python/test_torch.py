@@ -182,6 +182,53 @@ class TestPackageOfTorch:
         assert (found.x, found.y) == (2, 5)
 
 
+@pytest.fixture(scope="module")
+def containers(tmp_path_factory):
+    """A package whose call has the containers that are seldom: of a defaultdict and a deque to the same."""
+    class Containers(torch.nn.Module):
+        def forward(self, table, items):
+            made = collections.defaultdict(list)
+            made["sum"] = table["x"] + items[0]
+            return made, collections.deque([table["x"] * items[1]], maxlen=3)
+
+    x, y, z = torch.randn(3, 4, 8)
+    table = collections.defaultdict(list, {"x": x})
+    (path,) = penstock.export(Containers(), (table, collections.deque([y, z])),
+                              path=tmp_path_factory.mktemp("packages") / "containers.pt2")
+    return path
+
+
+class TestContainers:
+    def test_are_given_as_the_model_built_them(self, containers):
+        x, y, z = torch.randn(3, 4, 8)
+        model = penstock.load(containers)
+        made, items = model.call_torch(collections.defaultdict(list, x=x), collections.deque([y, z]))
+        assert type(made) is collections.defaultdict and made.default_factory is list and list(made) == ["sum"]
+        assert type(items) is collections.deque and items.maxlen == 3
+        assert torch.equal(made["sum"], x + y) and torch.allclose(items[0], x * z)
+
+    def test_are_named_in_messages(self, containers):
+        x, y, z = torch.randn(3, 4, 8)
+        model = penstock.load(containers)
+        with pytest.raises(penstock.InvalidArgumentError, match=r"float64.*args\[1\]\[1\]"):
+            model(collections.defaultdict(list, x=x), collections.deque([y, z.double()]))
+        with pytest.raises(TypeError, match=r"args\[1\] is a list, and the model was exported with a deque of 2 there"):
+            model(collections.defaultdict(list, x=x), [y, z])
+        with pytest.raises(TypeError, match=r"args\[0\] lacks the key 'x'"):
+            model(collections.defaultdict(list, y=x), collections.deque([y, z]))
+
+    def test_are_taken_without_grad(self, containers):
+        x, y, z = torch.randn(3, 4, 8)
+        module = penstock.nn.Module(containers)
+        table, items = collections.defaultdict(list, x=x.requires_grad_()), collections.deque([y, z.requires_grad_()])
+        with pytest.raises(penstock.InvalidArgumentError, match="requires grad"):
+            module(table, items)
+        with torch.no_grad():
+            made, (product,) = module(table, items)
+        assert torch.equal(made["sum"], x + y) and torch.allclose(product, x * z)
+        assert not made["sum"].requires_grad and table["x"] is x
+
+
 class TestModule:
     def test_is_a_module(self, package):
         class Larger(torch.nn.Module):
