@@ -12,8 +12,11 @@ import typing
 from ._core import load
 from ._errors import Error, InvalidArgumentError
 
-# Largest difference that counts as equal, relative to the largest value of the output.
-_TOLERANCES = {"float64": 1e-10, "float32": 2e-4, "float16": 5e-3, "bfloat16": 2e-2}
+# Largest difference that counts as equal, relative to the largest value of the output: of 8-bit types one unit.
+_TOLERANCES = {"float64": 1e-10, "float32": 2e-4, "float16": 5e-3, "bfloat16": 2e-2,
+               "complex128": 1e-10, "complex64": 2e-4, "complex32": 5e-3,
+               "float8_e4m3fn": 0.125, "float8_e4m3fnuz": 0.125, "float8_e5m2": 0.25, "float8_e5m2fnuz": 0.25,
+               "float8_e8m0fnu": 0.5}
 
 
 @dataclasses.dataclass

@@ -50,6 +50,20 @@ def test_verify_tells_of_a_difference(package, monkeypatch):
     assert not any(row.ok for row in rows)
 
 
+@pytest.mark.parametrize("dtype, near, far", [
+    (torch.complex64, 1e-7, 1e-2), (torch.complex128, 1e-14, 1e-6), (torch.float8_e4m3fn, 0.1, 0.5),
+    (torch.float8_e5m2, 0.2, 1.0), (torch.float32, 1e-6, 1e-2), (torch.bfloat16, 1e-2, 0.5),
+])
+def test_verify_allows_rounding_of_every_kind_of_float(dtype, near, far):
+    from penstock import _verify
+
+    one = torch.ones(4, 4, dtype=torch.complex128 if dtype.is_complex else torch.float64)
+    assert _verify._compare("out0", (one * (1 + near)).to(dtype), one.to(dtype), torch).ok
+    assert not _verify._compare("out0", (one * (1 + far)).to(dtype), one.to(dtype), torch).ok
+    # No rounding for whole numbers.
+    assert not _verify._compare("out0", torch.ones(2, dtype=torch.int64), torch.tensor([1, 2]), torch).ok
+
+
 def test_the_command_verify_prints_differences(package, tmp_path):
     def run(*arguments):
         return subprocess.run([sys.executable, "-m", "penstock", "verify", *map(str, arguments)], capture_output=True,
@@ -58,6 +72,10 @@ def test_the_command_verify_prints_differences(package, tmp_path):
     done = run(package("add"))
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("out0     float32[8, 64]           ok  differs by 0"), done.stdout
+    program = "from penstock import _verify; _verify._TOLERANCES['float32'] = -1.0; raise SystemExit(_verify.main())"
+    differs = subprocess.run([sys.executable, "-c", program, package("add")], capture_output=True, text=True, timeout=120)
+    assert differs.returncode == 1, differs.stderr
+    assert differs.stdout.startswith("out0     float32[8, 64]           NO  differs by 0, of -1 allowed"), differs.stdout
     np.savez(tmp_path / "in.npz", arg0=np.ones((8, 64), "f4"), arg1=np.ones((8, 64), "f4"))
     assert run(package("add"), "--inputs", tmp_path / "in.npz").returncode == 0
     np.savez(tmp_path / "bad.npz", arg0=np.ones((8, 64), "f4"), other=np.ones((8, 64), "f4"))
