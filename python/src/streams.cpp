@@ -25,19 +25,33 @@ struct Entered {
   PyStream stream;
   const void* by;
 };
-std::vector<Entered>& entered() {
-  thread_local std::vector<Entered> streams;
-  return streams;
+struct Stack {
+  std::vector<Entered> streams;
+
+  Stack() = default;
+  Stack(const Stack&) = delete;
+  Stack& operator=(const Stack&) = delete;
+  ~Stack() {
+    while (!streams.empty()) drop_last();
+  }
+  /// Its end may run code of Python, which finds the stack as it is then.
+  void drop_last() {
+    const Entered last = std::move(streams.back());
+    streams.pop_back();
+  }
+};
+Stack& stack() {
+  thread_local Stack made;
+  return made;
 }
+std::vector<Entered>& entered() { return stack().streams; }
 
 void leave_last(bool is_last) {
   if (!is_last) {
     throw Error(ErrorCode::InvalidArgument,
                 "a stream is left that is not the one entered last; leave streams in the order of `with`");
   }
-  // Its end may run code of Python, which finds the stack as it is then.
-  const Entered last = std::move(entered().back());
-  entered().pop_back();
+  stack().drop_last();
 }
 
 StreamView from_address(std::uintptr_t handle) {
