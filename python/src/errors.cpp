@@ -31,12 +31,17 @@ void translate(const std::exception_ptr& thrown, void* /*unused*/) {
   try {
     std::rethrow_exception(thrown);
   } catch (const Error& error) {
+    // What a function of Python raised that the library called, and only where this error came of it.
+    nb::object cause = take_cause(error.what());
+    if (cause.is_valid() && PyObject_IsInstance(cause.ptr(), PyExc_Exception) == 0) {
+      // Ctrl-C and the end of the program are no errors of a run.
+      PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(cause.ptr())), cause.ptr());
+      return;
+    }
     const nb::object type = nb::module_::import_("penstock._errors").attr(class_of(error.code()));
     const nb::object made = type(nb::str(error.what()));
     if (error.code() == ErrorCode::Cuda) made.attr("cuda_result") = error.cuda_result();
-    // What a function of Python raised that the library called, and only where this error came of it.
-    const nb::object cause = take_cause(error.what());
-    if (cause.is_valid()) PyException_SetCause(made.ptr(), nb::object(cause).release().ptr());
+    if (cause.is_valid()) PyException_SetCause(made.ptr(), cause.release().ptr());
     PyErr_SetObject(type.ptr(), made.ptr());
   }
 }
@@ -46,6 +51,10 @@ void translate(const std::exception_ptr& thrown, void* /*unused*/) {
 void bind_errors() { nb::register_exception_translator(translate); }
 
 void wrong_type(std::string_view message) { throw nb::type_error(std::string(message).c_str()); }
+
+void wrong_kind(nb::handle object, std::string_view what, std::string_view wanted) {
+  wrong_type(std::string(what) + " is a " + type_text(object) + ", and no " + std::string(wanted));
+}
 
 std::string type_text(nb::handle object) {
   const nb::object type = nb::borrow(reinterpret_cast<PyObject*>(Py_TYPE(object.ptr())));

@@ -6,7 +6,9 @@
 #include <penstock/error.hpp>
 
 #include <nanobind/stl/pair.h>
+#include <nanobind/stl/vector.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <optional>
@@ -87,16 +89,21 @@ std::optional<DType> dtype_of_format(std::string_view format, Py_ssize_t bytes) 
   }
 }
 
-/// The same for a kind of NumPy's array interface and its bytes.
-std::string_view format_of(char kind, Py_ssize_t bytes) {
-  switch (kind) {
-    case 'b': return "?";
-    case 'i': return "i";
-    case 'u': return "I";
-    case 'f': return bytes == 2 ? "e" : bytes == 4 ? "f" : "d";
-    case 'c': return bytes == 8 ? "Zf" : "Zd";
-    default: return "none";
-  }
+/// The same for a type of NumPy's array interface: "<f4".
+std::optional<DType> dtype_of_typestr(std::string_view type) {
+  struct Row {
+    std::string_view name;
+    DType dtype;
+  };
+  constexpr std::array kRows{
+      Row{"b1", DType::Bool},      Row{"i1", DType::Int8},       Row{"i2", DType::Int16},
+      Row{"i4", DType::Int32},     Row{"i8", DType::Int64},      Row{"u1", DType::UInt8},
+      Row{"u2", DType::UInt16},    Row{"u4", DType::UInt32},     Row{"u8", DType::UInt64},
+      Row{"f2", DType::Float16},   Row{"f4", DType::Float32},    Row{"f8", DType::Float64},
+      Row{"c8", DType::Complex64}, Row{"c16", DType::Complex128}};
+  if (type.empty() || std::string_view("<|=").find(type.front()) == type.npos) return std::nullopt;
+  const auto* const row = std::ranges::find(kRows, type.substr(1), &Row::name);
+  return row == kRows.end() ? std::nullopt : std::optional(row->dtype);
 }
 
 bool requires_grad(nb::handle object) { return nb::cast<bool>(object.attr("requires_grad")); }
@@ -195,8 +202,8 @@ void Inputs::add(nb::handle object) {
     add_view(view, std::move(taken));
   } else if (traits.has_dlpack) {
     add_dlpack(object);
-  } else if (traits.has_cuda_array) {
-    add_cuda_array(object);
+  } else if (traits.has_cuda_array || nb::hasattr(object, "__cuda_array_interface__")) {
+    add_cuda_array(object);  // Often an attribute of the object and not of its type.
   } else {
     wrong_type(
         "a " + type_text(object) +
@@ -206,10 +213,12 @@ void Inputs::add(nb::handle object) {
 }
 
 void Inputs::add_dlpack(nb::handle object) {
-  const auto place = nb::cast<nb::tuple>(object.attr("__dlpack_device__")());
+  const nb::object answer = object.attr("__dlpack_device__")();
+  const auto place =
+      cast_to<std::pair<int, int>>(answer, "the answer of its __dlpack_device__", "pair of ints");
   nb::dict options;
   // No wait is added: the order on the device is the caller's.
-  if (nb::cast<int>(place[0]) == dlpack::kCuda) options["stream"] = -1;
+  if (place.first == dlpack::kCuda) options["stream"] = -1;
   nb::object capsule;
   const nb::object method = object.attr("__dlpack__");
   try {
@@ -248,29 +257,35 @@ std::shared_ptr<const void> Inputs::keep(std::size_t index, nb::handle object) {
 }
 
 void Inputs::add_cuda_array(nb::handle object) {
-  const auto described = nb::cast<nb::dict>(object.attr("__cuda_array_interface__"));
-  const auto type = nb::cast<std::string>(described["typestr"]);
-  const auto data = nb::cast<std::pair<std::uintptr_t, bool>>(described["data"]);
+  const nb::object given = object.attr("__cuda_array_interface__");
+  const auto described = cast_to<nb::dict>(given, "its __cuda_array_interface__", "dict");
+  const auto entry = [&](const char* name) -> nb::object {
+    return described.contains(name) ? nb::object(described[name]) : nb::none();
+  };
+  const auto numbers = [&](const char* name) {
+    return cast_to<std::vector<std::int64_t>>(
+        entry(name), std::string(name) + " of its __cuda_array_interface__", "tuple of ints");
+  };
+  const auto type = cast_to<std::string>(entry("typestr"), "typestr of its __cuda_array_interface__", "str");
+  const auto data = cast_to<std::pair<std::uintptr_t, bool>>(
+      entry("data"), "data of its __cuda_array_interface__", "pair of an address and a bool");
   if (data.second) refuse("its memory is read-only; give a copy");
-  if (type.size() < 3 || type[0] == '>')
-    refuse("its elements are \"" + type + "\"; give them in this machine's order");
-  const Py_ssize_t bytes = std::stol(type.substr(2));
-  const std::optional<DType> dtype = dtype_of_format(format_of(type[1], bytes), bytes);
+  if (!entry("mask").is_none()) refuse("it has a mask, which no model takes; give the elements filled in");
+  if (type.starts_with('>')) refuse("its elements are \"" + type + "\"; give them in this machine's order");
+  const std::optional<DType> dtype = dtype_of_typestr(type);
   if (!dtype) refuse("its elements are \"" + type + "\", which no model takes");
-  std::vector<std::int64_t> sizes;
-  for (const nb::handle size : described["shape"]) sizes.push_back(nb::cast<std::int64_t>(size));
+  const std::vector<std::int64_t> sizes = numbers("shape");
   void* const address = reinterpret_cast<void*>(data.first);  // NOLINT(performance-no-int-to-ptr)
   const Device device{DeviceType::Cuda, cuda_device_};
-  const nb::object strides = described.contains("strides") ? nb::object(described["strides"]) : nb::none();
-  if (strides.is_none()) {
+  if (entry("strides").is_none()) {
     add_view({address, *dtype, sizes, device});
     return;
   }
-  std::vector<std::int64_t> steps;
-  for (const nb::handle step : strides) {
-    const auto in_bytes = nb::cast<std::int64_t>(step);
-    if (in_bytes % bytes != 0) refuse("its strides are no multiples of its elements; give a copy");
-    steps.push_back(in_bytes / bytes);
+  std::vector<std::int64_t> steps = numbers("strides");
+  const auto bytes = static_cast<std::int64_t>(element_bytes(*dtype));
+  for (std::int64_t& step : steps) {
+    if (step % bytes != 0) refuse("its strides are no multiples of its elements; give a copy");
+    step /= bytes;
   }
   add_view({address, *dtype, sizes, steps, 0, device});
 }
@@ -286,7 +301,8 @@ void Inputs::clear(std::int32_t cuda_device) noexcept {
 bool is_tensor(nb::handle object) {
   if (as_tensor(object) != nullptr) return true;
   const TypeTraits& traits = traits_of(object);
-  return traits.has_dlpack || traits.has_cuda_array || PyObject_CheckBuffer(object.ptr()) != 0;
+  return traits.has_dlpack || traits.has_cuda_array || PyObject_CheckBuffer(object.ptr()) != 0 ||
+         nb::hasattr(object, "__cuda_array_interface__");
 }
 
 nb::object make_torch_tensor(const TensorView& view, std::shared_ptr<const void> owner) {

@@ -59,8 +59,9 @@ struct Weights {
 
   explicit Weights(nb::handle mapping) {
     if (!mapping.is_valid() || mapping.is_none()) return;
+    if (!nb::hasattr(mapping, "keys")) wrong_kind(mapping, "weights", "mapping of names to tensors");
     for (const nb::handle key : mapping) {
-      const auto name = nb::cast<std::string>(key);
+      const auto name = cast_to<std::string>(key, "the name of a weight", "str");
       try {
         const nb::object given = mapping[key];
         inputs.add(given);
@@ -103,7 +104,7 @@ std::shared_ptr<PyModel> load(const nb::object& source, const std::string& model
                               const nb::kwargs& session) {
   const SessionOptions session_options = session_options_of(session);
   OpenOptions open;
-  if (!sha256.is_none()) open.sha256 = nb::cast<std::string>(sha256);
+  if (!sha256.is_none()) open.sha256 = cast_to<std::string>(sha256, "sha256", "str");
   const Package package = open_package(source, open);
   const ModelInfo& info = package.model(model);
   LoadOptions options;
@@ -112,7 +113,12 @@ std::shared_ptr<PyModel> load(const nb::object& source, const std::string& model
       device.is_none() ? Device{info.device, 0} : device_from_string(nb::cast<std::string>(nb::str(device)));
   options.generated_checks = generated_checks_of(generated_checks);
   options.size_ranges = size_ranges_of(size_ranges);
-  if (!registry.is_none()) options.registry = nb::cast<const Registry&>(registry);
+  if (!registry.is_none()) {
+    const Registry* given = nullptr;
+    if (!nb::try_cast(registry, given) || given == nullptr)
+      wrong_kind(registry, "registry", "penstock.Registry");
+    options.registry = *given;
+  }
   options.libraries = libraries;
   const Weights given(weights);
   options.weights = given.named;

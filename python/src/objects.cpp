@@ -66,8 +66,8 @@ void add_class(Registry& self, const std::string& name, const nb::object& create
     };
   }
   for (const auto& [schema, function] : methods)
-    definition.methods.push_back(
-        {nb::cast<std::string>(schema), runner(nb::borrow(function)), capture_of(capture)});
+    definition.methods.push_back({cast_to<std::string>(schema, "the schema of a method", "str"),
+                                  runner(nb::borrow(function)), capture_of(capture)});
   self.add(std::move(definition));
 }
 

@@ -101,7 +101,9 @@ void give_tensor(OperatorCall& call, std::size_t result, std::size_t item, nb::h
 void give_result(OperatorCall& call, std::size_t result, nb::handle given, const nb::tuple& arguments) {
   switch (call.result_kind(result)) {
     case ArgumentKind::Tensor: give_tensor(call, result, 0, given, arguments); return;
-    case ArgumentKind::Integer: call.give_integer(result, nb::cast<std::int64_t>(given)); return;
+    case ArgumentKind::Integer:
+      call.give_integer(result, cast_to<std::int64_t>(given, "result " + std::to_string(result), "int"));
+      return;
     case ArgumentKind::Tensors: {
       if (PyList_Check(given.ptr()) == 0 && PyTuple_Check(given.ptr()) == 0)
         wrong_type("result " + std::to_string(result) + " is a " + type_text(given) +

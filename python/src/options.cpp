@@ -15,6 +15,10 @@ namespace {
 
 namespace nb = nanobind;
 
+std::string text_of(nb::handle object, std::string_view what) {
+  return cast_to<std::string>(object, what, "str");
+}
+
 template <class Value, std::size_t size>
 Value pick(std::string_view what, const std::string& text,
            const std::array<std::pair<const char*, Value>, size>& known) {
@@ -45,19 +49,19 @@ SessionOptions session_options_of(const nb::kwargs& given) {
   for (const auto& [key, value] : given) {
     const auto name = nb::cast<std::string>(key);
     if (name == "graphs")
-      options.graphs.mode = pick("graphs", nb::cast<std::string>(value), kGraphs);
+      options.graphs.mode = pick("graphs", text_of(value, name), kGraphs);
     else if (name == "host_inputs")
-      options.host_inputs = pick("host_inputs", nb::cast<std::string>(value), kHostInputs);
+      options.host_inputs = pick("host_inputs", text_of(value, name), kHostInputs);
     else if (name == "threads")
-      options.threads = nb::cast<int>(value);
+      options.threads = cast_to<int>(value, name, "int of 32 bits");
     else if (name == "max_lanes")
-      options.max_lanes = nb::cast<int>(value);
+      options.max_lanes = cast_to<int>(value, name, "int of 32 bits");
     else if (name == "tf32_matmul")
-      options.numerics.tf32_matmul = nb::cast<bool>(value);
+      options.numerics.tf32_matmul = cast_to<bool>(value, name, "bool");
     else if (name == "tf32_convolution")
-      options.numerics.tf32_convolution = nb::cast<bool>(value);
+      options.numerics.tf32_convolution = cast_to<bool>(value, name, "bool");
     else if (name == "reduced_precision_sums")
-      options.numerics.reduced_precision_sums = nb::cast<bool>(value);
+      options.numerics.reduced_precision_sums = cast_to<bool>(value, name, "bool");
     else
       wrong_type("a session has no option \"" + name +
                  "\"; it has graphs, host_inputs, threads, max_lanes, tf32_matmul, tf32_convolution and "

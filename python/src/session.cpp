@@ -1,3 +1,4 @@
+#include "errors.hpp"
 #include "model.hpp"
 #include "options.hpp"
 #include "tensor.hpp"
@@ -139,7 +140,7 @@ void bind_sessions(nb::module_& module) {
           [](PySession& self, const nb::args& args, nb::kwargs kwargs) {
             std::string level = "model";
             if (kwargs.contains("level")) {
-              level = nb::cast<std::string>(kwargs["level"]);
+              level = cast_to<std::string>(kwargs["level"], "level", "str");
               PyDict_DelItemString(kwargs.ptr(), "level");
             }
             const CallOptions options = take_call_options(self.model(), kwargs, OutputForm::Penstock);

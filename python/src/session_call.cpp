@@ -44,6 +44,11 @@ std::shared_ptr<const void> owner_among(const Tensor& made, Inputs& inputs,
   } catch (const nb::builtin_exception& error) {
     if (error.type() != nb::exception_type::type_error) throw;
     wrong_type(place + ": " + error.what());
+  } catch (nb::python_error& error) {
+    // What the object itself raises stays as it is; from Python 3.11 on the place is with it.
+    const nb::object raised = error.value().is_valid() ? nb::borrow(error.value()) : nb::none();
+    if (nb::hasattr(raised, "add_note")) raised.attr("add_note")("penstock: this was raised by " + place);
+    throw;
   }
 }
 

@@ -41,8 +41,8 @@ Sizes tuple_of(std::span<const std::int64_t> numbers) {
 
 /// Makes work that comes on the consumer's stream wait for the tensor. -1: the consumer wants no wait.
 void order_before(const PyTensor& self, nb::handle consumer) {
-  if (!self.stream || (!consumer.is_none() && nb::cast<std::int64_t>(consumer) == -1)) return;
-  const std::int64_t number = consumer.is_none() ? 1 : nb::cast<std::int64_t>(consumer);
+  const std::int64_t number = consumer.is_none() ? 1 : cast_to<std::int64_t>(consumer, "stream", "int");
+  if (!self.stream || number == -1) return;
   // DLPack's numbers 1 and 2 are the default streams; they are the handles of CUDA too.
   const StreamView taking = StreamView::from_handle(reinterpret_cast<void*>(number));  // NOLINT
   const StreamView made = self.stream->view;
@@ -59,7 +59,7 @@ nb::object dlpack_of(const PyTensor& self, nb::handle stream, nb::handle max_ver
                      nb::handle copy) {
   const TensorView& view = self.tensor.view();
   if (!device.is_none()) {
-    const auto wanted = nb::cast<std::pair<int, int>>(device);
+    const auto wanted = cast_to<std::pair<int, int>>(device, "dl_device", "pair of ints");
     const dlpack::Device own = device_of(view.device());
     if (wanted.first != own.type || wanted.second != own.index) {
       PyErr_SetString(PyExc_BufferError,
@@ -67,12 +67,13 @@ nb::object dlpack_of(const PyTensor& self, nb::handle stream, nb::handle max_ver
       nb::raise_python_error();
     }
   }
-  if (!copy.is_none() && nb::cast<bool>(copy)) {
+  if (!copy.is_none() && cast_to<bool>(copy, "copy", "bool")) {
     PyErr_SetString(PyExc_BufferError, "a penstock.Tensor is not copied by __dlpack__");
     nb::raise_python_error();
   }
   if (view.device().type == DeviceType::Cuda) order_before(self, stream);
-  const bool versioned = !max_version.is_none() && nb::cast<int>(max_version[0]) >= 1;
+  const bool versioned = !max_version.is_none() &&
+                         cast_to<std::pair<int, int>>(max_version, "max_version", "pair of ints").first >= 1;
   return make_capsule(view, keeper_of(self), versioned);
 }
 
@@ -154,8 +155,10 @@ nb::object to_torch(const PyTensor& self) {
   return make_torch_tensor(self.tensor.view(), keeper_of(self));
 }
 
+Device device_named(nb::handle text) { return device_from_string(nb::cast<std::string>(nb::str(text))); }
+
 PyTensor to_device(const PyTensor& self, nb::handle wanted) {
-  const Device device = device_from_string(nb::cast<std::string>(nb::str(wanted)));
+  const Device device = device_named(wanted);
   const TensorView& view = self.tensor.view();
   if (view.device() == device) return self;
   if (view.device().type != DeviceType::Cpu)
@@ -168,9 +171,10 @@ PyTensor to_device(const PyTensor& self, nb::handle wanted) {
 
 }  // namespace
 
-PyTensor tensor_of(nb::handle object) {
+PyTensor tensor_of(nb::handle object, std::int32_t cuda_device) {
   if (const PyTensor* const ours = as_tensor(object)) return *ours;
   Inputs inputs;
+  inputs.clear(cuda_device);
   inputs.add(object);
   const Device device = inputs.views().front().device();
   PyTensor made{Tensor::adopt(inputs.views().front(), std::const_pointer_cast<void>(inputs.keep(0, object)))};
@@ -244,8 +248,17 @@ void bind_tensors(nb::module_& module) {
       "A tensor that a model gave, or over memory of another library. numpy.asarray, torch and CuPy "
       "take it without a copy.")
       .def(
-          "__init__", [](PyTensor* self, nb::handle object) { new (self) PyTensor(tensor_of(object)); },
-          "object"_a, "Over the memory of a tensor of another library, which is kept.")
+          "__init__",
+          [](PyTensor* self, nb::handle object, nb::handle device) {
+            const Device there = device.is_none() ? Device{DeviceType::Cuda, 0} : device_named(device);
+            if (there.type != DeviceType::Cuda)
+              throw Error(ErrorCode::InvalidArgument, "device is for memory of CUDA that does not tell it");
+            new (self) PyTensor(tensor_of(object, there.index));
+          },
+          "object"_a, nb::kw_only(), "device"_a = nb::none(),
+          "Over the memory of a tensor of another library, which is kept. `device`: where memory is that "
+          "does "
+          "not tell it (`__cuda_array_interface__`), by default \"cuda:0\".")
       .def_prop_ro(
           "shape", [](const PyTensor& self) { return tuple_of(self.tensor.sizes()); }, "Sizes.")
       .def_prop_ro(
@@ -280,7 +293,7 @@ void bind_tensors(nb::module_& module) {
             nb::object view =
                 nb::module_::import_("numpy").attr("asarray")(nb::steal(PyMemoryView_FromObject(self.ptr())));
             if (!dtype.is_none()) view = view.attr("astype")(dtype, "copy"_a = false);
-            const bool wants_copy = !copy.is_none() && nb::cast<bool>(copy);
+            const bool wants_copy = !copy.is_none() && cast_to<bool>(copy, "copy", "bool");
             return wants_copy ? view.attr("copy")() : view;
           },
           "dtype"_a = nb::none(), "copy"_a = nb::none(), "NumPy's: the same memory, for a tensor on the CPU.")

@@ -25,9 +25,9 @@ struct PyTensor {
 /// whose `__init__` was not called.
 [[nodiscard]] PyTensor* as_tensor(nanobind::handle object);
 
-/// Over the memory of a tensor of any library, which is kept; ready on that library's current stream. Errors:
-/// as `Inputs::add`.
-[[nodiscard]] PyTensor tensor_of(nanobind::handle object);
+/// Over the memory of a tensor of any library, which is kept; ready on that library's current stream. Where
+/// it does not tell which CUDA device it is on it is on `cuda_device`. Errors: as `Inputs::add`.
+[[nodiscard]] PyTensor tensor_of(nanobind::handle object, std::int32_t cuda_device = 0);
 
 /// The tensor in host memory: a copy, once its stream is done, where it is on a device. Blocking, without the
 /// GIL.

@@ -56,7 +56,8 @@ Value value_of(nb::handle object, int depth) {
   PyObject* const raw = object.ptr();
   if (object.is_none()) return {};
   if (PyBool_Check(raw) != 0) return Value(raw == Py_True);
-  if (PyLong_Check(raw) != 0) return Value(nb::cast<std::int64_t>(object));
+  if (PyLong_Check(raw) != 0)
+    return Value(cast_to<std::int64_t>(object, "a number of a state", "int of 64 bits"));
   if (PyFloat_Check(raw) != 0) return Value(PyFloat_AS_DOUBLE(raw));
   if (PyUnicode_Check(raw) != 0) return value_of_text(object);
   if (PyBytes_Check(raw) != 0) return value_of_bytes(object);

@@ -143,12 +143,33 @@ class TestMistakes:
             penstock.load("missing.pt2")
         assert other.value.__cause__ is None
 
+    @pytest.mark.parametrize("raised", [KeyboardInterrupt(), SystemExit(3)])
+    def test_what_is_no_error_ends_the_run_as_itself(self, package, recorded, raised):
+        def run(x):
+            raise raised
+
+        model = self.load(package, run)
+        with pytest.raises(type(raised)) as caught:
+            model(*recorded("operator_effects", "2.15-objects")[0])
+        assert caught.value is raised
+
+        def create(state):
+            raise raised
+
+        made = penstock.Registry()
+        made.add_class("fixtures.Foo", create, methods={
+            "add_tensor(Tensor z) -> Tensor": lambda foo, z: z,
+            "combination(Tensor a, int count, float scale) -> Tensor": lambda foo, a, count, scale: a})
+        with pytest.raises(type(raised)):
+            penstock.load(package("object_methods", "2.15-objects"), registry=made)
+
     @pytest.mark.parametrize("given, words", [
         (None, "returned a NoneType instead of a tuple of 2"),
         ((np.ones((3, 4), np.float32),), "returned a tuple of 1 instead of a tuple of 2"),
         ((1.0, 2), "a float is no tensor"),
         ((np.ones((3, 4), np.float32), 3), "result 1 is 3, and the model was compiled for 2"),
         ((np.ones((3, 4), ">f4"), 2), "big-endian"),
+        ((np.ones((3, 4), np.float32), "two"), "result 1 is a str, and no int"),
     ])
     def test_results_are_checked(self, package, recorded, given, words):
         model = self.load(package, lambda x: given)

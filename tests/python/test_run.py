@@ -348,6 +348,86 @@ class TestErrors:
             penstock.load(package("add"))(*arrays(), stream=penstock.Stream.from_handle(1))
 
 
+    @pytest.mark.parametrize("call, words", [
+        (lambda path: penstock.load(path, graphs=1), "graphs is a int, and no str"),
+        (lambda path: penstock.load(path, tf32_matmul="yes"), "tf32_matmul is a str, and no bool"),
+        (lambda path: penstock.load(path, sha256=5), "sha256 is a int, and no str"),
+        (lambda path: penstock.load(path, registry=5), "registry is a int, and no penstock.Registry"),
+        (lambda path: penstock.load(path, weights=[1]), "weights is a list, and no mapping"),
+        (lambda path: penstock.load(path).session(threads="a"), "threads is a str, and no int of 32 bits"),
+        (lambda path: penstock.load(path).session(threads=1 << 40), "threads is a int, and no int of 32 bits"),
+        (lambda path: penstock.load(path).session().audit(*arrays(), level=3), "level is a int, and no str"),
+        (lambda path: penstock.load(path).update_weights({1: arrays()[0]}), "the name of a weight is a int, and no str"),
+        (lambda path: penstock.Tensor(arrays()[0]).__dlpack__(dl_device="cpu"), "dl_device is a str, and no pair of ints"),
+        (lambda path: penstock.Tensor(arrays()[0]).__dlpack__(max_version=5), "max_version is a int, and no pair"),
+        (lambda path: penstock.Registry().add_class("ns.A", list, methods={1: len}), "the schema of a method is a int"),
+    ])
+    def test_of_types(self, package, call, words):
+        with pytest.raises(TypeError, match=words):
+            call(package("add"))
+
+    def test_of_objects_that_are_no_good_tensors(self, add):
+        class Bad:
+            def __init__(self, place):
+                self.place = place
+
+            def __dlpack_device__(self):
+                if isinstance(self.place, Exception):
+                    raise self.place
+                return self.place
+
+            __dlpack__ = None
+
+        for place in (5, ("a", 0)):
+            with pytest.raises(TypeError, match=r"args\[1\]: the answer of its __dlpack_device__ is a \w+, and no pair"):
+                add(arrays()[0], Bad(place))
+        with pytest.raises(ZeroDivisionError, match="own words") as caught:
+            add(arrays()[0], Bad(ZeroDivisionError("own words")))
+        if sys.version_info >= (3, 11):
+            assert caught.value.__notes__ == ["penstock: this was raised by args[1]"]
+
+
+class TestCudaArrayInterface:
+    """What needs no CUDA: nothing looks at the memory before a run."""
+
+    @staticmethod
+    def of(**changed):
+        class Array:
+            pass
+
+        array = Array()
+        array.__cuda_array_interface__ = {"shape": (4, 6), "typestr": "<f4", "data": (1 << 20, False), "version": 3, **changed}
+        return array
+
+    def test_is_read(self):
+        tensor = penstock.Tensor(self.of())
+        assert (tensor.shape, tensor.strides, str(tensor.dtype), str(tensor.device), tensor.data_ptr) == \
+            ((4, 6), (6, 1), "float32", "cuda:0", 1 << 20)
+        assert penstock.Tensor(self.of(strides=(4, 16))).strides == (1, 4)
+        assert str(penstock.Tensor(self.of(typestr="|b1")).dtype) == "bool"
+        assert str(penstock.Tensor(self.of(typestr="<c16")).dtype) == "complex128"
+        assert str(penstock.Tensor(self.of(), device="cuda:1").device) == "cuda:1"
+        with pytest.raises(penstock.InvalidArgumentError, match="memory of CUDA"):
+            penstock.Tensor(self.of(), device="cpu")
+
+    @pytest.mark.parametrize("changed, error, words", [
+        ({"typestr": "<f0", "strides": (4, 4)}, penstock.InvalidArgumentError, '"<f0", which no model takes'),
+        ({"typestr": "<f16"}, penstock.InvalidArgumentError, '"<f16", which no model takes'),
+        ({"typestr": "<f1"}, penstock.InvalidArgumentError, '"<f1", which no model takes'),
+        ({"typestr": "<fx"}, penstock.InvalidArgumentError, '"<fx", which no model takes'),
+        ({"typestr": ""}, penstock.InvalidArgumentError, "which no model takes"),
+        ({"typestr": ">f4"}, penstock.InvalidArgumentError, "this machine's order"),
+        ({"data": (1 << 20, True)}, penstock.InvalidArgumentError, "read-only"),
+        ({"mask": object()}, penstock.InvalidArgumentError, "it has a mask"),
+        ({"strides": (5, 3)}, penstock.InvalidArgumentError, "no multiples of its elements"),
+        ({"data": 5}, TypeError, "data of its __cuda_array_interface__ is a int, and no pair"),
+        ({"shape": None}, TypeError, "shape of its __cuda_array_interface__ is a NoneType, and no tuple of ints"),
+    ])
+    def test_is_refused(self, changed, error, words):
+        with pytest.raises(error, match=words):
+            penstock.Tensor(self.of(**changed))
+
+
 def test_sessions_of_threads_run_at_once(add):
     x, y = arrays()
     expected = x * y + y
