@@ -27,8 +27,13 @@ using namespace nb::literals;
 
 PyModel::PyModel(Model loaded, ModelInfo described, const SessionOptions& session_options)
     : model(std::move(loaded)), info(std::move(described)), options(session_options) {
-  if (!model.call_spec_in().empty()) inputs = CallSpec::parse(model.call_spec_in());
-  if (!model.call_spec_out().empty()) outputs = CallSpec::parse(model.call_spec_out());
+  try {
+    if (!model.call_spec_in().empty()) inputs = CallSpec::parse(model.call_spec_in());
+    if (!model.call_spec_out().empty()) outputs = CallSpec::parse(model.call_spec_out());
+  } catch (const Error& error) {
+    // Calls of flat tensors need no structure.
+    call_problem = error;
+  }
 }
 
 std::unique_ptr<PySession> PyModel::take_session() {

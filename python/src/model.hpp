@@ -3,6 +3,7 @@
 #include "call_spec.hpp"
 #include "inputs.hpp"
 
+#include <penstock/error.hpp>
 #include <penstock/model.hpp>
 #include <penstock/session.hpp>
 
@@ -96,8 +97,9 @@ struct PyModel : std::enable_shared_from_this<PyModel> {
   penstock::Model model;
   ModelInfo info;
   SessionOptions options;
-  std::optional<CallSpec> inputs;   ///< Nothing where the package does not state it.
-  std::optional<CallSpec> outputs;  ///< The same.
+  std::optional<CallSpec> inputs;     ///< Nothing where the package does not state it.
+  std::optional<CallSpec> outputs;    ///< The same.
+  std::optional<Error> call_problem;  ///< Why the structure of the call cannot be followed.
 
  private:
   std::mutex mutex_;

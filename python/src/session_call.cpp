@@ -110,6 +110,10 @@ void PySession::read_leaves() {
 
 void PySession::read_inputs(nb::handle args, nb::handle kwargs) {
   is_flat_ = false;
+  if (model_.call_problem) {
+    const Error& problem = *model_.call_problem;
+    throw Error(problem.code(), std::string(problem.what()) + ", or give the tensors to call_flat()");
+  }
   if (model_.inputs) {
     model_.inputs->flatten_call(args, kwargs, leaves_);
   } else {

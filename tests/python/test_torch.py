@@ -1,6 +1,7 @@
 """Beside torch, in one process. `./dev torch-env` brings torch; without it these are skipped."""
 
 import collections
+import dataclasses
 import os
 import subprocess
 import sys
@@ -245,6 +246,26 @@ class TestContainers:
             made, (product,) = module(table, items)
         assert torch.equal(made["sum"], x + y) and torch.allclose(product, x * z)
         assert not made["sum"].requires_grad and table["x"] is x
+
+
+@dataclasses.dataclass
+class Pair:
+    first: torch.Tensor
+    second: torch.Tensor
+
+
+def test_a_call_of_unknown_containers_takes_flat_tensors(tmp_path):
+    class Pairs(torch.nn.Module):
+        def forward(self, x):
+            return Pair(x + 1, x * 2)
+
+    torch.export.register_dataclass(Pair, serialized_type_name="penstock.tests.Pair")
+    (path,) = penstock.export(Pairs(), (torch.ones(4),), path=tmp_path / "pairs.pt2")
+    model = penstock.load(path)
+    assert [output.tolist() for output in model.call_flat([torch.ones(4)])] == [[2.0] * 4, [2.0] * 4]
+    for call in (model, model.call_torch, model.session().run):
+        with pytest.raises(penstock.UnsupportedError, match=r'"penstock.tests.Pair".*call_flat\(\)'):
+            call(torch.ones(4))
 
 
 class TestModule:
