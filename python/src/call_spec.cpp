@@ -172,7 +172,7 @@ struct Place {
 
   [[nodiscard]] std::string text() const {
     if (outer == nullptr) return std::string(name);
-    if (key.is_valid()) return outer->text() + "[" + nb::cast<std::string>(nb::repr(key)) + "]";
+    if (key.is_valid()) return outer->text() + "[" + bytes_of(nb::repr(key)) + "]";
     return outer->text() + "[" + std::to_string(index) + "]";
   }
 };
@@ -201,7 +201,7 @@ void walk_dict(const Node& node, nb::handle object, const Place& place, std::vec
     PyObject* const found = PyDict_GetItemWithError(object.ptr(), key.ptr());
     if (found == nullptr) {
       if (PyErr_Occurred() != nullptr) nb::raise_python_error();
-      wrong_type(place.text() + " lacks the key " + nb::cast<std::string>(nb::repr(key)));
+      wrong_type(place.text() + " lacks the key " + bytes_of(nb::repr(key)));
     }
     walk(node.children[i], found, {&place, {}, key}, leaves);
   }
@@ -210,7 +210,7 @@ void walk_dict(const Node& node, nb::handle object, const Place& place, std::vec
     bool known = false;
     for (const auto& one : node.keys) known = known || one->equal(key);
     if (!known)
-      wrong_type(place.text() + " has the key " + nb::cast<std::string>(nb::repr(key)) +
+      wrong_type(place.text() + " has the key " + bytes_of(nb::repr(key)) +
                  ", which the model was not exported with");
   }
 }
@@ -286,8 +286,7 @@ std::string leaf_place(const Node& node, std::size_t leaf, const std::string& ou
   for (std::size_t i = 0; i < node.children.size(); ++i) {
     const Node& child = node.children[i];
     if (leaf < child.leaf_count) {
-      const std::string key =
-          node.keys.empty() ? std::to_string(i) : nb::cast<std::string>(nb::repr(*node.keys[i]));
+      const std::string key = node.keys.empty() ? std::to_string(i) : bytes_of(nb::repr(*node.keys[i]));
       return leaf_place(child, leaf, outer + "[" + key + "]");
     }
     leaf -= child.leaf_count;
@@ -340,7 +339,7 @@ std::string CallSpec::place_of(std::size_t leaf) const {
 bool CallSpec::has_keyword(std::string_view name) const {
   if (root_->children.size() != 2) return false;
   for (const auto& key : root_->children[1].keys) {
-    if (PyUnicode_Check(key->ptr()) != 0 && nb::cast<std::string>(*key) == name) return true;
+    if (PyUnicode_Check(key->ptr()) != 0 && bytes_of(*key) == name) return true;
   }
   return false;
 }

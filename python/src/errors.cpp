@@ -39,7 +39,7 @@ void translate(const std::exception_ptr& thrown, void* /*unused*/) {
       return;
     }
     const nb::object type = nb::module_::import_("penstock._errors").attr(class_of(error.code()));
-    const nb::object made = type(nb::str(error.what()));
+    const nb::object made = type(text_of(error.what()));
     if (error.code() == ErrorCode::Cuda) made.attr("cuda_result") = error.cuda_result();
     if (cause.is_valid()) PyException_SetCause(made.ptr(), cause.release().ptr());
     PyErr_SetObject(type.ptr(), made.ptr());
@@ -56,10 +56,28 @@ void wrong_kind(nb::handle object, std::string_view what, std::string_view wante
   wrong_type(std::string(what) + " is a " + type_text(object) + ", and no " + std::string(wanted));
 }
 
+nb::object text_of(std::string_view bytes) {
+  PyObject* const made =
+      PyUnicode_DecodeUTF8(bytes.data(), static_cast<Py_ssize_t>(bytes.size()), "surrogateescape");
+  if (made == nullptr) nb::raise_python_error();
+  return nb::steal(made);
+}
+
+std::string bytes_of(nb::handle text) {
+  nb::object bytes = nb::steal(PyUnicode_AsEncodedString(text.ptr(), "utf-8", "surrogateescape"));
+  if (!bytes.is_valid()) {
+    // Surrogates that stand for no byte.
+    PyErr_Clear();
+    bytes = nb::steal(PyUnicode_AsEncodedString(text.ptr(), "utf-8", "backslashreplace"));
+    if (!bytes.is_valid()) nb::raise_python_error();
+  }
+  return {PyBytes_AS_STRING(bytes.ptr()), static_cast<std::size_t>(PyBytes_GET_SIZE(bytes.ptr()))};
+}
+
 std::string type_text(nb::handle object) {
   const nb::object type = nb::borrow(reinterpret_cast<PyObject*>(Py_TYPE(object.ptr())));
-  const auto name = nb::cast<std::string>(nb::str(type.attr("__qualname__")));
-  const auto module = nb::cast<std::string>(nb::str(type.attr("__module__")));
+  const auto name = bytes_of(nb::str(type.attr("__qualname__")));
+  const auto module = bytes_of(nb::str(type.attr("__module__")));
   return module == "builtins" ? name : module + "." + name;
 }
 

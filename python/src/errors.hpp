@@ -26,6 +26,10 @@ template <class T>
   return made;
 }
 
+/// Bytes of the library, mostly UTF-8, as a text that keeps the others as surrogates; and the way back.
+[[nodiscard]] nanobind::object text_of(std::string_view bytes);
+[[nodiscard]] std::string bytes_of(nanobind::handle text);
+
 /// "a str", "numpy.ndarray": the type of an object, for messages.
 [[nodiscard]] std::string type_text(nanobind::handle object);
 

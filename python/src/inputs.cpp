@@ -34,7 +34,7 @@ struct TypeTraits {
 
 Library library_of(nb::handle type) {
   for (const nb::handle base : type.attr("__mro__")) {
-    const auto module = nb::cast<std::string>(nb::str(base.attr("__module__")));
+    const auto module = bytes_of(nb::str(base.attr("__module__")));
     const std::string_view root = std::string_view(module).substr(0, module.find('.'));
     if (root == "torch") return Library::Torch;
     if (root == "cupy") return Library::CuPy;
@@ -127,8 +127,8 @@ void refuse_lazy_signs(nb::handle object) {
 TakenBuffer::TakenBuffer(nb::handle object) {
   if (PyObject_GetBuffer(object.ptr(), &buffer_, PyBUF_STRIDES | PyBUF_FORMAT) != 0) {
     const nb::python_error raised;
-    refuse("the memory of a " + type_text(object) + " cannot be taken as a tensor of one element type: " +
-           nb::cast<std::string>(nb::str(raised.value())));
+    refuse("the memory of a " + type_text(object) +
+           " cannot be taken as a tensor of one element type: " + bytes_of(nb::str(raised.value())));
   }
   const std::string_view format = buffer_.format != nullptr ? buffer_.format : "B";
   const std::string problem = [&]() -> std::string {

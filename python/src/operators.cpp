@@ -161,7 +161,7 @@ nb::object take_cause(std::string_view message) {
 }
 
 void throw_raised(nb::python_error& raised) {
-  const std::string words = type_text(raised.value()) + ": " + nb::cast<std::string>(nb::str(raised.value()));
+  const std::string words = type_text(raised.value()) + ": " + bytes_of(nb::str(raised.value()));
   last_raised() = {share(nb::borrow(raised.value())), words};
   throw Error(ErrorCode::Internal, words);
 }

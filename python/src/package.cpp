@@ -1,3 +1,4 @@
+#include "errors.hpp"
 #include "model.hpp"
 #include "values.hpp"
 
@@ -56,7 +57,9 @@ void bind_packages(nb::module_& module) {
           "path"_a, nb::kw_only(), "sha256"_a = "",
           nb::sig("def __init__(self, path: str | os.PathLike[str], *, sha256: str = '') -> None"),
           "Opens an archive file, or the folder that one was unpacked into.")
-      .def_prop_ro("name", &Package::name, "The path it was opened with.")
+      .def_prop_ro(
+          "name", [](const Package& self) { return text_of(self.name()); }, nb::sig("def name(self) -> str"),
+          "The path it was opened with.")
       .def_prop_ro("bytes", &Package::bytes, "Size of the archive.")
       .def_prop_ro(
           "models",

@@ -110,6 +110,25 @@ int refuse_buffer(Py_buffer* buffer, const char* message) {
   return -1;
 }
 
+/// True where the elements follow each other with the first dimension fastest.
+bool is_fortran_contiguous(const TensorView& view) {
+  std::int64_t step = 1;
+  for (std::size_t i = 0; i < view.rank(); ++i) {
+    if (view.sizes()[i] != 1 && view.strides()[i] != step) return false;
+    step *= view.sizes()[i];
+  }
+  return true;
+}
+
+/// True where the tensor lies as a request of the buffer protocol wants it.
+bool lies_as(const TensorView& view, int flags) {
+  const auto wants = [flags](int what) { return (flags & what) == what; };
+  if (view.numel() == 0) return true;
+  if (!wants(PyBUF_STRIDES) || wants(PyBUF_C_CONTIGUOUS)) return view.is_contiguous();
+  if (wants(PyBUF_F_CONTIGUOUS)) return is_fortran_contiguous(view);
+  return !wants(PyBUF_ANY_CONTIGUOUS) || view.is_contiguous() || is_fortran_contiguous(view);
+}
+
 int get_buffer(PyObject* self, Py_buffer* buffer, int flags) {
   const PyTensor* const tensor = as_tensor(self);
   if (tensor == nullptr) return refuse_buffer(buffer, "the tensor was never initialized");
@@ -119,8 +138,8 @@ int get_buffer(PyObject* self, Py_buffer* buffer, int flags) {
   const char* const format = format_of(view.dtype());
   if (format == nullptr)
     return refuse_buffer(buffer, "NumPy and Python have no such elements; take .torch() of the tensor");
-  if ((flags & PyBUF_STRIDES) != PyBUF_STRIDES && !view.is_contiguous())
-    return refuse_buffer(buffer, "the tensor does not lie in one piece");
+  if (!lies_as(view, flags))
+    return refuse_buffer(buffer, "the tensor does not lie in one piece, or in another order");
   auto* const shape = new (std::nothrow) BufferShape;
   if (shape == nullptr) return refuse_buffer(buffer, "out of memory");
   const auto bytes = static_cast<Py_ssize_t>(element_bytes(view.dtype()));

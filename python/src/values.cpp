@@ -21,13 +21,6 @@ namespace nb = nanobind;
 /// Deeper than any state; a list may hold itself in Python.
 constexpr int kMostDepth = 500;
 
-nb::object text_of(std::string_view text) {
-  PyObject* const made =
-      PyUnicode_DecodeUTF8(text.data(), static_cast<Py_ssize_t>(text.size()), "surrogateescape");
-  if (made == nullptr) nb::raise_python_error();
-  return nb::steal(made);
-}
-
 Value value_of_text(nb::handle object) {
   const nb::object bytes = nb::steal(PyUnicode_AsEncodedString(object.ptr(), "utf-8", "surrogateescape"));
   if (!bytes.is_valid()) nb::raise_python_error();

@@ -252,6 +252,29 @@ class TestTensor:
         assert repr(made) == "<penstock.Tensor float32[8, 64] on cpu>"
         assert made.cpu().data_ptr == made.data_ptr
 
+    def test_is_lent_only_in_the_order_that_is_asked_for(self):
+        import ctypes
+
+        class Buffer(ctypes.Structure):
+            _fields_ = [("address", ctypes.c_void_p), ("owner", ctypes.c_void_p), ("sizes", ctypes.c_ssize_t * 2),
+                        ("rest", ctypes.c_char * 128)]
+
+        def lends(tensor, flags):
+            buffer = Buffer()
+            try:
+                ctypes.pythonapi.PyObject_GetBuffer(ctypes.py_object(tensor), ctypes.byref(buffer), flags)
+            except BufferError:
+                return False
+            ctypes.pythonapi.PyBuffer_Release(ctypes.byref(buffer))
+            return True
+
+        simple, strides, c_order, fortran, any_order = 0, 0x18, 0x38, 0x58, 0x98
+        array = np.ones((4, 6), np.float32)
+        for given, expected in ((array, {simple, strides, c_order, any_order}), (array.T, {strides, fortran, any_order}),
+                                (array[:, ::2], {strides}), (array[:0].T, {simple, strides, c_order, fortran, any_order})):
+            tensor = penstock.Tensor(given)
+            assert {flags for flags in (simple, strides, c_order, fortran, any_order) if lends(tensor, flags)} == expected
+
     def test_cannot_be_derived_from_or_used_uninitialized(self, add):
         with pytest.raises(TypeError, match="prohibits subclassing"):
             type("Derived", (penstock.Tensor,), {})
@@ -336,6 +359,18 @@ class TestErrors:
             penstock.load(package("add").read_bytes()[:5000])
         with pytest.raises(penstock.UnsupportedError, match="aoti_torch_cpu_geqrf"):
             penstock.load(package("unsupported_ops"))
+
+    def test_name_files_whose_names_are_no_utf8(self, package, tmp_path):
+        import os
+
+        path = os.fsdecode(os.fsencode(tmp_path) + b"/model\xff.pt2")
+        with pytest.raises(penstock.NotFoundError) as caught:
+            penstock.load(path)
+        assert path in str(caught.value)
+        pathlib.Path(path).write_bytes(package("add").read_bytes())
+        assert penstock.Package(path).name == path
+        with pytest.raises(penstock.InvalidArgumentError, match="float64"):
+            penstock.load(path)(arrays()[0], np.ones((8, 64)))
 
     def test_of_options(self, package):
         with pytest.raises(penstock.InvalidArgumentError, match='"auto", "off", "require"'):
