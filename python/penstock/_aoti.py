@@ -5,31 +5,33 @@ from __future__ import annotations
 import os
 import typing
 
-from ._core import Model, ObjectHandle, Package, load
-from ._errors import InvalidArgumentError
+from ._core import Model, ObjectHandle, Package, Registry, load
+from ._errors import InvalidArgumentError, NotFoundError
 
 
 def aoti_load_package(path: typing.Any, run_single_threaded: bool = False, device_index: int = -1, *,
-                      num_runners: int = 1, use_stream_affinity: bool = False) -> AOTICompiledModel:
+                      num_runners: int = 1, use_stream_affinity: bool = False, registry: Registry | None = None,
+                      libraries: typing.Sequence[str | os.PathLike[str]] = ()) -> AOTICompiledModel:
     """Loads a package as `torch._inductor.aoti_load_package` does, and gives what that gives, run by Penstock.
 
     Takes tensors of torch and gives tensors of torch. `path` is a path or a file that is open for reading.
     `run_single_threaded`, `num_runners` and `use_stream_affinity` are taken and change nothing: a call has a session of
-    its own for as long as it takes, however many there are at once.
+    its own for as long as it takes, however many there are at once. `registry` and `libraries`, which torch does not
+    have, are those of `penstock.load`: torch knows the operators and classes of the process, Penstock those given here.
     """
     del run_single_threaded, num_runners, use_stream_affinity
     source = path.read() if hasattr(path, "read") else path
     device = None
-    if device_index >= 0 and _is_cuda(source):
-        device = f"cuda:{device_index}"
-    return AOTICompiledModel(AOTIModelPackageLoader(load(source, device=device)))
+    if any(model.device == "cuda" for model in Package(source).models):
+        device = f"cuda:{device_index if device_index >= 0 else _current_device()}"
+    model = load(source, device=device, registry=registry, libraries=libraries)
+    return AOTICompiledModel(AOTIModelPackageLoader(model))
 
 
-def _is_cuda(source: typing.Any) -> bool:
-    if isinstance(source, (str, os.PathLike)):
-        models = Package(source).models
-        return any(model.device == "cuda" for model in models)
-    return True
+def _current_device() -> int:
+    import torch
+
+    return int(torch.cuda.current_device())
 
 
 class AOTIModelPackageLoader:
@@ -68,15 +70,28 @@ class AOTIModelPackageLoader:
                     for name, tensor in constants_map.items()}
         self.model.update_weights(detached, full=check_full_update)
 
+    def update_constant_buffer(self, tensor_map: typing.Mapping[str, typing.Any], use_inactive: bool,
+                               validate_full_updates: bool, user_managed: bool = False) -> None:
+        """The same, by names in PyTorch too, where torch wants those of the code that it generated."""
+        self.load_constants(tensor_map, use_inactive, validate_full_updates, user_managed)
+
+    @staticmethod
+    def load_metadata_from_package(model_package_path: str, model_name: str) -> dict[str, str]:
+        """What a model of a package states of itself, which is not loaded for it."""
+        for model in Package(model_package_path).models:
+            if model.name == model_name:
+                return model.metadata
+        raise NotFoundError(f'{model_package_path} has no model "{model_name}"')
+
     def run(self, inputs: typing.Sequence[typing.Any]) -> list[typing.Any]:
-        """One inference on flat tensors."""
-        return self.model.call_flat(list(inputs))
+        """One inference on flat tensors. Those that require grad are taken without their history, as torch does."""
+        return self.model.call_flat(list(inputs), detach=True)
 
     def boxed_run(self, inputs: list[typing.Any]) -> list[typing.Any]:
         """The same; `inputs` is empty afterwards."""
         taken = list(inputs)
         inputs.clear()
-        return self.model.call_flat(taken)
+        return self.model.call_flat(taken, detach=True)
 
 
 class AOTICompiledModel:
@@ -87,7 +102,7 @@ class AOTICompiledModel:
         self._penstock_model = loader.model
 
     def __call__(self, *args: typing.Any, **kwargs: typing.Any) -> typing.Any:
-        return self._penstock_model.call_torch(*args, **kwargs)
+        return self._penstock_model._call_detached(*args, **kwargs)
 
     def get_metadata(self) -> dict[str, str]:
         """What the package states of itself."""

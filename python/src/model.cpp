@@ -83,25 +83,6 @@ struct Weights {
   }
 };
 
-Package open_package(const nb::object& source, const OpenOptions& options) {
-  if (PyUnicode_Check(source.ptr()) != 0 || nb::hasattr(source, "__fspath__")) {
-    const auto path = nb::cast<std::filesystem::path>(source);
-    const nb::gil_scoped_release released;
-    return Package::open(path, options);
-  }
-  if (PyObject_CheckBuffer(source.ptr()) == 0)
-    wrong_type("a package is a path or the bytes of a file, and no " + type_text(source));
-  // The view of the memory holds the object until the package lets go of it.
-  const nb::object view = nb::steal(PyMemoryView_GetContiguous(source.ptr(), PyBUF_READ, 'C'));
-  if (!view.is_valid()) nb::raise_python_error();
-  const Py_buffer* const buffer = PyMemoryView_GET_BUFFER(view.ptr());
-  const std::span<const std::byte> bytes(static_cast<const std::byte*>(buffer->buf),
-                                         static_cast<std::size_t>(buffer->len));
-  const std::shared_ptr<const void> owner = share(view);
-  const nb::gil_scoped_release released;
-  return Package::open_memory(bytes, owner, "<bytes>", options);
-}
-
 std::shared_ptr<PyModel> load(const nb::object& source, const std::string& model, const nb::object& device,
                               const nb::object& sha256, const nb::object& weights, const nb::object& registry,
                               const std::vector<std::filesystem::path>& libraries,

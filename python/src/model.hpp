@@ -106,6 +106,10 @@ struct PyModel : std::enable_shared_from_this<PyModel> {
   std::vector<std::unique_ptr<PySession>> idle_;
 };
 
+/// Opens a path, or the bytes of a file, without the GIL. Errors: TypeError for another object, else as
+/// `Package::open`.
+[[nodiscard]] Package open_package(const nanobind::object& source, const OpenOptions& options);
+
 void bind_packages(nanobind::module_& module);
 void bind_models(nanobind::module_& module);
 void bind_sessions(nanobind::module_& module);

@@ -1,5 +1,6 @@
 #include "errors.hpp"
 #include "model.hpp"
+#include "tensor.hpp"
 #include "values.hpp"
 
 #include <penstock/package.hpp>
@@ -12,6 +13,9 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <filesystem>
+#include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -19,6 +23,25 @@ namespace penstock::python {
 
 namespace nb = nanobind;
 using namespace nb::literals;
+
+Package open_package(const nb::object& source, const OpenOptions& options) {
+  if (PyUnicode_Check(source.ptr()) != 0 || nb::hasattr(source, "__fspath__")) {
+    const auto path = nb::cast<std::filesystem::path>(source);
+    const nb::gil_scoped_release released;
+    return Package::open(path, options);
+  }
+  if (PyObject_CheckBuffer(source.ptr()) == 0)
+    wrong_type("a package is a path or the bytes of a file, and no " + type_text(source));
+  // The view of the memory holds the object until the package lets go of it.
+  const nb::object view = nb::steal(PyMemoryView_GetContiguous(source.ptr(), PyBUF_READ, 'C'));
+  if (!view.is_valid()) nb::raise_python_error();
+  const Py_buffer* const buffer = PyMemoryView_GET_BUFFER(view.ptr());
+  const std::span<const std::byte> bytes(static_cast<const std::byte*>(buffer->buf),
+                                         static_cast<std::size_t>(buffer->len));
+  const std::shared_ptr<const void> owner = share(view);
+  const nb::gil_scoped_release released;
+  return Package::open_memory(bytes, owner, "<bytes>", options);
+}
 
 void bind_packages(nb::module_& module) {
   nb::class_<Requirements>(module, "Requirements",
@@ -51,12 +74,12 @@ void bind_packages(nb::module_& module) {
                       "An opened `.pt2`: its index and manifests. Nothing of it is executed.")
       .def(
           "__init__",
-          [](Package* self, const std::filesystem::path& path, const std::string& sha256) {
-            new (self) Package(Package::open(path, {sha256}));
+          [](Package* self, const nb::object& source, const std::string& sha256) {
+            new (self) Package(open_package(source, {sha256}));
           },
-          "path"_a, nb::kw_only(), "sha256"_a = "",
-          nb::sig("def __init__(self, path: str | os.PathLike[str], *, sha256: str = '') -> None"),
-          "Opens an archive file, or the folder that one was unpacked into.")
+          "source"_a, nb::kw_only(), "sha256"_a = "",
+          nb::sig("def __init__(self, source: str | os.PathLike[str] | bytes, *, sha256: str = '') -> None"),
+          "Opens an archive file, the folder that one was unpacked into, or the bytes of a file.")
       .def_prop_ro(
           "name", [](const Package& self) { return text_of(self.name()); }, nb::sig("def name(self) -> str"),
           "The path it was opened with.")

@@ -118,8 +118,25 @@ def test_weights_are_copied_from_the_device_behind_their_stream(check):
             assert (np.asarray(model.weight(name)) == 3).all()
         model.update_weights(ours)
         penstock.load(PACKAGE.replace("add.pt2", "mlp.pt2"), weights=ours)
+        sys.modules["torch"].cuda.current_device = lambda: 0
         compiled = penstock.aoti_load_package(PACKAGE.replace("add.pt2", "mlp.pt2"))
         compiled.load_constants(given, check_full_update=True)
+    """)
+
+
+def test_a_package_in_place_of_torchs_goes_to_its_current_device(check, monkeypatch):
+    monkeypatch.setenv("PENSTOCK_RECORDING_GPUS", "2")
+    check("""
+        library(penstock.Stream())
+        sys.modules["torch"].cuda.current_device = lambda: 1
+        def device(**options):
+            return str(penstock.aoti_load_package(PACKAGE, **options).loader.model.device)
+        assert device() == "cuda:1" and device(device_index=0) == "cuda:0"
+        model, other = load(), penstock.Stream(1)
+        refused(penstock.InvalidArgumentError, "another device than cuda:0",
+                lambda: model(*inputs(model), stream=other))
+        made = model(*inputs(model), stream=penstock.Stream())
+        made.__dlpack__(stream=other.handle)
     """)
 
 

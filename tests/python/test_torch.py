@@ -189,15 +189,41 @@ class TestPackageOfTorch:
 
     def test_opens_files_and_folders(self, package, tmp_path):
         x, y = tensors()
-        with open(package("add"), "rb") as file:
-            assert torch.equal(penstock.aoti_load_package(file)(x, y), x * y + y)
+        for index in (-1, 0):
+            with open(package("add"), "rb") as file:
+                assert torch.equal(penstock.aoti_load_package(file, device_index=index)(x, y), x * y + y)
+        assert [model.name for model in penstock.Package(package("add").read_bytes()).models] == ["model"]
+        with pytest.raises(TypeError, match="a path or the bytes of a file, and no int"):
+            penstock.Package(3)
+
+    def test_takes_tensors_that_require_grad(self, package):
+        theirs = torch._inductor.aoti_load_package(str(package("add")))
+        ours = penstock.aoti_load_package(package("add"))
+        x, y = (tensor.requires_grad_() for tensor in tensors())
+        assert torch.equal(ours(x, y), theirs(x, y)) and not ours(x, y).requires_grad
+        assert torch.equal(ours.loader.run([x, y])[0], theirs.loader.run([x, y])[0])
+        with torch.no_grad():
+            assert torch.equal(ours.loader.boxed_run([x, y])[0], theirs(x, y))
+
+    def test_has_the_functions_of_torchs_loader(self, package):
+        theirs = torch._inductor.aoti_load_package(str(package("mlp"))).loader
+        ours = penstock.aoti_load_package(package("mlp")).loader
+        assert {name for name in dir(theirs) if not name.startswith("_")} <= set(dir(ours))
+        assert ours.load_metadata_from_package(str(package("mlp")), "model") == \
+            theirs.load_metadata_from_package(str(package("mlp")), "model")
+        with pytest.raises(penstock.NotFoundError, match="no_such"):
+            ours.load_metadata_from_package(str(package("mlp")), "no_such")
+        new = {constant.name: torch.zeros(constant.shape) for constant in ours.model.constants}
+        x = torch.randn(4, ours.model.inputs[0].dims[1].min)
+        ours.update_constant_buffer(new, False, True)
+        theirs.load_constants(new, False, True)
+        assert torch.equal(ours.run([x])[0], theirs.run([x])[0])
 
     def test_has_custom_objects(self, package):
         from test_objects import registry
 
-        model = penstock.load(package("object_methods", "2.15-objects"), registry=registry())
-        loader = penstock._aoti.AOTIModelPackageLoader(model)
-        (found,) = loader.get_custom_objs().values()
+        compiled = penstock.aoti_load_package(package("object_methods", "2.15-objects"), registry=registry())
+        (found,) = compiled.loader.get_custom_objs().values()
         assert (found.x, found.y) == (2, 5)
 
 
