@@ -113,6 +113,24 @@ def test_are_live(package, recorded):
     assert handle.state == (10, 5)
 
 
+def test_are_found_wherever_a_model_is(package):
+    def loaded():
+        return penstock.load(package("object_methods", "2.15-objects"), registry=registry())
+
+    class Plain:
+        def __init__(self):
+            self._model = loaded()
+            self.itself = self
+            self.parts = {"a": [loaded()]}
+            self.unrelated = (print, np, Plain, self.__init__, np.ones(3), "text", None)
+
+    assert penstock.custom_objects(Plain()).keys() == {"_model._torchbind_obj0", "parts.a.0._torchbind_obj0"}
+    first, second, third = loaded(), loaded(), loaded()
+    found = penstock.custom_objects({"a": {"b": first}, "a.b": second, "c": Plain(), "d": third})
+    assert len(found) == 5 and {"a.b._torchbind_obj0", "a.b._torchbind_obj0#2"} < found.keys()
+    assert found["a.b._torchbind_obj0"].get() is not found["a.b._torchbind_obj0#2"].get()
+
+
 def test_states_are_read_without_their_classes(package):
     (info,) = penstock.Package(package("object_methods", "2.15-objects")).custom_objects()
     assert (info.name, info.class_name, info.state) == ("_torchbind_obj0", "fixtures.Foo", (2, 5))
