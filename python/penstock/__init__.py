@@ -27,12 +27,12 @@ __all__ = [
     "Error", "Event", "GraphStatistics", "GreenContext", "IncompatibleError", "InternalError", "InvalidArgumentError",
     "LastRun", "Model", "ModelInfo", "NotFoundError", "ObjectHandle", "ObjectInfo", "OutOfMemoryError", "Package",
     "Registry", "Requirements", "Session", "SessionMemory", "SmResource", "Stream", "StreamWaits", "Tensor", "TensorSpec",
-    "UnsupportedError", "aoti_load_package", "current_stream", "custom_objects", "export", "load", "nn", "probe_sms",
+    "UnsupportedError", "aoti_load_package", "current_stream", "custom_objects", "export", "load", "probe_sms",
     "register_namedtuple", "verify",
 ]
 
 if typing.TYPE_CHECKING:
-    from . import nn
+    from . import nn as nn
     from ._aoti import aoti_load_package
     from ._export import export
     from ._verify import verify
@@ -43,7 +43,10 @@ def __getattr__(name: str) -> typing.Any:
     import importlib
 
     if name == "nn":
-        return importlib.import_module(".nn", __name__)
+        try:
+            return importlib.import_module(".nn", __name__)
+        except ModuleNotFoundError as error:
+            raise AttributeError(f"penstock.nn needs {error.name}, which is not installed here") from error
     homes = {"aoti_load_package": "._aoti", "export": "._export", "verify": "._verify"}
     if name in homes:
         return getattr(importlib.import_module(homes[name], __name__), name)

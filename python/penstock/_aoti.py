@@ -102,7 +102,7 @@ class AOTICompiledModel:
         self._penstock_model = loader.model
 
     def __call__(self, *args: typing.Any, **kwargs: typing.Any) -> typing.Any:
-        return self._penstock_model._call_detached(*args, **kwargs)
+        return self._penstock_model.call_torch_detached(*args, **kwargs)
 
     def get_metadata(self) -> dict[str, str]:
         """What the package states of itself."""

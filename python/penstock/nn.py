@@ -33,7 +33,7 @@ class Module(torch.nn.Module):
         """One inference, with tensors of torch."""
         if torch.is_grad_enabled():
             return self._penstock_model.call_torch(*args, **kwargs)
-        return self._penstock_model._call_detached(*args, **kwargs)
+        return self._penstock_model.call_torch_detached(*args, **kwargs)
 
     def extra_repr(self) -> str:
         return f"model={self._penstock_model.name!r}, device='{self._penstock_model.device}'"

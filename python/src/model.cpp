@@ -205,13 +205,14 @@ void bind_models(nb::module_& module) {
                   "**kwargs: typing.Any) -> typing.Any"),
           "The same, giving tensors of torch.")
       .def(
-          "_call_detached",
+          "call_torch_detached",
           [](PyModel& self, const nb::args& args, const nb::kwargs& kwargs) {
             return call_model(self, args, kwargs, OutputForm::Torch, true);
           },
-          nb::sig("def _call_detached(self, *args: typing.Any, stream: typing.Any = ..., out: typing.Any = "
-                  "..., **kwargs: typing.Any) -> typing.Any"),
-          "As `call_torch`; takes tensors that require grad.")
+          nb::sig(
+              "def call_torch_detached(self, *args: typing.Any, stream: typing.Any = ..., out: typing.Any = "
+              "..., **kwargs: typing.Any) -> typing.Any"),
+          "As `call_torch`; takes tensors that require grad too, without their history.")
       .def("call_flat", call_flat, "inputs"_a, "stream"_a = nb::none(), nb::kw_only(), "detach"_a = false,
            nb::sig("def call_flat(self, inputs: typing.Sequence[typing.Any], stream: typing.Any = None, *, "
                    "detach: bool = False) -> list[typing.Any]"),
@@ -297,6 +298,12 @@ void bind_models(nb::module_& module) {
           "Replaces weights by those of a mapping of names. A run uses one version; every session takes up "
           "the new one "
           "at its next run. With `full`, all parameters have to be given.")
+      .def(
+          "__copy__", [](nb::object self) { return self; }, nb::sig("def __copy__(self) -> Model"),
+          "The same: a loaded model is shared.")
+      .def(
+          "__deepcopy__", [](nb::object self, nb::handle) { return self; }, "memo"_a,
+          nb::sig("def __deepcopy__(self, memo: typing.Any) -> Model"), "The same: a loaded model is shared.")
       .def("__repr__", [](const PyModel& self) {
         return "<penstock.Model \"" + self.model.name() + "\" on " + to_string(self.model.device()) + ">";
       });

@@ -27,6 +27,22 @@ def test_import_is_short_and_takes_neither_torch_nor_numpy():
     assert done.stdout == "False False\n", done.stderr
 
 
+def test_all_of_it_is_imported_without_torch_too():
+    done = run_python("""
+import sys
+from penstock import *
+print("torch" in sys.modules, callable(aoti_load_package), callable(export), callable(verify))
+import penstock
+sys.modules["torch"] = None  # As where it is not installed.
+print(hasattr(penstock, "nn"))
+try:
+    penstock.nn
+except AttributeError as error:
+    print(error)
+""")
+    assert done.stdout == "False True True True\nFalse\npenstock.nn needs torch, which is not installed here\n", done.stderr
+
+
 def test_gives_what_the_model_gives(add):
     x, y = arrays()
     np.testing.assert_allclose(np.asarray(add(x, y)), x * y + y, rtol=1e-6)

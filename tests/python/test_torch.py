@@ -1,6 +1,7 @@
 """Beside torch, in one process. `./dev torch-env` brings torch; without it these are skipped."""
 
 import collections
+import copy
 import dataclasses
 import os
 import subprocess
@@ -328,11 +329,41 @@ class TestModule:
 
         root = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Sequential(part()), torch.nn.ModuleDict({"b": part()}))
         root.plain = penstock.load(package("object_methods", "2.15-objects"), registry=registry())
+        root._hidden = penstock.load(package("object_methods", "2.15-objects"), registry=registry())
         found = penstock.custom_objects(root)
-        assert sorted(found) == ["1.0._torchbind_obj0", "2.b._torchbind_obj0", "plain._torchbind_obj0"]
+        assert sorted(found) == ["1.0._torchbind_obj0", "2.b._torchbind_obj0", "_hidden._torchbind_obj0",
+                                 "plain._torchbind_obj0"]
         for handle in found.values():
             handle.get().x = 0
         assert {handle.get().x for handle in found.values()} == {0}
+
+
+    def test_objects_are_found_in_an_exported_program(self, package):
+        from test_objects import registry
+
+        class Inner(torch.nn.Module):
+            def forward(self, x):
+                return x + 1
+
+        program = torch.export.export(Inner(), (torch.ones(2),))
+        assert penstock.custom_objects(program) == {}
+        program.graph_module.compiled = penstock.nn.Module(package("object_methods", "2.15-objects"), registry=registry())
+        program.constants["late"] = penstock.load(package("object_methods", "2.15-objects"), registry=registry())
+        assert sorted(penstock.custom_objects(program)) == ["compiled._torchbind_obj0", "late._torchbind_obj0"]
+        assert sorted(penstock.custom_objects({"p": program.graph_module})) == ["p.compiled._torchbind_obj0"]
+
+    def test_is_copied_with_the_model_shared(self, package):
+        module = torch.nn.Sequential(torch.nn.Linear(64, 64), penstock.nn.Module(package("add")))
+        module[1].eval()
+        module[1].note = ["a"]
+        copied = copy.deepcopy(module)
+        assert copied[1].model is module[1].model and copied[1] is not module[1]
+        assert not copied[1].training and copied[1].note == ["a"] and copied[1].note is not module[1].note
+        assert copied[0].weight is not module[0].weight
+        x, y = tensors()
+        with torch.no_grad():
+            assert torch.equal(copied[1](x, y), x * y + y)
+        assert copy.copy(module[1].model) is module[1].model
 
 
 class TestExport:
