@@ -238,6 +238,37 @@ class TestMistakes:
         assert isinstance(caught.value.__cause__, KeyError)
 
 
+def test_sessions_run_at_once(package, recorded):
+    """Each of two runs waits within an operator until the other is there too."""
+    both = threading.Barrier(2, timeout=30)
+
+    def run(x):
+        both.wait()
+        return np.asarray(x) + 1, 2
+
+    made = penstock.Registry()
+    made.add_operator("fixtures::nothing(Tensor(a!) x) -> ()", lambda x: None)
+    made.add_operator("fixtures::add_one(Tensor(a!) x) -> ()", lambda x: None)
+    made.add_operator("fixtures::counted(Tensor x) -> (Tensor, int)", run)
+    model = penstock.load(package("operator_effects", "2.15-objects"), registry=made)
+    (x,), _ = recorded("operator_effects", "2.15-objects")
+    failed = []
+
+    def work(call):
+        try:
+            call(x)
+        except BaseException as error:
+            failed.append(error)
+
+    for calls in ((model, model), (model.session().run, model.session().run), (model.session().run, model)):
+        threads = [threading.Thread(target=work, args=(call,)) for call in calls]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert not failed, failed
+
+
 def test_operators_run_on_many_threads(package, recorded):
     model = penstock.load(package("operator_effects", "2.15-objects"), registry=registry())
     (x,), expected = recorded("operator_effects", "2.15-objects")

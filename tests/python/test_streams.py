@@ -224,6 +224,19 @@ def test_graphs():
     """)
 
 
+def test_a_call_of_the_model_has_the_session_of_the_last():
+    on_stand_in("""
+        model, own = load(graphs="require"), penstock.Stream()
+        given = inputs(model)
+        for _ in range(2):
+            model(*given, stream=own)
+        # Another session would have memory of its own.
+        held = model(*given, stream=own)
+        addresses = [model(*given, stream=own).data_ptr for _ in range(20)]
+        assert len(set(addresses)) == 1, addresses
+    """)
+
+
 def test_mistakes():
     on_stand_in("""
         model, own = load(), penstock.Stream()
@@ -234,6 +247,12 @@ def test_mistakes():
         refused(penstock.NotFoundError, "cuda:7", lambda: penstock.load(PACKAGE, device="cuda:7"))
         refused(penstock.InvalidArgumentError, "tpu", lambda: penstock.load(PACKAGE, device="tpu"))
         refused(penstock.IncompatibleError, "CUDA device", lambda: penstock.load(PACKAGE, device="cpu"))
+        try:
+            penstock.Stream.from_handle(0x1234).sm_count
+        except penstock.CudaError as error:
+            assert error.cuda_result == 400 and "CUDA_ERROR_INVALID_HANDLE" in str(error)
+        else:
+            raise AssertionError("no error")
         made = model(*given, stream=own)
         refused(BufferError, "on a CUDA device", lambda: memoryview(made))
         refused(BufferError, "own device", lambda: made.__dlpack__(dl_device=(1, 0)))
