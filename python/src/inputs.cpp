@@ -23,7 +23,7 @@ namespace nb = nanobind;
 
 [[noreturn]] void refuse(const std::string& message) { throw Error(ErrorCode::InvalidArgument, message); }
 
-/// What is known of a type of Python, looked up once: types that are asked about live on with this.
+/// What is known of a type of Python, looked up once.
 struct TypeTraits {
   Library library = Library::None;
   const dlpack::ExchangeApi* exchange = nullptr;
@@ -52,6 +52,19 @@ const dlpack::ExchangeApi* exchange_of(nb::handle type) {
   return api;
 }
 
+/// Forgets a type when it goes. False where that cannot be noticed.
+bool forget_with(nb::handle type, std::unordered_map<PyTypeObject*, TypeTraits>& known) {
+  auto* const key = reinterpret_cast<PyTypeObject*>(type.ptr());
+  const nb::object forget = nb::cpp_function([&known, key](nb::handle reference) {
+    known.erase(key);
+    reference.dec_ref();
+  });
+  // Given back by the function.
+  if (PyWeakref_NewRef(type.ptr(), forget.ptr()) != nullptr) return true;
+  PyErr_Clear();
+  return false;
+}
+
 const TypeTraits& traits_of(nb::handle object) {
   static auto* const known = new std::unordered_map<PyTypeObject*, TypeTraits>;
   PyTypeObject* const type = Py_TYPE(object.ptr());
@@ -63,7 +76,7 @@ const TypeTraits& traits_of(nb::handle object) {
   made.has_dlpack = nb::hasattr(handle, "__dlpack__");
   made.has_lazy_signs = nb::hasattr(handle, "is_neg") && nb::hasattr(handle, "is_conj");
   made.has_cuda_array = nb::hasattr(handle, "__cuda_array_interface__");
-  handle.inc_ref();
+  if (!forget_with(handle, *known)) handle.inc_ref();
   return known->emplace(type, made).first->second;
 }
 
@@ -240,20 +253,22 @@ void Inputs::add_view(const TensorView& view, Kept kept) {
   views_.push_back(view);
 }
 
-std::shared_ptr<const void> Inputs::keep(std::size_t index, nb::handle object) {
+std::shared_ptr<const Lent> Inputs::keep(std::size_t index, nb::handle object) {
   Kept& kept = kept_[index];
-  if (const auto* const shared = std::get_if<std::shared_ptr<const void>>(&kept)) return *shared;
-  if (std::holds_alternative<std::monostate>(kept)) return kept.emplace<3>(share(nb::borrow(object)));
-  struct Held {
-    Kept given;
-    nb::object object;
-  };
-  const std::shared_ptr<const void> made(new Held{std::move(kept), nb::borrow(object)}, [](const void* held) {
+  if (const auto* const shared = std::get_if<std::shared_ptr<const Lent>>(&kept)) return *shared;
+  auto lent = std::make_unique<Lent>(Lent{{}, nb::borrow(object)});
+  if (auto* const buffer = std::get_if<TakenBuffer>(&kept))
+    lent->given.emplace<TakenBuffer>(std::move(*buffer));
+  if (auto* const tensor = std::get_if<TakenTensor>(&kept))
+    lent->given.emplace<TakenTensor>(std::move(*tensor));
+  if (auto* const detached = std::get_if<nb::object>(&kept)) lent->object = std::move(*detached);
+  const std::shared_ptr<const Lent> made(lent.release(), [](const Lent* held) {
     if (Py_IsInitialized() == 0) return;
     const nb::gil_scoped_acquire acquired;
-    delete static_cast<const Held*>(held);
+    delete held;
   });
-  return kept.emplace<3>(made);
+  kept = made;
+  return made;
 }
 
 void Inputs::add_cuda_array(nb::handle object) {

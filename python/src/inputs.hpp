@@ -26,9 +26,24 @@ class TakenBuffer {
   TakenBuffer& operator=(TakenBuffer&&) = delete;
 
   [[nodiscard]] TensorView view() const;
+  [[nodiscard]] PyObject* lender() const noexcept { return buffer_.obj; }
 
  private:
   Py_buffer buffer_{};
+};
+
+/// What keeps the memory of a tensor of another library: the object, and what its library gave the memory
+/// with.
+struct Lent {
+  std::variant<std::monostate, TakenBuffer, TakenTensor> given;
+  nanobind::object object;
+
+  template <class Visit>
+  int visit(Visit&& each) const {
+    const auto* const buffer = std::get_if<TakenBuffer>(&given);
+    if (const int stop = each(buffer != nullptr ? buffer->lender() : nullptr); stop != 0) return stop;
+    return each(object.ptr());
+  }
 };
 
 /// Views of the tensors that Python objects are, and what keeps them: no element is copied, and no stream
@@ -43,7 +58,7 @@ class Inputs {
   void add_nothing() { add_view({}); }
   /// What keeps the memory of a view that `object` gave, on whatever thread it is let go: the object, and
   /// what its library gave the memory with.
-  [[nodiscard]] std::shared_ptr<const void> keep(std::size_t index, nanobind::handle object);
+  [[nodiscard]] std::shared_ptr<const Lent> keep(std::size_t index, nanobind::handle object);
   /// For the next call. Memory that does not say which CUDA device it is on is on `cuda_device`.
   void clear(std::int32_t cuda_device = 0) noexcept;
   /// From now on takes tensors of torch that require grad, detached from their history.
@@ -60,7 +75,7 @@ class Inputs {
   std::vector<TensorView> views_;
   /// With what a view's memory was given, until the call ends; shared where others keep it for longer.
   using Kept =
-      std::variant<std::monostate, TakenBuffer, TakenTensor, std::shared_ptr<const void>, nanobind::object>;
+      std::variant<std::monostate, TakenBuffer, TakenTensor, nanobind::object, std::shared_ptr<const Lent>>;
   void add_view(const TensorView& view, Kept kept = {});
   std::vector<Kept> kept_;  ///< One a view.
   Library library_ = Library::None;

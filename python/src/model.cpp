@@ -1,6 +1,7 @@
 #include "model.hpp"
 
 #include "errors.hpp"
+#include "operators.hpp"
 #include "options.hpp"
 #include "tensor.hpp"
 #include "values.hpp"
@@ -11,7 +12,6 @@
 #include <nanobind/stl/map.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
-#include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/unique_ptr.h>
 #include <nanobind/stl/vector.h>
@@ -45,7 +45,7 @@ std::unique_ptr<PySession> PyModel::take_session() {
       return taken;
     }
   }
-  return std::make_unique<PySession>(*this, options, nullptr);
+  return std::make_unique<PySession>(*this, options, nb::object());
 }
 
 void PyModel::put_back(std::unique_ptr<PySession> session) {
@@ -83,7 +83,7 @@ struct Weights {
   }
 };
 
-std::shared_ptr<PyModel> load(const nb::object& source, const std::string& model, const nb::object& device,
+std::unique_ptr<PyModel> load(const nb::object& source, const std::string& model, const nb::object& device,
                               const nb::object& sha256, const nb::object& weights, const nb::object& registry,
                               const std::vector<std::filesystem::path>& libraries,
                               const std::string& generated_checks, const std::string& size_ranges,
@@ -99,11 +99,13 @@ std::shared_ptr<PyModel> load(const nb::object& source, const std::string& model
       device.is_none() ? Device{info.device, 0} : device_from_string(nb::cast<std::string>(nb::str(device)));
   options.generated_checks = generated_checks_of(generated_checks);
   options.size_ranges = size_ranges_of(size_ranges);
+  nb::object functions;
   if (!registry.is_none()) {
-    const Registry* given = nullptr;
+    const PyRegistry* given = nullptr;
     if (!nb::try_cast(registry, given) || given == nullptr)
       wrong_kind(registry, "registry", "penstock.Registry");
-    options.registry = *given;
+    options.registry = given->registry;
+    functions = nb::tuple(given->functions);
   }
   options.libraries = libraries;
   const Weights given(weights);
@@ -121,7 +123,9 @@ std::shared_ptr<PyModel> load(const nb::object& source, const std::string& model
       const nb::gil_scoped_release released;
       loaded = Model::load(package, options);
     }
-    return std::make_shared<PyModel>(*std::move(loaded), info, session_options);
+    auto made = std::make_unique<PyModel>(*std::move(loaded), info, session_options);
+    made->functions = std::move(functions);
+    return made;
   } catch (const Error& error) {
     if (interrupted && error.code() == ErrorCode::Cancelled) nb::raise_python_error();
     throw;
@@ -182,7 +186,7 @@ void bind_specs(nb::module_& module) {
 
 void bind_models(nb::module_& module) {
   bind_specs(module);
-  nb::class_<PyModel>(module, "Model",
+  nb::class_<PyModel>(module, "Model", nb::type_slots(kCollected<PyModel>),
                       "One model of a package, loaded on one device: code and weights, shared by its "
                       "sessions. A call follows the "
                       "exported call, and gives what that gave, of `penstock.Tensor`. Thread-safe.")
@@ -220,9 +224,10 @@ void bind_models(nb::module_& module) {
            "`detach` those that require grad are taken too.")
       .def(
           "session",
-          [](PyModel& self, const nb::kwargs& options) {
-            const SessionOptions wanted = options.size() == 0 ? self.options : session_options_of(options);
-            return std::make_unique<PySession>(self, wanted, self.shared_from_this());
+          [](nb::object self, const nb::kwargs& options) {
+            const auto& model = nb::cast<const PyModel&>(self);
+            const SessionOptions wanted = options.size() == 0 ? model.options : session_options_of(options);
+            return std::make_unique<PySession>(model, wanted, std::move(self));
           },
           nb::sig("def session(self, *, graphs: str = ..., host_inputs: str = ..., threads: int = ..., "
                   "max_lanes: int "
@@ -274,7 +279,7 @@ void bind_models(nb::module_& module) {
           [](const PyModel& self) {
             nb::dict made;
             for (const auto& [name, handle] : self.model.custom_objects())
-              made[name.c_str()] = nb::cast(handle);
+              made[name.c_str()] = nb::cast(PyObjectHandle{handle, self.functions});
             return made;
           },
           nb::sig("def custom_objects(self) -> dict[str, ObjectHandle]"),

@@ -34,7 +34,7 @@ struct PyModel;
 class PySession {
  public:
   /// `keeps` is the model, or null for a session that the model itself has.
-  PySession(const PyModel& model, const SessionOptions& options, std::shared_ptr<const PyModel> keeps);
+  PySession(const PyModel& model, const SessionOptions& options, nanobind::object keeps);
 
   /// One inference, in the user's structures. On CUDA it is put on the stream and not waited for. The GIL is
   /// given up for it. Errors: as Session::run and Session::enqueue; TypeError for another structure;
@@ -54,6 +54,10 @@ class PySession {
   [[nodiscard]] int threads() const noexcept { return session_.threads(); }
 
   [[nodiscard]] const PyModel& model() const noexcept { return model_; }
+  template <class Visit>
+  int visit(Visit&& each) const {
+    return each(keeps_.ptr());
+  }
 
  private:
   class Turn;
@@ -72,7 +76,7 @@ class PySession {
                                      const CallOptions& options);
   [[nodiscard]] bool on_cuda() const noexcept;
 
-  std::shared_ptr<const PyModel> keeps_;
+  nanobind::object keeps_;
   const PyModel& model_;
   Session session_;
   std::optional<Stream> beside_default_;  ///< For calls where no context is current.
@@ -87,8 +91,13 @@ class PySession {
 };
 
 /// A loaded model, with sessions for calls of the model itself: as many as threads were in one at once.
-struct PyModel : std::enable_shared_from_this<PyModel> {
+struct PyModel {
   PyModel(penstock::Model loaded, ModelInfo described, const SessionOptions& session_options);
+
+  template <class Visit>
+  int visit(Visit&& each) const {
+    return each(functions.ptr());
+  }
 
   /// A session for one call. The GIL or a lock of its own keeps it in order.
   [[nodiscard]] std::unique_ptr<PySession> take_session();
@@ -97,8 +106,10 @@ struct PyModel : std::enable_shared_from_this<PyModel> {
   penstock::Model model;
   ModelInfo info;
   SessionOptions options;
-  std::optional<CallSpec> inputs;     ///< Nothing where the package does not state it.
-  std::optional<CallSpec> outputs;    ///< The same.
+  std::optional<CallSpec> inputs;   ///< Nothing where the package does not state it.
+  std::optional<CallSpec> outputs;  ///< The same.
+  /// A tuple of what the registry of the load has of Python, which the library calls and does not keep.
+  nanobind::object functions = {};
   std::optional<Error> call_problem;  ///< Why the structure of the call cannot be followed.
 
  private:

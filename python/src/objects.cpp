@@ -22,44 +22,40 @@ using namespace nb::literals;
 
 Capture capture_of(bool allowed) { return allowed ? Capture::Allowed : Capture::Never; }
 
-/// A function of Python for the library to hold and to call on any thread.
-class Function {
- public:
-  explicit Function(nb::object function) : function_(share(std::move(function))) {}
-  [[nodiscard]] nb::handle get() const { return shared_object(function_); }
+/// Keeps a function for as long as the registry, and what is loaded with it.
+nb::handle keep(PyRegistry& self, nb::handle function) {
+  self.functions.append(function);
+  return function;
+}
 
- private:
-  std::shared_ptr<const void> function_;
-};
-
-std::function<void(OperatorCall&)> runner(const nb::object& function) {
+std::function<void(OperatorCall&)> runner(PyRegistry& self, nb::handle function) {
   if (PyCallable_Check(function.ptr()) == 0) wrong_type("a " + type_text(function) + " is no function");
-  return [held = Function(function)](OperatorCall& call) { call_python(held.get(), call); };
+  return [held = keep(self, function)](OperatorCall& call) { call_python(held, call); };
 }
 
-void add_operator(Registry& self, const std::string& schema, const nb::object& function, bool capture) {
-  self.add(OperatorDefinition{schema, runner(function), capture_of(capture)});
+void add_operator(PyRegistry& self, const std::string& schema, const nb::object& function, bool capture) {
+  self.registry.add(OperatorDefinition{schema, runner(self, function), capture_of(capture)});
 }
 
-void add_class(Registry& self, const std::string& name, const nb::object& create, const nb::object& state,
+void add_class(PyRegistry& self, const std::string& name, const nb::object& create, const nb::object& state,
                const nb::dict& methods, bool capture) {
   ClassDefinition definition;
   definition.name = name;
   if (PyCallable_Check(create.ptr()) == 0)
     wrong_type("create is a " + type_text(create) + ", and no function");
-  definition.create = [held = Function(create)](const Value& written, const ObjectOrigin&) {
+  definition.create = [held = keep(self, create)](const Value& written, const ObjectOrigin&) {
     const nb::gil_scoped_acquire acquired;
     try {
-      return std::make_shared<PyCustomObject>(held.get()(to_python(written)));
+      return std::make_shared<PyCustomObject>(held(to_python(written)));
     } catch (nb::python_error& raised) {
       throw_raised(raised);
     }
   };
   if (!state.is_none()) {
-    definition.state = [held = Function(state)](const CustomObject& object) {
+    definition.state = [held = keep(self, state)](const CustomObject& object) {
       const nb::gil_scoped_acquire acquired;
       try {
-        return from_python(held.get()(dynamic_cast<const PyCustomObject&>(object).object()));
+        return from_python(held(dynamic_cast<const PyCustomObject&>(object).object()));
       } catch (nb::python_error& raised) {
         throw_raised(raised);
       }
@@ -67,20 +63,20 @@ void add_class(Registry& self, const std::string& name, const nb::object& create
   }
   for (const auto& [schema, function] : methods)
     definition.methods.push_back({cast_to<std::string>(schema, "the schema of a method", "str"),
-                                  runner(nb::borrow(function)), capture_of(capture)});
-  self.add(std::move(definition));
+                                  runner(self, function), capture_of(capture)});
+  self.registry.add(std::move(definition));
 }
 
-nb::object object_of(const ObjectHandle& self) {
-  const auto held = object_cast<PyCustomObject>(self);
+nb::object object_of(const PyObjectHandle& self) {
+  const auto held = object_cast<PyCustomObject>(self.handle);
   return held == nullptr ? nb::none() : held->object();
 }
 
-void mark_changed(const ObjectHandle& self) {
-  const auto held = object_cast<PyCustomObject>(self);
+void mark_changed(const PyObjectHandle& self) {
+  const auto held = object_cast<PyCustomObject>(self.handle);
   if (held == nullptr) {
     throw Error(ErrorCode::Unsupported,
-                "object \"" + self.name() + "\" is of class " + self.class_name() +
+                "object \"" + self.handle.name() + "\" is of class " + self.handle.class_name() +
                     ", which is not registered in Python and counts its changes itself");
   }
   held->changed();
@@ -89,32 +85,37 @@ void mark_changed(const ObjectHandle& self) {
 }  // namespace
 
 void bind_objects(nb::module_& module) {
-  nb::class_<ObjectHandle>(module, "ObjectHandle",
-                           "One live object of a loaded model. It stays also when the model is gone.")
-      .def_prop_ro("name", &ObjectHandle::name, "How the package calls it.")
-      .def_prop_ro("class_name", &ObjectHandle::class_name, "\"ns.Name\", as it is registered.")
+  nb::class_<PyObjectHandle>(module, "ObjectHandle", nb::type_slots(kCollected<PyObjectHandle>),
+                             "One live object of a loaded model. It stays also when the model is gone.")
+      .def_prop_ro(
+          "name", [](const PyObjectHandle& self) { return self.handle.name(); }, "How the package calls it.")
+      .def_prop_ro(
+          "class_name", [](const PyObjectHandle& self) { return self.handle.class_name(); },
+          "\"ns.Name\", as it is registered.")
       .def("get", object_of, nb::sig("def get(self) -> typing.Any"),
            "The object itself, where its class is registered in Python; else None.")
       .def_prop_ro(
           "state",
-          [](const ObjectHandle& self) {
+          [](const PyObjectHandle& self) {
             Value state = [&] {
               const nb::gil_scoped_release released;
-              return self.state();
+              return self.handle.state();
             }();
             return to_python(state);
           },
           nb::sig("def state(self) -> typing.Any"), "The state as it is now, as its class gives it.")
       .def_prop_ro(
-          "version", [](const ObjectHandle& self) { return self.get() ? self.get()->version() : 0; },
+          "version",
+          [](const PyObjectHandle& self) { return self.handle.get() ? self.handle.get()->version() : 0; },
           "Counts changes.")
       .def("changed", mark_changed,
            "To be called after each change of an object of a Python class that a run may notice: graphs are "
            "captured anew.")
-      .def("__repr__", [](const ObjectHandle& self) {
-        return "<penstock.ObjectHandle \"" + self.name() + "\" of " + self.class_name() + ">";
+      .def("__repr__", [](const PyObjectHandle& self) {
+        return "<penstock.ObjectHandle \"" + self.handle.name() + "\" of " + self.handle.class_name() + ">";
       });
-  nb::class_<Registry>(module, "Registry", "Classes and operators by name, given to a load.")
+  nb::class_<PyRegistry>(module, "Registry", nb::type_slots(kCollected<PyRegistry>),
+                         "Classes and operators by name, given to a load.")
       .def(nb::init<>())
       .def(
           "add_operator", add_operator, "schema"_a, "run"_a, nb::kw_only(), "capture"_a = false,
@@ -135,8 +136,11 @@ void bind_objects(nb::module_& module) {
            "Adds a class of objects. `create(state)` makes one of what its class in PyTorch wrote; "
            "`state(object)` is the way "
            "back; `methods` has functions by schema without the object, which they are called with first.")
-      .def_prop_ro("operators", &Registry::operators, "\"ns::op\", sorted.")
-      .def_prop_ro("classes", &Registry::classes, "\"ns.Name\", sorted.");
+      .def_prop_ro(
+          "operators", [](const PyRegistry& self) { return self.registry.operators(); },
+          "\"ns::op\", sorted.")
+      .def_prop_ro(
+          "classes", [](const PyRegistry& self) { return self.registry.classes(); }, "\"ns.Name\", sorted.");
 }
 
 }  // namespace penstock::python

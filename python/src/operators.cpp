@@ -94,7 +94,7 @@ void give_tensor(OperatorCall& call, std::size_t result, std::size_t item, nb::h
   }
   Inputs inputs;
   inputs.add(given);
-  auto owner = std::const_pointer_cast<void>(inputs.keep(0, given));
+  std::shared_ptr<void> owner = std::const_pointer_cast<Lent>(inputs.keep(0, given));
   call.give_result(result, Tensor::adopt(inputs.views().front(), std::move(owner)), item);
 }
 

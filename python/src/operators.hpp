@@ -2,6 +2,7 @@
 
 #include "tensor.hpp"
 
+#include <penstock/custom_objects.hpp>
 #include <penstock/operators.hpp>
 
 #include <nanobind/nanobind.h>
@@ -22,6 +23,29 @@ class PyCustomObject final : public CustomObject {
 
  private:
   std::shared_ptr<const void> object_;
+};
+
+/// Operators and classes by name, and what of Python they call: the library holds no reference to that, so
+/// that Python's collector sees all there are. Who can have it called holds it.
+struct PyRegistry {
+  Registry registry;
+  nanobind::list functions = {};
+
+  template <class Visit>
+  int visit(Visit&& each) const {
+    return each(functions.ptr());
+  }
+};
+
+/// One live object of a model, with what its class calls.
+struct PyObjectHandle {
+  ObjectHandle handle;
+  nanobind::object functions = {};
+
+  template <class Visit>
+  int visit(Visit&& each) const {
+    return each(functions.ptr());
+  }
 };
 
 /// Calls a function of Python with the arguments of a call, and gives what it returns. Takes the GIL.

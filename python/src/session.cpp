@@ -112,7 +112,7 @@ void bind_sessions(nb::module_& module) {
   bind_audit(module);
   bind_statistics(module);
   nb::class_<PySession>(
-      module, "Session",
+      module, "Session", nb::type_slots(kCollected<PySession>),
       "The mutable state of running a model: memory, graphs, options. One thread at a time; sessions "
       "of one model run in parallel.")
       .def(

@@ -23,7 +23,7 @@ constexpr std::string_view kInputName = "input arg";
 bool is_given(nb::handle object) { return object.is_valid() && !object.is_none(); }
 
 /// What keeps the input whose memory a tensor is; null where it is of the session's or the model's.
-std::shared_ptr<const void> owner_among(const Tensor& made, Inputs& inputs,
+std::shared_ptr<const Lent> owner_among(const Tensor& made, Inputs& inputs,
                                         std::span<const nb::object> objects) {
   const std::span<const TensorView> views = inputs.views();
   const auto* const data = static_cast<const std::byte*>(made.view().data());
@@ -80,8 +80,7 @@ class PySession::Turn {
   PySession& session_;
 };
 
-PySession::PySession(const PyModel& model, const SessionOptions& options,
-                     std::shared_ptr<const PyModel> keeps)
+PySession::PySession(const PyModel& model, const SessionOptions& options, nb::object keeps)
     : keeps_(std::move(keeps)), model_(model), session_(model.model, options) {}
 
 bool PySession::on_cuda() const noexcept { return model_.model.device().type == DeviceType::Cuda; }

@@ -12,4 +12,21 @@ namespace penstock::python {
 /// The object of a share. Only with the GIL.
 [[nodiscard]] nanobind::handle shared_object(const std::shared_ptr<const void>& share) noexcept;
 
+/// Tells Python's collector of cycles what an object of a bound class holds: `T::visit` calls its argument
+/// with the object of each reference that it has. A cycle is broken by what it has of Python besides (a list,
+/// a dict, a function), so none of the classes is cleared.
+template <class T>
+int traverse(PyObject* self, visitproc visit, void* arg) {
+  Py_VISIT(Py_TYPE(self));
+  if (!nanobind::inst_ready(self)) return 0;
+  return nanobind::inst_ptr<T>(self)->visit([&](PyObject* held) -> int {
+    Py_VISIT(held);
+    return 0;
+  });
+}
+
+/// The slots of a class whose objects Python's collector looks into; T has `visit`.
+template <class T>
+inline PyType_Slot kCollected[] = {{Py_tp_traverse, reinterpret_cast<void*>(&traverse<T>)}, {0, nullptr}};
+
 }  // namespace penstock::python

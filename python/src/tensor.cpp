@@ -190,13 +190,21 @@ PyTensor to_device(const PyTensor& self, nb::handle wanted) {
 
 }  // namespace
 
+template <class Visit>
+int PyTensor::visit(Visit&& each) const {
+  // What others keep too is not this one's to tell of.
+  return keeps.use_count() == 1 ? keeps->visit(each) : 0;
+}
+
 PyTensor tensor_of(nb::handle object, std::int32_t cuda_device) {
   if (const PyTensor* const ours = as_tensor(object)) return *ours;
   Inputs inputs;
   inputs.clear(cuda_device);
   inputs.add(object);
   const Device device = inputs.views().front().device();
-  PyTensor made{Tensor::adopt(inputs.views().front(), std::const_pointer_cast<void>(inputs.keep(0, object)))};
+  // What keeps the memory is told to Python's collector, and so is beside the tensor and not within.
+  PyTensor made{Tensor::adopt(inputs.views().front(), std::make_shared<char>())};
+  made.keeps = inputs.keep(0, object);
   if (device.type == DeviceType::Cuda && inputs.library() != Library::None) {
     std::optional<Stream> beside;
     made.stream = current_stream(inputs.library(), device.index);
@@ -226,7 +234,7 @@ PyTensor* as_tensor(nb::handle object) {
 std::shared_ptr<const void> keeper_of(const PyTensor& tensor) {
   struct Keeper {
     Tensor tensor;
-    std::shared_ptr<const void> input;
+    std::shared_ptr<const Lent> lent;
   };
   if (tensor.keeps == nullptr) return std::make_shared<const Tensor>(tensor.tensor);
   return std::make_shared<const Keeper>(Keeper{tensor.tensor, tensor.keeps});
@@ -259,7 +267,8 @@ void bind_dtypes(nb::module_& module) {
 }
 
 void bind_tensors(nb::module_& module) {
-  static PyType_Slot slots[] = {{Py_bf_getbuffer, reinterpret_cast<void*>(get_buffer)},
+  static PyType_Slot slots[] = {{Py_tp_traverse, reinterpret_cast<void*>(&traverse<PyTensor>)},
+                                {Py_bf_getbuffer, reinterpret_cast<void*>(get_buffer)},
                                 {Py_bf_releasebuffer, reinterpret_cast<void*>(release_buffer)},
                                 {0, nullptr}};
   nb::class_<PyTensor>(

@@ -12,13 +12,18 @@
 
 namespace penstock::python {
 
+struct Lent;
+
 /// A tensor as Python has it: with the stream that it is ready on, and what its memory belongs to besides.
 struct PyTensor {
   Tensor tensor;
   std::optional<PyStream> stream = std::nullopt;  ///< That it is ready on, on CUDA.
   /// Where that is a default stream, which is another one for another thread: when it is ready.
   std::shared_ptr<const Event> ready = nullptr;
-  std::shared_ptr<const void> keeps = nullptr;  ///< Of the input whose memory it is, where it is one's.
+  std::shared_ptr<const Lent> keeps = nullptr;  ///< Of the object whose memory it is, where it is one's.
+
+  template <class Visit>
+  int visit(Visit&& each) const;
 };
 
 /// The tensor that an object of `penstock.Tensor` is; null for every other object, and for one

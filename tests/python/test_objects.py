@@ -1,9 +1,11 @@
 """Operators and classes that are registered in Python, and live objects."""
 
+import gc
 import json
 import subprocess
 import sys
 import threading
+import weakref
 import zipfile
 
 import numpy as np
@@ -139,6 +141,121 @@ def test_states_are_read_without_their_classes(package):
 def test_an_operator_that_is_missing_is_named(package):
     with pytest.raises(penstock.UnsupportedError, match="fixtures::defaults"):
         penstock.load(package("operator_defaults", "2.15-objects"), registry=penstock.Registry())
+
+
+class TestCycles:
+    """Objects that refer to what refers to them by way of the library are collected."""
+
+    def collected(self, make):
+        gone = weakref.ref(make())
+        gc.collect()
+        return gone() is None
+
+    class Runner:
+        """Operates on its own: its methods are in the registry of the model that it has."""
+
+        def __init__(self, path):
+            self.registry = penstock.Registry()
+            self.registry.add_operator("fixtures::nothing(Tensor(a!) x) -> ()", lambda x: None)
+            self.registry.add_operator("fixtures::add_one(Tensor(a!) x) -> ()", add_one)
+            self.registry.add_operator("fixtures::counted(Tensor x) -> (Tensor, int)", self.counted)
+            self.model = penstock.load(path, registry=self.registry)
+
+        def counted(self, x):
+            return np.asarray(x) + 1, x.ndim
+
+    def test_of_a_model_and_its_operators(self, package, recorded):
+        path = package("operator_effects", "2.15-objects")
+        (x,), expected = recorded("operator_effects", "2.15-objects")
+
+        def run(made):
+            np.testing.assert_allclose(np.asarray(made.model(x)[0]), expected[0], rtol=1e-6)
+            return made
+
+        assert self.collected(lambda: run(self.Runner(path)))
+
+        def without_registry():
+            made = run(self.Runner(path))
+            del made.registry
+            return run(made)
+
+        assert self.collected(without_registry)
+
+        def with_session():
+            made = self.Runner(path)
+            made.session = made.model.session()
+            made.session.run(x)
+            del made.model
+            gc.collect()
+            np.testing.assert_allclose(np.asarray(made.session.run(x)[0]), expected[0], rtol=1e-6)
+            return made
+
+        assert self.collected(with_session)
+
+    def test_what_a_model_needs_stays_with_it_alone(self, package, recorded):
+        (x,), expected = recorded("operator_effects", "2.15-objects")
+        model = self.Runner(package("operator_effects", "2.15-objects")).model
+        gc.collect()
+        np.testing.assert_allclose(np.asarray(model(x)[0]), expected[0], rtol=1e-6)
+        handles = penstock.load(package("object_methods", "2.15-objects"), registry=registry()).custom_objects()
+        gc.collect()
+        assert handles["_torchbind_obj0"].state == (2, 5)
+
+    def test_of_a_registry(self):
+        class Holder:
+            pass
+
+        def make():
+            holder = Holder()
+            holder.registry = penstock.Registry()
+            holder.registry.add_operator("ns::op(Tensor x) -> Tensor", lambda x: holder and x)
+            return holder
+
+        assert self.collected(make)
+
+    def test_of_a_handle(self, package):
+        class Holder:
+            pass
+
+        def make():
+            holder = Holder()
+            registered = registry()
+            registered.add_operator("ns::op(Tensor x) -> Tensor", lambda x: holder and x)
+            model = penstock.load(package("object_methods", "2.15-objects"), registry=registered)
+            (holder.handle,) = model.custom_objects().values()
+            return holder
+
+        assert self.collected(make)
+
+    def test_of_an_array_and_a_tensor_in_its_memory(self, package):
+        class Array(np.ndarray):
+            pass
+
+        def make():
+            array = np.ones((64, 128), np.float32).view(Array)
+            array.tensor = penstock.Tensor(array)
+            return array
+
+        assert self.collected(make)
+
+        def make_output():
+            array = np.full((64, 128), 7, np.float32).view(Array)
+            array.kept = penstock.load(package("shared"))(array, np.ones((64, 128), np.float32),
+                                                         scale=np.array(2, np.float32))
+            return array
+
+        assert self.collected(make_output)
+
+    def test_classes_that_were_looked_at_go(self, package):
+        model = penstock.load(package("add"))
+        x = np.ones((8, 64), np.float32)
+
+        def make():
+            made = type("Array", (np.ndarray,), {})
+            model(x.view(made), x)
+            return made
+
+        assert self.collected(make)
 
 
 class TestMistakes:

@@ -673,21 +673,42 @@ def test_memory_and_references_stay_flat_over_10000_calls(add):
 
 
 def test_ctrl_c_while_loading_raises_and_leaves_nothing(package):
-    """SIGINT comes in the middle of loads; the one that it ends raises, and the next works."""
-    code = f"""
-import os, signal, threading, penstock
+    """A thread that is let in by the load interrupts it; the handler runs within the load, where there is no model yet."""
+    done = run_python(f"""
+import gc, signal, sys, threading, penstock
+
+class Weights(dict):
+    def __iter__(self):  # It is read when the package is open already.
+        go.release()
+        return super().__iter__()
+
 def interrupt():
-    os.kill(os.getpid(), signal.SIGINT)
-threading.Timer(0.3, interrupt).start()
-try:
-    while True:
-        penstock.load({str(package("mlp"))!r})
-except KeyboardInterrupt:
-    print("interrupted")
+    go.acquire()
+    signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+def handle(number, frame):
+    models.append(sum(type(one) is penstock.Model for one in gc.get_objects()))
+    raise KeyboardInterrupt
+
+signal.signal(signal.SIGINT, handle)
+sys.setswitchinterval(1000)
+models, go = [], threading.Semaphore(0)
+for _ in range(50):  # Until the thread is in time.
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    model = None
+    try:
+        model = penstock.load({str(package("mlp"))!r}, weights=Weights())
+        thread.join()
+    except KeyboardInterrupt:
+        pass
+    thread.join()
+    if models and models[-1] == 0:
+        print("interrupted")
+        break
 print(penstock.load({str(package("mlp"))!r}).name)
-"""
-    done = run_python(code)
-    assert done.stdout == "interrupted\nmodel\n", done.stderr
+""")
+    assert done.stdout == "interrupted\nmodel\n", done.stdout + done.stderr
 
 
 def test_weights_are_replaced_while_sessions_run(package):
