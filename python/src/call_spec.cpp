@@ -336,6 +336,10 @@ std::string CallSpec::place_of(std::size_t leaf) const {
   return leaf_place(root_->children[1], leaf - positional, "kwargs");
 }
 
+std::string CallSpec::place_within(std::string_view name, std::size_t leaf) const {
+  return leaf_place(*root_, leaf, std::string(name));
+}
+
 bool CallSpec::has_keyword(std::string_view name) const {
   if (root_->children.size() != 2) return false;
   for (const auto& key : root_->children[1].keys) {

@@ -29,6 +29,8 @@ class CallSpec {
   [[nodiscard]] std::size_t leaf_count() const noexcept { return leaf_count_; }
   /// Where the leaf is: "args[0]['image']".
   [[nodiscard]] std::string place_of(std::size_t leaf) const;
+  /// The same of outputs, within what messages call `name`: "out['scores']".
+  [[nodiscard]] std::string place_within(std::string_view name, std::size_t leaf) const;
   /// True where the exported call has a keyword of that name.
   [[nodiscard]] bool has_keyword(std::string_view name) const;
 

@@ -4,8 +4,10 @@
 
 #include <penstock/error.hpp>
 
+#include <array>
 #include <exception>
 #include <string>
+#include <string_view>
 
 namespace penstock::python {
 namespace {
@@ -27,6 +29,38 @@ const char* class_of(ErrorCode code) {
   return "Error";
 }
 
+struct Words {
+  std::string_view library;
+  std::string_view python;
+};
+
+/// What messages of the library call by its names in C++.
+constexpr std::array kWords{
+    Words{"LoadOptions::registry", "registry="},
+    Words{"LoadOptions::libraries", "libraries="},
+    Words{"LoadOptions::weights", "weights="},
+    Words{"LoadOptions::size_ranges", "size_ranges=\"ignored\""},
+    Words{"LoadOptions::device", "device="},
+    Words{"LoadOptions::tensorrt, ", ""},
+    Words{"Tensor::copy_of(view)", "numpy.ascontiguousarray(array)"},
+    Words{"Session::enqueue", "a call"},
+    Words{"Session::prepare", "Session.prepare"},
+    Words{"Model::constants", "Model.constants"},
+    Words{"GreenContext::create_stream", "GreenContext.create_stream"},
+    Words{"Stream::create", "penstock.Stream"},
+};
+
+std::string in_words_of_python(std::string text) {
+  for (const Words& words : kWords) {
+    for (std::size_t found = text.find(words.library); found != text.npos;
+         found = text.find(words.library, found)) {
+      text.replace(found, words.library.size(), words.python);
+      found += words.python.size();
+    }
+  }
+  return text;
+}
+
 void translate(const std::exception_ptr& thrown, void* /*unused*/) {
   try {
     std::rethrow_exception(thrown);
@@ -39,7 +73,7 @@ void translate(const std::exception_ptr& thrown, void* /*unused*/) {
       return;
     }
     const nb::object type = nb::module_::import_("penstock._errors").attr(class_of(error.code()));
-    const nb::object made = type(text_of(error.what()));
+    const nb::object made = type(text_of(in_words_of_python(error.what())));
     if (error.code() == ErrorCode::Cuda) made.attr("cuda_result") = error.cuda_result();
     if (cause.is_valid()) PyException_SetCause(made.ptr(), cause.release().ptr());
     PyErr_SetObject(type.ptr(), made.ptr());

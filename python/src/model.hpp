@@ -65,6 +65,8 @@ class PySession {
   void read_leaves();
   /// What the caller calls an input.
   [[nodiscard]] std::string place_of(std::size_t input) const;
+  /// The same of a tensor of `out=`.
+  [[nodiscard]] std::string target_place(std::size_t output) const;
   void read_outputs(nanobind::handle out);
   [[nodiscard]] PyStream choose_stream(nanobind::handle stream) const;
   std::vector<Tensor> run(const std::optional<PyStream>& stream);

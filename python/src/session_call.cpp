@@ -6,7 +6,7 @@
 #include <penstock/error.hpp>
 
 #include <algorithm>
-#include <cstdlib>
+#include <charconv>
 #include <numeric>
 #include <string>
 #include <string_view>
@@ -19,6 +19,18 @@ namespace nb = nanobind;
 
 /// How messages of the library begin an input's name.
 constexpr std::string_view kInputName = "input arg";
+/// And an output's, behind the name of the model.
+constexpr std::string_view kOutputName = ": out";
+
+/// The number that a message of the library has behind a name.
+std::optional<std::size_t> number_behind(std::string_view name, std::string_view text) {
+  const std::size_t found = text.find(name);
+  if (found == text.npos) return std::nullopt;
+  std::size_t number = 0;
+  const char* const begin = text.data() + found + name.size();
+  const auto [end, problem] = std::from_chars(begin, text.data() + text.size(), number);
+  return problem == std::errc() ? std::optional(number) : std::nullopt;
+}
 
 bool is_given(nb::handle object) { return object.is_valid() && !object.is_none(); }
 
@@ -90,6 +102,11 @@ std::string PySession::place_of(std::size_t input) const {
                                     : (is_flat_ ? "inputs[" : "args[") + std::to_string(input) + "]";
 }
 
+std::string PySession::target_place(std::size_t output) const {
+  if (targets_.size() == 1) return "out";
+  return model_.outputs ? model_.outputs->place_within("out", output) : "out[" + std::to_string(output) + "]";
+}
+
 void PySession::read_leaves() {
   leaf_numbers_.resize(leaves_.size());
   std::iota(leaf_numbers_.begin(), leaf_numbers_.end(), std::size_t{0});
@@ -145,7 +162,7 @@ void PySession::read_outputs(nb::handle out) {
     try {
       outputs_.add(targets_[i]);
     } catch (...) {
-      rethrow_at("out, tensor " + std::to_string(i));
+      rethrow_at(target_place(i));
     }
   }
 }
@@ -163,13 +180,15 @@ std::vector<Tensor> PySession::run(const std::optional<PyStream>& stream) {
     if (stream) return session_.enqueue(inputs_.views(), stream->view, options);
     return session_.run(inputs_.views(), options);
   } catch (const Error& error) {
-    // The library knows inputs by number: "input arg3: ...".
-    const std::string_view text = error.what();
-    const std::size_t found = error.code() == ErrorCode::InvalidArgument ? text.find(kInputName) : text.npos;
-    if (found == text.npos) throw;
-    const auto number = static_cast<std::size_t>(std::atoll(error.what() + found + kInputName.size()));
-    if (number >= leaves_.size()) throw;
-    throw Error(error.code(), std::string(text) + " (" + place_of(number) + ")");
+    // The library knows inputs and outputs by number: "input arg3: ...", "model: out1 is ...".
+    if (error.code() != ErrorCode::InvalidArgument) throw;
+    std::string places;
+    if (const auto output = number_behind(kOutputName, error.what()); output && *output < targets_.size())
+      places = target_place(*output);
+    if (const auto input = number_behind(kInputName, error.what()); input && *input < leaves_.size())
+      places += (places.empty() ? "" : ", ") + place_of(*input);
+    if (places.empty()) throw;
+    throw Error(error.code(), std::string(error.what()) + " (" + places + ")");
   }
 }
 

@@ -151,6 +151,33 @@ class TestStructures:
         np.testing.assert_array_equal(half, np.asarray(made["scaled"].half))
         assert counted == 7
 
+    @pytest.mark.parametrize("twice, words", [
+        (np.empty((2, 5), np.float32), r"out3 is .*\(out\[0\]\['scaled'\]\[0\]\)$"),
+        (np.empty((2, 4), ">f4"), r"^out\[0\]\['scaled'\]\[0\]: its elements are big-endian"),
+        (3, r"^out\[0\]\['scaled'\]\[0\]: a int is no tensor"),
+    ])
+    def test_says_where_a_tensor_to_write_to_is_wrong(self, nested, twice, words):
+        y, pair, half, total = (np.empty(shape, np.float32) for shape in [(2, 4), (3,), (2, 4), ()])
+        out = (collections.OrderedDict(y=y, pair=(pair, None), scaled=self.Scaled(twice, half), list=[total]),
+               np.zeros((), np.int64))
+        with pytest.raises((penstock.InvalidArgumentError, TypeError), match=words):
+            self.call(nested, keywords={"out": out})
+
+
+def test_messages_name_what_python_has(package, add):
+    x, y = arrays((64, 8))
+    with pytest.raises(penstock.InvalidArgumentError, match=r"numpy\.ascontiguousarray\(array\).*\(args\[0\]\)$"):
+        add(x.T, y.T)
+    with pytest.raises(penstock.InvalidArgumentError, match=r"\(weights=, --weights\)"):
+        penstock.load(package("external"))
+    with pytest.raises(penstock.IncompatibleError, match=r"\(device=, --device cpu\)"):
+        penstock.load(package("add"), device="cuda:0")
+    with pytest.raises(penstock.UnsupportedError, match=r"\(registry=\).*\(libraries=, --library\)"):
+        penstock.load(package("operator_effects", "2.15-objects"))
+    wide = np.ones((65, 64), np.float32)
+    with pytest.raises(penstock.InvalidArgumentError, match=r'size_ranges="ignored" or --size-ranges ignored'):
+        penstock.load(package("mlp"))(wide)
+
 
 def test_writes_to_the_tensor_that_is_given(add):
     x, y = arrays()
@@ -159,7 +186,7 @@ def test_writes_to_the_tensor_that_is_given(add):
     np.testing.assert_allclose(out, x * y + y, rtol=1e-6)
     with pytest.raises(penstock.InvalidArgumentError, match="overlaps input arg0"):
         add(x, y, out=x)
-    with pytest.raises(penstock.InvalidArgumentError, match=r"out, tensor 0.*read-only"):
+    with pytest.raises(penstock.InvalidArgumentError, match=r"^out: its memory is read-only"):
         locked = np.empty_like(x)
         locked.flags.writeable = False
         add(x, y, out=locked)
