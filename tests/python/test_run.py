@@ -10,6 +10,7 @@ import time
 import numpy as np
 import pytest
 
+import conftest
 import penstock
 
 
@@ -785,6 +786,51 @@ def test_packages_tell_what_they_have(package):
     objects = penstock.Package(package("scale", "2.15-objects")) if package("scale", "2.15-objects").exists() else None
     if objects is not None:
         assert isinstance(objects.custom_objects(), list)
+
+
+def test_a_package_of_another_platform_is_told(package, tmp_path):
+    import zipfile
+
+    with zipfile.ZipFile(package("add")) as archive:
+        archive.extractall(tmp_path)
+    (folder,) = tmp_path.iterdir()
+    (library,) = folder.rglob("*.so")
+    content = bytearray(library.read_bytes())
+    content[18:20] = (183).to_bytes(2, "little")  # The machine of its ELF header: AArch64.
+    library.write_bytes(content)
+    (info,) = penstock.Package(folder).models
+    assert any("aarch64" in obstacle.lower() for obstacle in info.obstacles), info.obstacles
+    with pytest.raises(penstock.IncompatibleError, match="(?i)aarch64"):
+        penstock.load(folder)
+
+
+def test_is_installed_into_an_environment_that_has_nothing_else(package, tmp_path):
+    """The wheel alone: without NumPy, with its command on PATH."""
+    import os
+    import venv
+
+    wheels = sorted((conftest.ROOT / "build/wheel").glob("penstock-*.whl"))
+    if not wheels:
+        pytest.skip("there is no wheel: ./dev wheel")
+    venv.create(tmp_path, with_pip=True)
+    programs = tmp_path / "bin"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    environment["PATH"] = os.pathsep.join([str(programs), environment["PATH"]])
+
+    def run(*command):
+        done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=300, env=environment, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    run(programs / "python", "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", wheels[-1])
+    assert run("penstock", "--version") == f"penstock {penstock.__version__}\n"
+    code = f"""
+import array, penstock
+x = memoryview(array.array("f", [3] * 512)).cast("B").cast("f", (8, 64))
+print(memoryview(penstock.load({str(package("add"))!r})(x, x))[7, 63], penstock.__file__)
+"""
+    value, place = run(programs / "python", "-c", code).split()
+    assert value == "12.0" and place.startswith(str(tmp_path))
 
 
 def test_the_command_is_beside_it():
