@@ -28,7 +28,7 @@ struct TypeTraits {
   Library library = Library::None;
   const dlpack::ExchangeApi* exchange = nullptr;
   bool has_dlpack = false;
-  bool has_lazy_signs = false;  ///< Its tensors may be negated or conjugated without their memory being so.
+  bool has_lazy_signs = false;  ///< Its tensors may be negated without their memory being so.
   bool has_cuda_array = false;
 };
 
@@ -74,7 +74,7 @@ const TypeTraits& traits_of(nb::handle object) {
   made.library = library_of(handle);
   made.exchange = exchange_of(handle);
   made.has_dlpack = nb::hasattr(handle, "__dlpack__");
-  made.has_lazy_signs = nb::hasattr(handle, "is_neg") && nb::hasattr(handle, "is_conj");
+  made.has_lazy_signs = nb::hasattr(handle, "is_neg");
   made.has_cuda_array = nb::hasattr(handle, "__cuda_array_interface__");
   if (!forget_with(handle, *known)) handle.inc_ref();
   return known->emplace(type, made).first->second;
@@ -123,15 +123,18 @@ bool requires_grad(nb::handle object) { return nb::cast<bool>(object.attr("requi
 
 /// Asks a tensor of torch; the names of methods are made once.
 bool is(nb::handle object, nb::handle method) {
-  const nb::object answer = nb::steal(PyObject_CallMethodObjArgs(object.ptr(), method.ptr(), nullptr));
+  const nb::object answer = nb::steal(PyObject_CallMethodNoArgs(object.ptr(), method.ptr()));
   if (!answer.is_valid()) nb::raise_python_error();
   return answer.is(Py_True);
 }
 
-void refuse_lazy_signs(nb::handle object) {
+void refuse_lazy_negation(nb::handle object) {
   static const nb::handle negative = PyUnicode_InternFromString("is_neg");
-  static const nb::handle conjugated = PyUnicode_InternFromString("is_conj");
   if (is(object, negative)) refuse("it is negated and its memory is not; give it with .resolve_neg()");
+}
+
+void refuse_lazy_conjugation(nb::handle object) {
+  static const nb::handle conjugated = PyUnicode_InternFromString("is_conj");
   if (is(object, conjugated)) refuse("it is conjugated and its memory is not; give it with .resolve_conj()");
 }
 
@@ -201,10 +204,12 @@ void Inputs::add(nb::handle object) {
       if (std::holds_alternative<std::monostate>(kept_.back())) kept_.back() = std::move(detached);
       return;
     }
-    if (traits.has_lazy_signs) refuse_lazy_signs(object);
+    if (traits.has_lazy_signs) refuse_lazy_negation(object);
     if (traits.exchange != nullptr && traits.exchange->borrow != nullptr) {
       dlpack::Tensor found{};
       if (traits.exchange->borrow(object.ptr(), &found) != 0) nb::raise_python_error();
+      // Its own __dlpack__ refuses these.
+      if (found.dtype.code == dlpack::kComplex) refuse_lazy_conjugation(object);
       add_view(view_of(found));
       return;
     }
