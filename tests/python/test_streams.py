@@ -35,7 +35,8 @@ def refused(error, words, work):
 
 
 def on_stand_in(code, more=""):
-    environment = {**os.environ, "PENSTOCK_LIBCUDA": str(DRIVER)}
+    environment = {**os.environ, "PENSTOCK_LIBCUDA": str(DRIVER),
+                   "PENSTOCK_CUBLASLT": str(DRIVER.with_name("libpenstock_recording_cublaslt.so"))}
     done = subprocess.run([sys.executable, "-c", BEGIN + more + textwrap.dedent(code)], capture_output=True, text=True,
                           timeout=120, env=environment)
     assert done.returncode == 0, done.stdout + done.stderr
