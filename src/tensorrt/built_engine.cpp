@@ -142,6 +142,12 @@ void BuiltEngine::describe() {
     const bool is_input = call<abi::IoMode>(slots().tensor_mode, tensor) == abi::IoMode::Input;
     (is_input ? inputs_ : outputs_).push_back(describe_tensor(tensor));
   }
+  for (const TensorRTTensor& output : outputs_) {
+    if (!output.on_host) continue;
+    base::fail(ErrorCode::Unsupported,
+               "{}: TensorRT writes output {} in host memory, which Penstock does not take", what(),
+               output.name);
+  }
   order_tensors();
   find_aliases();
   read_ranges();

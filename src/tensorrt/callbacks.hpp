@@ -70,6 +70,8 @@ class OutputAllocator {
     memory_ = memory;
     error_.clear();
   }
+  /// Nobody from now on; the error is kept.
+  void stop() noexcept { memory_ = nullptr; }
   /// Why there was no memory, or a shape could not be taken; empty: nothing went wrong.
   [[nodiscard]] const std::string& error() const noexcept { return error_; }
 

@@ -113,7 +113,13 @@ void Run::operator()() {
   cuda::StreamHandle const stream = lane_.fork(cuda_);
   if (cuda_.observer != nullptr)
     cuda_.observer->launched(shim::CudaObserver::Kind::Library, shim::kEngineCall, stream);
-  context_->enqueue(stream);
+  try {
+    context_->enqueue(stream);
+  } catch (...) {
+    // Some of it may be on its way all the same, in memory that the run's stream uses again.
+    lane_.join(cuda_, stream);
+    throw;
+  }
   lane_.join(cuda_, stream);
   give_allocated();
   if (state_.profiling) {

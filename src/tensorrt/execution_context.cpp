@@ -127,7 +127,8 @@ void ExecutionContext::set_address(const TensorRTTensor& tensor, void* data, voi
 
 void ExecutionContext::set_allocator(std::size_t output, OutputMemory* memory) {
   const std::string& name = engine_->outputs()[output].name;
-  allocator_.serve(memory);
+  // Only who has outputs allocated: others of the same run have addresses.
+  if (memory != nullptr) allocator_.serve(memory);
   if (memory == nullptr && !allocated_[output]) return;
   const CollectedLog log;
   void* const object = memory == nullptr ? nullptr : allocator_.object();
@@ -166,6 +167,7 @@ void ExecutionContext::use(const std::shared_ptr<AuxStreams>& streams) {
 void ExecutionContext::enqueue(cuda::StreamHandle stream) {
   const CollectedLog log;
   const bool is_done = call<bool>(slots().enqueue, stream);
+  allocator_.stop();
   const std::string& error = allocator_.error();
   if (!error.empty())
     base::fail(ErrorCode::OutOfMemory, "{}: no memory for an output: {}{}", engine_->what(), error,
