@@ -202,6 +202,26 @@ def sized():
     return Case(WithObjects(forward, engine=engine("sized", plan)), ((torch.arange(32) % 3).float(),))
 
 
+def mixed():
+    """An engine with one output whose size the data decide before one with an address."""
+    def forward(self, x):
+        return tuple(execute([x], self.engine))
+
+    plan = {"tensors": [tensor("x", "input", [32]), tensor("found", "output", [-1]), tensor("y", "output", [32])],
+            "layers": [layer("nonzero", ["x"], "found"), layer("affine", ["x"], "y", scale=2.0)]}
+    return Case(WithObjects(forward, engine=engine("mixed", plan)), ((torch.arange(32) % 3).float(),))
+
+
+def host_output():
+    """An engine that writes an output in host memory, which is refused."""
+    def forward(self, x):
+        return tuple(execute([x], self.engine))
+
+    plan = {"tensors": [tensor("x", "input", [4]), tensor("y", "output", [4], location="host")],
+            "layers": [layer("affine", ["x"], "y")]}
+    return Case(WithObjects(forward, engine=engine("host_output", plan)), (torch.ones(4),))
+
+
 def shaped():
     """An engine whose output has the sizes that a tensor holds."""
     def forward(self, sizes):
@@ -285,7 +305,7 @@ REFUSED = {
     "other_gpu": lambda: alone(at_2="0%8%9%0%NVIDIA L4"),
     "other_platform": lambda: alone(at_8="linux_aarch64"),
 }
-MAKERS = {case.__name__: case for case in (alone, pipeline, cache, sliced, sliced_cache, sized, shaped, numbered, spread, streamed)}
+MAKERS = {case.__name__: case for case in (alone, pipeline, cache, sliced, sliced_cache, sized, mixed, host_output, shaped, numbered, spread, streamed)}
 MAKERS |= {f"format_{version}": lambda version=version: alone(version) for version in (7, 8, 9)}
 MAKERS |= REFUSED | {"everything": everything}
 

@@ -47,6 +47,14 @@ TEST_P(Engines, GiveOutputsWhoseSizesTheDataDecide) {
   EXPECT_THAT(double_.calls("notifyShape"), SizeIs(1));
 }
 
+TEST_P(Engines, GiveThemBesideOutputsWithAddresses) { expect_answer("mixed", run("mixed")); }
+
+TEST_P(Engines, WithOutputsInHostMemoryAreRefused) {
+  const Error error = error_of([&] { static_cast<void>(load_engines("host_output")); });
+  EXPECT_EQ(error.code(), ErrorCode::Unsupported);
+  EXPECT_THAT(error.what(), HasSubstr("output y in host memory"));
+}
+
 TEST_P(Engines, TakeTheValuesOfShapes) { expect_answer("shaped", run("shaped")); }
 
 TEST_P(Engines, ChangeCachesInPlace) {
