@@ -29,6 +29,7 @@ constexpr std::array kTypes = {
     TypeWord{"MemoryFormat", BaseType::MemoryFormat},
     TypeWord{"Layout", BaseType::Layout},
     TypeWord{"Device", BaseType::Device},
+    TypeWord{"Generator", BaseType::Generator},
 };
 
 struct NumberWord {
@@ -60,6 +61,7 @@ bool fits(BaseType type, ValueKind kind) {
     case BaseType::Device: return kind == ValueKind::Text;
     case BaseType::DType: return kind == ValueKind::DType;
     case BaseType::Tensor:
+    case BaseType::Generator:
     case BaseType::Object: return false;
   }
   return false;

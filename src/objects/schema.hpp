@@ -21,6 +21,7 @@ enum class BaseType {
   MemoryFormat,
   Layout,
   Device,
+  Generator,  ///< Of random numbers; packages give None.
   Object,
 };
 

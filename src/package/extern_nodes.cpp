@@ -182,8 +182,7 @@ class NodeReader {
 
   [[nodiscard]] Value read_constant(NodeValueKind kind, const json& value) const {
     switch (kind) {
-      // A result that is an integer may be left out.
-      case NodeValueKind::Integer: return value.is_null() ? Value() : Value(integer(value));
+      case NodeValueKind::Integer: return Value(integer(value));
       case NodeValueKind::Integers:
         return each(value, [this](const json& item) { return Value(integer(item)); });
       case NodeValueKind::Number: return number(value);

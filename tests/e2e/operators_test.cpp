@@ -32,8 +32,9 @@ TEST_P(ObjectPackage, AgreesWithLibtorch) {
 
 INSTANTIATE_TEST_SUITE_P(Fixtures, ObjectPackage,
                          ::testing::Values("object_ints", "object_tensor", "object_mixed", "object_methods",
-                                           "operator_kinds", "operator_defaults", "operator_effects",
-                                           "operator_folded", "nothing_once", "nothing_often", "engines"),
+                                           "operator_kinds", "operator_defaults", "operator_generator",
+                                           "operator_effects", "operator_folded", "nothing_once",
+                                           "nothing_often", "engines"),
                          [](const auto& package) { return std::string(package.param); });
 
 TEST(OperatorLibrary, RegistersForALoad) {

@@ -103,6 +103,10 @@ def register_fakes():
     def _(x, count=2, scale=1.5, *, add=True, mode="twice", steps=(1, 2), dtype=None):
         return torch.empty_like(x, dtype=dtype or x.dtype)
 
+    @fake("fixtures::with_generator")
+    def _(x, generator=None, *, scale=0.5):
+        return torch.empty_like(x)
+
     @fake("fixtures::nothing")
     def _(x):
         pass
@@ -209,6 +213,16 @@ def operator_defaults():
 
     def forward(self, x):
         return ops.defaults(x), ops.defaults(x, 7), ops.defaults(x, 1, 0.5, add=False, dtype=torch.float64, steps=[5])
+
+    return Case(WithObjects(forward), (torch.randn(3, 4),))
+
+
+def operator_generator():
+    """An operator that may be given a generator of random numbers, which packages cannot hold."""
+    ops = torch.ops.fixtures
+
+    def forward(self, x):
+        return ops.with_generator(x), ops.with_generator(x, None, scale=2.0)
 
     return Case(WithObjects(forward), (torch.randn(3, 4),))
 
@@ -340,7 +354,7 @@ def make_case(out, name, case):
 
 CASES = [
     object_ints, object_tensor, object_mixed, object_methods, queue, operator_kinds, operator_defaults,
-    operator_effects, operator_folded, nothing_once, nothing_often, unknown_operators, engines,
+    operator_generator, operator_effects, operator_folded, nothing_once, nothing_often, unknown_operators, engines,
 ]
 MAKERS = {case.__name__: case for case in CASES}
 SPECIAL = {"objects_two_models": make_two_models}

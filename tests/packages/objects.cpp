@@ -201,6 +201,10 @@ Tensor defaults(const Tensor& x, int64_t count, double scale, bool add, c10::str
   return dtype.has_value() ? result.to(*dtype) : result;
 }
 
+Tensor with_generator(const Tensor& x, std::optional<at::Generator> generator, double scale) {
+  return x * scale + (generator.has_value() ? 1 : 2);
+}
+
 void nothing(Tensor) {}
 
 void add_one(Tensor x) { x.add_(1); }
@@ -227,6 +231,7 @@ TORCH_LIBRARY_FRAGMENT(fixtures, m) {
   m.def(
       "defaults(Tensor x, int count=2, float scale=1.5, *, bool add=True, str mode=\"twice\", "
       "int[] steps=[1, 2], ScalarType? dtype=None) -> Tensor");
+  m.def("with_generator(Tensor x, Generator? generator=None, *, float scale=0.5) -> Tensor");
   m.def("nothing(Tensor(a!) x) -> ()");
   m.def("add_one(Tensor(a!) x) -> ()");
   m.def("fresh(Tensor x) -> Tensor");
@@ -241,6 +246,7 @@ TORCH_LIBRARY_IMPL(fixtures, CompositeExplicitAutograd, m) {
   m.impl("scale_mixed", scale_mixed);
   m.impl("every_kind", every_kind);
   m.impl("defaults", defaults);
+  m.impl("with_generator", with_generator);
   m.impl("nothing", nothing);
   m.impl("add_one", add_one);
   m.impl("fresh", fresh);

@@ -53,6 +53,8 @@ def registry():
     made.add_operator(f"fixtures::takes_foo_pair({FOO}, Tensor x) -> (Tensor, Tensor)",
                       lambda foo, x: (np.asarray(x) * np.float32(foo.x), np.asarray(x) * np.float32(foo.y)))
     made.add_operator("fixtures::nothing(Tensor(a!) x) -> ()", lambda x: None)
+    made.add_operator("fixtures::with_generator(Tensor x, Generator? generator=None, *, float scale=0.5) -> Tensor",
+                      lambda x, generator, *, scale: np.asarray(x) * scale + (2 if generator is None else 1))
     made.add_operator("fixtures::add_one(Tensor(a!) x) -> ()", add_one)
     made.add_operator("fixtures::counted(Tensor x) -> (Tensor, int)", lambda x: (np.asarray(x) + 1, x.ndim))
     made.add_operator("fixtures::defaults(Tensor x, int count=2, float scale=1.5, *, bool add=True, str mode=\"twice\", "
@@ -75,7 +77,10 @@ def defaults(x, count, scale, add, mode, steps, dtype):
     return made.astype(np.float64 if dtype == penstock.DType.float64 else np.float32)
 
 
-@pytest.mark.parametrize("name", ["object_methods", "operator_defaults", "operator_effects", "operator_folded", "queue"])
+@pytest.mark.parametrize(
+    "name",
+    ["object_methods", "operator_defaults", "operator_generator", "operator_effects", "operator_folded", "queue"],
+)
 def test_give_what_libtorch_gives(package, recorded, name):
     model = penstock.load(package(name, "2.15-objects"), registry=registry())
     inputs, expected = recorded(name, "2.15-objects")

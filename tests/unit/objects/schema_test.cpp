@@ -27,7 +27,8 @@ TEST(Schema, ReadsNames) {
 
 TEST(Schema, ReadsTypes) {
   const std::string plain =
-      "Tensor a, int b, float c, Scalar d, bool e, str f, ScalarType g, MemoryFormat h, Layout i, Device j";
+      "Tensor a, int b, float c, Scalar d, bool e, str f, ScalarType g, MemoryFormat h, Layout i, Device j, "
+      "Generator k, Generator? l";
   EXPECT_EQ(parameters(plain), plain);
   const std::string lists = "Tensor[] a, Tensor?[] b, int[] c, float[]? d, Tensor? e, str[] f, Scalar[] g";
   EXPECT_EQ(parameters(lists), lists);

@@ -112,6 +112,7 @@ TEST(ExternNodes, RefusesWhatContradictsItself) {
   expect_error(ErrorCode::Corrupt, "an integer belongs", [] { argument(R"({"as_int": 1.5})"); });
   expect_error(ErrorCode::Corrupt, "an integer belongs",
                [] { argument(R"({"as_int": 9223372036854775808})"); });
+  expect_error(ErrorCode::Corrupt, "an integer belongs", [] { argument(R"({"as_int": null})"); });
   expect_error(ErrorCode::Corrupt, "a number belongs", [] { argument(R"({"as_float": "one"})"); });
   expect_error(ErrorCode::Corrupt, "true or false belongs", [] { argument(R"({"as_bool": 1})"); });
   expect_error(ErrorCode::Corrupt, "a list belongs", [] { argument(R"({"as_tensors": {}})"); });
