@@ -54,7 +54,7 @@ def registry():
                       lambda foo, x: (np.asarray(x) * np.float32(foo.x), np.asarray(x) * np.float32(foo.y)))
     made.add_operator("fixtures::nothing(Tensor(a!) x) -> ()", lambda x: None)
     made.add_operator("fixtures::with_generator(Tensor x, Generator? generator=None, *, float scale=0.5) -> Tensor",
-                      lambda x, generator, *, scale: np.asarray(x) * scale + (2 if generator is None else 1))
+                      lambda x, generator, scale: np.asarray(x) * scale + (2 if generator is None else 1))
     made.add_operator("fixtures::add_one(Tensor(a!) x) -> ()", add_one)
     made.add_operator("fixtures::counted(Tensor x) -> (Tensor, int)", lambda x: (np.asarray(x) + 1, x.ndim))
     made.add_operator("fixtures::defaults(Tensor x, int count=2, float scale=1.5, *, bool add=True, str mode=\"twice\", "
