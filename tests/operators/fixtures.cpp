@@ -196,7 +196,8 @@ void with_generator(OperatorCall& call) {
   const TensorView x = call.tensor(0);
   const double scale = call.number(2);
   const double more = call.has(1) ? 1 : 2;
-  give(call, 0, x, mapped(elements(x), [=](float value) { return static_cast<float>(value * scale + more); }));
+  give(call, 0, x,
+       mapped(elements(x), [=](float value) { return static_cast<float>(value * scale + more); }));
 }
 
 void add_one(OperatorCall& call) {
@@ -294,7 +295,8 @@ std::vector<OperatorDefinition> operators() {
       {.schema = "fixtures::defaults(Tensor x, int count=2, float scale=1.5, *, bool add=True, "
                  "str mode=\"twice\", int[] steps=[1, 2], ScalarType? dtype=None) -> Tensor",
        .run = defaults},
-      {.schema = "fixtures::with_generator(Tensor x, Generator? generator=None, *, float scale=0.5) -> Tensor",
+      {.schema =
+           "fixtures::with_generator(Tensor x, Generator? generator=None, *, float scale=0.5) -> Tensor",
        .run = with_generator},
       {.schema = "fixtures::nothing(Tensor(a!) x) -> ()", .run = [](OperatorCall&) {}},
       {.schema = "fixtures::add_one(Tensor(a!) x) -> ()", .run = add_one},
