@@ -68,8 +68,7 @@ struct Report {
 Report measure(const BenchCommand& command) {
   const GivenInputs given = read_inputs(command.inputs);
   const std::int64_t load_begin = now_ns();
-  const Package package = open_package(command.choice);
-  const Model model = load_model(package, command.choice);
+  const Model model = load_model(command.choice);
   Report report;
   report.load_ns = now_ns() - load_begin;
   report.model = model.name();

@@ -1,6 +1,7 @@
 #include "commands.hpp"
 #include "inputs.hpp"
 #include "loading.hpp"
+#include "plans.hpp"
 #include "report.hpp"
 
 #include <penstock/tensorrt.hpp>
@@ -267,6 +268,7 @@ Json json_of(const ModelInfo& info, const FoundObjects& found) {
 }
 
 int inspect(const InspectOptions& options) {
+  if (is_plan(options.choice.file)) return inspect_plan(options.choice, options.json);
   const Package package = open_package(options.choice);
   std::vector<const ModelInfo*> models;
   if (options.choice.model.empty()) {
@@ -309,6 +311,7 @@ int inspect(const InspectOptions& options) {
 Action add_inspect(CLI::App& app) {
   const auto options = std::make_shared<InspectOptions>();
   add_package_options(app, options->choice);
+  add_tensorrt_option(app, options->choice);
   app.add_flag("--json", options->json, "Print everything as JSON");
   app.add_flag("-v,--verbose", options->verbose, "List the functions that the model calls, and the metadata");
   app.footer(

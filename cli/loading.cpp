@@ -1,6 +1,7 @@
 #include "loading.hpp"
 
 #include "option_values.hpp"
+#include "plans.hpp"
 #include "report.hpp"
 
 #include <penstock/error.hpp>
@@ -89,7 +90,7 @@ decltype(auto) refusing(const Action& action) {
 }  // namespace
 
 void add_package_options(CLI::App& app, ModelChoice& choice) {
-  app.add_option("file", choice.file, "Package (.pt2), or the folder it was unpacked into")
+  app.add_option("file", choice.file, "Package (.pt2), the folder it was unpacked into, or a TensorRT plan")
       ->type_name("FILE")
       ->required();
   app.add_option("--model", choice.model, "Model of the package, where it has several")
@@ -100,18 +101,27 @@ void add_package_options(CLI::App& app, ModelChoice& choice) {
       ->check(not_empty());
 }
 
-void add_load_options(CLI::App& app, ModelChoice& choice) {
-  app.add_option("--device", choice.device, "Device to run on: cpu (the default), cuda or cuda:N")
-      ->type_name("DEVICE");
-  app.add_option("--library", choice.libraries,
-                 "Shared library of the operators and classes that the package needs; as many as there are")
-      ->type_name("FILE")
-      ->allow_extra_args(false);
+void add_tensorrt_option(CLI::App& app, ModelChoice& choice) {
   app.add_option(
          "--tensorrt", choice.tensorrt,
          "Library of TensorRT to run engines with (default: the first of those found that takes them)")
       ->type_name("FILE")
       ->allow_extra_args(false);
+}
+
+void add_load_options(CLI::App& app, ModelChoice& choice) {
+  app.add_option("--device", choice.device,
+                 "Device to run on: cpu (the default of packages), cuda (that of plans) or cuda:N")
+      ->type_name("DEVICE");
+  app.add_option("--library", choice.libraries,
+                 "Shared library of the operators and classes that the package needs; as many as there are")
+      ->type_name("FILE")
+      ->allow_extra_args(false);
+  add_tensorrt_option(app, choice);
+  app.add_option("--use-profile,--useProfile", choice.profile,
+                 "Optimization profile of a plan (default: the first that the sizes fit)")
+      ->type_name("N")
+      ->check(number_in({}));
   app.add_option("--weights", choice.weights, "File of weights to give, or to use instead")
       ->type_name("FILE")
       ->check(not_empty());
@@ -137,8 +147,11 @@ const ModelInfo& find_model(const Package& package, const std::string& name) {
   return refusing([&]() -> const ModelInfo& { return package.model(name); });
 }
 
-Model load_model(const Package& package, const ModelChoice& choice) {
-  const Device device = parse_device(choice.device);
+Model load_model(const ModelChoice& choice) {
+  if (is_plan(choice.file)) return load_plan(choice);
+  if (choice.profile) throw UsageError("--use-profile is for TensorRT plans, and the file is none");
+  const Package package = open_package(choice);
+  const Device device = parse_device(choice.device.empty() ? "cpu" : choice.device);
   const InterruptGuard guard;
   ProgressLine line;
   LoadOptions options;

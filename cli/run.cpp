@@ -148,8 +148,7 @@ int run(const RunCommand& command) {
   const GivenInputs given = read_inputs(command.inputs);
   const Reference reference = read_reference(command);
 
-  const Package package = open_package(command.choice);
-  const Model model = load_model(package, command.choice);
+  const Model model = load_model(command.choice);
   const std::vector<Tensor> inputs = bind_inputs(model, given);
   const GraphOptions graphs = graph_options(command.graphs, model.device());
   Session session(model, {.threads = command.choice.threads, .graphs = graphs});

@@ -75,6 +75,13 @@ struct LoadOptions {
   std::function<bool(const LoadProgress&)> progress;
 };
 
+/// How to load a TensorRT engine that is in no package.
+struct EngineOptions {
+  Device device = {DeviceType::Cuda, 0};
+  std::vector<std::filesystem::path> tensorrt;  ///< As of LoadOptions.
+  std::string sha256;                           ///< Digest that a plan must have, in hex; empty: any.
+};
+
 /// A weight or buffer of a model, by the name it had in PyTorch.
 struct ConstantInfo {
   std::string name;
@@ -111,7 +118,17 @@ class PENSTOCK_API Model {
   /// Nothing is left behind.
   static Model load(const Package& package, const LoadOptions& options = {});
 
-  /// Name in the package. Host-only. Lifetime: the model. Errors: none.
+  /// Loads a TensorRT plan ("x.plan", "x.engine", as trtexec --saveEngine writes it) as a model: inputs and
+  /// outputs have the plan's names and order, an input any size that one of the profiles takes. Sessions,
+  /// streams, partitions and graphs are as with packages. `custom_objects().at("engine")` is the engine, a
+  /// TensorRTEngine. Blocking: opens TensorRT, which builds the engine. A plan in memory is copied.
+  /// Errors: NotFound (the file, the device, TensorRT); Incompatible where no TensorRT takes the plan, with
+  /// its words; InvalidArgument for a device that is not CUDA; Unsupported for outputs in host memory and for
+  /// dtypes that Penstock does not have; Cuda; OutOfMemory. With another digest InvalidArgument.
+  static Model load_engine(const std::filesystem::path& plan, const EngineOptions& options = {});
+  static Model load_engine(std::span<const std::byte> plan, const EngineOptions& options = {});
+
+  /// Name in the package; of an engine "engine". Host-only. Lifetime: the model. Errors: none.
   [[nodiscard]] const std::string& name() const noexcept;
 
   /// Device it was loaded on. Host-only. Errors: none.

@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <span>
@@ -57,6 +58,15 @@ struct TensorRTEngineInfo {
 /// Reads the state of an object of class "tensorrt.Engine": `ObjectInfo::state`. Host-only.
 /// Thread: thread-safe. Errors: Corrupt; Unsupported for another format; Incompatible for another platform.
 [[nodiscard]] PENSTOCK_API TensorRTEngineInfo describe_engine(const Value& state);
+
+/// What the first bytes of a plan say of it.
+struct TensorRTPlanInfo {
+  std::uint64_t bytes = 0;
+  std::string built_by;  ///< As of TensorRTEngineInfo.
+};
+
+/// Reads the header of a plan that is in no package. Host-only. Thread: thread-safe. Errors: NotFound.
+[[nodiscard]] PENSTOCK_API TensorRTPlanInfo describe_plan(const std::filesystem::path& plan);
 
 /// The libraries of TensorRT that are found: TensorRT 10 and 11, their lean runtimes, TensorRT-RTX. Where
 /// there is none, one entry without a path. Blocking: opens them. Needs no GPU. Thread: thread-safe. Errors:

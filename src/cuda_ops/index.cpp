@@ -14,8 +14,10 @@ using tensor::TensorObject;
 
 void add_places(IndexPlan& plan, const TensorObject& self, const TensorObject& index, std::size_t dim) {
   check_device("index", index);
-  plan.columns.push_back({dim, cpu::Dims(index.sizes().begin(), index.sizes().end()),
-                          cpu::Dims(index.strides().begin(), index.strides().end())});
+  plan.columns.push_back({dim,
+                          cpu::Dims(index.sizes().begin(), index.sizes().end()),
+                          cpu::Dims(index.strides().begin(), index.strides().end()),
+                          {}});
   plan.arguments.push_back({.places = index.data,
                             .is_wide = index.dtype == DType::Int64 ? 1 : 0,
                             .size = self.size[dim],
@@ -29,7 +31,7 @@ void add_mask(const shim::CudaCall& call, IndexPlan& plan, const TensorObject& s
   check_device("index", mask);
   const TensorObject& found = *plan.masks.emplace_back(nonzero(call, mask, function));
   for (std::size_t i = 0; i < static_cast<std::size_t>(mask.rank); ++i) {
-    plan.columns.push_back({dim + i, {found.size[0]}, {1}});
+    plan.columns.push_back({dim + i, {found.size[0]}, {1}, {}});
     const auto* const places = reinterpret_cast<const std::int64_t*>(found.data);
     plan.arguments.push_back({.places = places + static_cast<std::int64_t>(i) * found.stride[1],
                               .is_wide = 1,

@@ -54,6 +54,14 @@ Container::Container(std::shared_ptr<const LoadedLibrary> library, Place place, 
   }
 }
 
+Container::Container(RunFunction* code, Counts counts, Place place, std::string what)
+    : library_(std::make_shared<LoadedLibrary>()),
+      place_(std::move(place)),
+      what_(std::move(what)),
+      run_(code),
+      input_count_(counts.inputs),
+      output_count_(counts.outputs) {}
+
 void Container::create(const WeightSource& source) {
   using Create = Status(Handle*, std::size_t, const char*, const char*);
   auto* const create = required<Create>("AOTInductorModelContainerCreateWithDevice");
@@ -269,6 +277,7 @@ void Container::restore_buffers() noexcept {
 Container::~Container() {
   drop_buffers();
   weights_.clear();
+  if (handle_ == nullptr) return;
   bool deleted = false;
   try {
     const LibraryCall call(place_);

@@ -34,11 +34,23 @@ struct Place {
 /// a time. Lifetime: holds its library. On CUDA it must not go while it `is_used`: see `make_container`.
 class Container {
  public:
+  using Handle = void*;
+  using Status = std::int32_t;
+  /// Runs once: container, inputs, outputs, stream, who answers calls of operators; 0 on success.
+  using RunFunction = Status(Handle, AtenTensorHandle*, std::size_t, AtenTensorHandle*, std::size_t, void*,
+                             void*);
+  struct Counts {
+    std::size_t inputs = 0;
+    std::size_t outputs = 0;
+  };
+
   /// Creates the container and with it the weights that `source` has. Blocking.
   /// Errors: Corrupt where the library lacks a function that every one has, or its weights reach past what
   /// there is; what the library says.
   Container(std::shared_ptr<const LoadedLibrary> library, Place place, std::string what,
             const WeightSource& source);
+  /// A model without a library and without weights, that `code` is. Errors: OutOfMemory.
+  Container(RunFunction* code, Counts counts, Place place, std::string what);
   ~Container();
   Container(const Container&) = delete;
   Container& operator=(const Container&) = delete;
@@ -93,11 +105,6 @@ class Container {
   [[nodiscard]] std::string message(const shim::CallContext& context) const;
 
  private:
-  using Handle = void*;
-  using Status = std::int32_t;
-  using RunFunction = Status(Handle, AtenTensorHandle*, std::size_t, AtenTensorHandle*, std::size_t, void*,
-                             void*);
-
   template <class Function>
   Function* required(std::string_view name) const;
   /// A weight that a run may change, and its bytes when they were kept. Holds a reference.
@@ -120,7 +127,7 @@ class Container {
   std::shared_ptr<const LoadedLibrary> library_;
   Place place_;
   std::string what_;
-  bool copies_are_seen_;
+  bool copies_are_seen_ = false;
   /// What a library maps that wants to map its weights.
   base::UniqueMapping stand_in_;
   Handle handle_ = nullptr;
@@ -139,5 +146,7 @@ class Container {
 /// last one to let go of it may be a run that waits for nothing. Errors: as the constructor.
 std::shared_ptr<Container> make_container(std::shared_ptr<const LoadedLibrary> library, Place place,
                                           std::string what, const WeightSource& source);
+std::shared_ptr<Container> make_container(Container::RunFunction* run, Container::Counts counts, Place place,
+                                          std::string what);
 
 }  // namespace penstock::model

@@ -33,20 +33,19 @@ shim::CudaOperators* require_operators(const std::string& what) {
 
 }  // namespace
 
-CudaModel::CudaModel(int device, const package::Archive& archive, const package::ModelFiles& files,
-                     const package::ElfImage& library, std::string what)
+CudaModel::CudaModel(int device, const package::ModelFiles* files, std::string what)
     : what_(std::move(what)),
       context_(cuda::primary_context(device)),
       operators_(require_operators(what_)),
       pool_(std::make_unique<tensor::MemoryPool>(cuda::device_memory(context_))) {
-  check_capability(files);
+  std::vector<std::string_view> functions;
+  if (files != nullptr) {
+    check_capability(*files);
+    functions.assign(files->info.needs.shim_functions.begin(), files->info.needs.shim_functions.end());
+  }
   const cuda::ContextScope scope(*context_);
-  const std::vector<std::string_view> functions(files.info.needs.shim_functions.begin(),
-                                                files.info.needs.shim_functions.end());
   operators_->prepare(functions);
   try {
-    load_modules(archive, files);
-    require_files(library);
     constexpr int kPriority = 0;
     cuda::check(cuda::driver().stream_create_with_priority(&stream_, cuda::kStreamNonBlocking, kPriority),
                 "cuStreamCreateWithPriority", what_);
@@ -55,6 +54,14 @@ CudaModel::CudaModel(int device, const package::Archive& archive, const package:
     unload();
     throw;
   }
+}
+
+CudaModel::CudaModel(int device, const package::Archive& archive, const package::ModelFiles& files,
+                     const package::ElfImage& library, std::string what)
+    : CudaModel(device, &files, std::move(what)) {
+  const cuda::ContextScope scope(*context_);
+  load_modules(archive, files);
+  require_files(library);
 }
 
 CudaModel::~CudaModel() { unload(); }

@@ -11,6 +11,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace penstock::model {
 
@@ -25,6 +26,9 @@ class CudaModel final : public shim::CudaCode {
   /// OutOfMemory.
   CudaModel(int device, const package::Archive& archive, const package::ModelFiles& files,
             const package::ElfImage& library, std::string what);
+
+  /// Of a model that has no kernels of its own. Blocking. Errors: NotFound; Cuda; OutOfMemory.
+  CudaModel(int device, std::string what) : CudaModel(device, nullptr, std::move(what)) {}
   ~CudaModel() override;
   CudaModel(const CudaModel&) = delete;
   CudaModel& operator=(const CudaModel&) = delete;
@@ -44,6 +48,8 @@ class CudaModel final : public shim::CudaCode {
   [[nodiscard]] bool healthy() const noexcept;
 
  private:
+  /// All but kernels; `files` is null where there are none.
+  CudaModel(int device, const package::ModelFiles* files, std::string what);
   void check_capability(const package::ModelFiles& files) const;
   void load_modules(const package::Archive& archive, const package::ModelFiles& files);
   void require_files(const package::ElfImage& library) const;

@@ -91,6 +91,7 @@ LoadedLibrary::LoadedLibrary(const LibraryImage& image, std::string_view what)
 }
 
 LoadedLibrary::~LoadedLibrary() {
+  if (handle_ == nullptr) return;
   // What the library registered for threads that live on would be run from unmapped memory.
   shim::run_thread_exits(reinterpret_cast<const void*>(base_), reinterpret_cast<const void*>(end_));
   if (::dlclose(handle_) != 0) {

@@ -14,6 +14,8 @@ class LoadedLibrary {
   /// Loads from a memory file under a name that nothing else in the process has. Blocking; runs the
   /// library's constructors. Errors: Incompatible with the dynamic linker's words; OutOfMemory.
   LoadedLibrary(const LibraryImage& image, std::string_view what);
+  /// Of a model that has none: without entry points.
+  LoadedLibrary() = default;
   ~LoadedLibrary();
   LoadedLibrary(const LoadedLibrary&) = delete;
   LoadedLibrary& operator=(const LoadedLibrary&) = delete;

@@ -76,7 +76,27 @@ std::shared_ptr<const Executor> Executor::make(const ExecutorSource& source) {
   for (const package::ExternNode& node : nodes)
     executor->calls_.push_back(prepare_call(node, calls, problems));
   refuse(problems, source.what);
-  for (ObjectInfo& object : described) executor->create_object(std::move(object));
+  for (ObjectInfo& object : described) {
+    const std::string problem = fmt::format("{}: object \"{}\" of class {} cannot be created of its state",
+                                            source.what, object.name, object.class_name);
+    executor->create_object(std::move(object), problem);
+  }
+  executor->find_called();
+  return executor;
+}
+
+std::shared_ptr<const Executor> Executor::make(OneCallSource source) {
+  const auto executor = std::make_shared<Executor>();
+  executor->what_ = source.what;
+  executor->device_ = source.device;
+  executor->registry_ = with_libraries({}, {}, source.built_in);
+  const std::map<std::string, CallSource::Object> by_name{
+      {source.object.name, {0, source.object.class_name}}};
+  executor->create_object(std::move(source.object), source.what);
+  CallProblems problems;
+  executor->calls_.push_back(prepare_call(source.call(*executor->objects_.front().get()),
+                                          {*executor->registry_, by_name, source.device}, problems));
+  refuse(problems, source.what);
   executor->find_called();
   return executor;
 }
@@ -96,13 +116,11 @@ std::string_view Executor::kept_from_graphs() const noexcept {
   return found == calls_.end() ? std::string_view() : found->what;
 }
 
-void Executor::create_object(ObjectInfo described) {
+void Executor::create_object(ObjectInfo described, const std::string& problem) {
   const std::shared_ptr<const ObjectHandle::Class>& from = registry_->classes.at(described.class_name);
   const auto held = std::make_shared<Held>();
   held->from = from;
-  const std::string what = fmt::format("{}: object \"{}\" of class {} cannot be created of its state", what_,
-                                       described.name, described.class_name);
-  translated(what, [&] {
+  translated(problem, [&] {
     const ObjectOrigin origin{.name = described.name, .package = what_, .device = device_};
     held->object = from->create(described.state, origin);
     if (held->object == nullptr) base::fail(ErrorCode::Internal, "the class gives no object");

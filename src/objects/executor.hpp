@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -30,6 +31,16 @@ struct ExecutorSource {
   const std::string& what;  ///< Package and model, for messages.
 };
 
+/// What the executor of a model is made of that is one call, and has one object.
+struct OneCallSource {
+  const Registry& built_in;
+  Device device;
+  const std::string& what;  ///< For messages.
+  ObjectInfo object;
+  /// The call, once the object is there.
+  std::function<package::ExternNode(const CustomObject&)> call;
+};
+
 /// The live objects of a loaded model and the calls that it makes by number.
 /// Thread: thread-safe, nothing of it changes; objects see to themselves. Lifetime: holds the libraries.
 class Executor {
@@ -41,6 +52,9 @@ class Executor {
   /// with_libraries. Nothing is left behind.
   static std::shared_ptr<const Executor> make(const ExecutorSource& source);
 
+  /// The same of one object and one call. Errors: what its class throws, with `what`.
+  static std::shared_ptr<const Executor> make(OneCallSource source);
+
   [[nodiscard]] ObjectMap objects() const;
 
   /// The first call that no CUDA graph may hold, for messages: "operator ns::op"; empty where all may be.
@@ -49,7 +63,7 @@ class Executor {
  private:
   friend class ExecutorSession;
 
-  void create_object(ObjectInfo described);
+  void create_object(ObjectInfo described, const std::string& problem);
   void find_called();
 
   std::string what_;

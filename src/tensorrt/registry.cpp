@@ -38,8 +38,29 @@ void check_device(const EngineState& state, const cuda::PrimaryContext& context,
       what, state.device.major, state.device.minor, state.device.name, context.device(), major, minor);
 }
 
+/// An engine that is in no package: all that is known of it is its plan.
+std::shared_ptr<CustomObject> create_of_plan(const Value& plan, const ObjectOrigin& origin,
+                                             const std::vector<std::filesystem::path>& libraries) {
+  const auto bytes = plan.bytes();
+  TensorRTEngineState first;
+  first.built =
+      BuiltEngine::make({.plan = std::make_shared<const std::vector<std::byte>>(bytes.begin(), bytes.end()),
+                         .what = "TensorRT engine",
+                         .context = cuda::primary_context(origin.device.index),
+                         .libraries = libraries,
+                         .inputs = {},
+                         .outputs = {},
+                         .aliases = {},
+                         .weight_budget = std::nullopt});
+  auto impl = std::make_unique<TensorRTEngine::Impl>(std::move(first), std::string(origin.name));
+  impl->uses_collectives = true;  // Perhaps: nothing tells.
+  impl->serialized = plan;
+  return std::make_shared<TensorRTEngine>(std::move(impl));
+}
+
 std::shared_ptr<CustomObject> create_engine(const Value& value, const ObjectOrigin& origin,
                                             const std::vector<std::filesystem::path>& libraries) {
+  if (value.kind() == ValueKind::Bytes) return create_of_plan(value, origin, libraries);
   const EngineState state = read_engine_state(value);
   const std::string what = fmt::format("TensorRT engine {}", state.name.empty() ? origin.name : state.name);
   if (origin.device.type != DeviceType::Cuda)

@@ -110,6 +110,45 @@ TEST_F(EnginePartitions, AreThoseOfTheEnginesOwnStream) {
   EXPECT_TRUE(session.last_run().replayed);
 }
 
+TEST_F(EnginePartitions, HoldAPlanWithoutAPackage) {
+  constexpr std::string_view kPlan = R"(penstock-double
+{"aux_streams": 1, "tensors": [
+   {"name": "x", "mode": "input", "shape": [4]},
+   {"name": "y", "mode": "output", "shape": [4]},
+   {"name": "main", "mode": "output", "dtype": "int32", "shape": [512]},
+   {"name": "aux", "mode": "output", "dtype": "int32", "shape": [512]}],
+ "layers": [
+   {"kind": "affine", "inputs": ["x"], "output": "y", "scale": 2, "bias": 1},
+   {"kind": "smid", "inputs": ["x"], "output": "main", "spin_us": 20},
+   {"kind": "smid", "inputs": ["x"], "output": "aux", "stream": 1, "spin_us": 20}]})";
+  EngineOptions options;
+  options.tensorrt = {double_path("11")};
+  const Model plan = Model::load_engine(std::as_bytes(std::span(kPlan)), options);
+  Session of_plan(plan);
+  std::array<float, 4> values{1, 2, 3, 4};
+  const std::array<std::int64_t, 1> sizes{4};
+  std::vector<Tensor> kept;
+  for (int times = 0; times < 3; ++times) {
+    for (const GreenContext& partition : partitions) {
+      const Stream stream = partition.create_stream();
+      const Tensor& x =
+          kept.emplace_back(copy_to_device(TensorView(values.data(), DType::Float32, sizes), plan.device()));
+      const std::array<TensorView, 1> given{x.view()};
+      const auto outputs = of_plan.enqueue(given, stream);
+      stream.view().synchronize();
+      EXPECT_EQ(numbers(copy_to_host(outputs[0].view()).view()), (std::vector<double>{3, 5, 7, 9}));
+      std::set<unsigned> sms;
+      for (const std::size_t output : {1U, 2U}) {
+        const Tensor host = copy_to_host(outputs[output].view());
+        for (const double sm : numbers(host.view())) sms.insert(static_cast<unsigned>(sm));
+      }
+      expect_within(sms, sms_of(stream), of_plan.last_run().replayed ? "replayed" : "call by call");
+    }
+  }
+  EXPECT_TRUE(of_plan.last_run().replayed) << of_plan.last_run().reason;
+  EXPECT_EQ(of_plan.graph_statistics().captures, 2U);
+}
+
 TEST_F(EnginePartitions, AreAllOfTheGpuForAnOrdinaryStream) {
   const Stream stream = Stream::create();
   const auto outputs = session.enqueue(views_of(inputs), stream);

@@ -249,8 +249,9 @@ TEST_F(EngineSettings, OfProfilingMeasureLayers) {
   for (int times = 0; times < 3; ++times) {
     expect_answer("alone", run(session, "alone", stream));
     EXPECT_FALSE(session.last_run().replayed);
-    if (times > 0)
+    if (times > 0) {
       EXPECT_EQ(session.last_run().reason, "tensorrt::execute_engine with profiling needs the host");
+    }
     const auto layers = engine->layer_times();
     ASSERT_THAT(layers, SizeIs(2));
     EXPECT_EQ(layers[0].layer, "affine z");
