@@ -47,6 +47,7 @@ GraphStatistics sum_of(const std::vector<GraphStatistics>& sessions) {
   for (const GraphStatistics& each : sessions) {
     sum.captures += each.captures;
     sum.replays += each.replays;
+    sum.recorded += each.recorded;
     sum.patched_nodes += each.patched_nodes;
     sum.fills += each.fills;
     sum.dropped += each.dropped;
