@@ -30,6 +30,7 @@ CONSTANTS = {
     "kInvalidImage": "CUDA_ERROR_INVALID_IMAGE",
     "kInvalidContext": "CUDA_ERROR_INVALID_CONTEXT",
     "kNoBinaryForGpu": "CUDA_ERROR_NO_BINARY_FOR_GPU",
+    "kUnsupportedPtxVersion": "CUDA_ERROR_UNSUPPORTED_PTX_VERSION",
     "kInvalidHandle": "CUDA_ERROR_INVALID_HANDLE",
     "kContextIsDestroyed": "CUDA_ERROR_CONTEXT_IS_DESTROYED",
     "kIllegalState": "CUDA_ERROR_ILLEGAL_STATE",
