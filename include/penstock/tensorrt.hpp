@@ -113,17 +113,20 @@ class PENSTOCK_API TensorRTEngine final : public CustomObject {
   /// events; nothing: on the session's own, as at first. Where both are the same nothing waits. The stream
   /// may be of another partition of the same device, which the engine then runs in. Host-only.
   /// Lifetime: of the stream, until no session runs with it any more.
-  /// Errors: InvalidArgument for a default stream, and for one of another device.
+  /// Errors: InvalidArgument for a default stream, and for one of another device; as StreamView::device;
+  /// OutOfMemory.
   void set_stream(std::optional<StreamView> stream);
   [[nodiscard]] std::optional<StreamView> stream() const;
 
   /// Runs with this profile from now on; nothing: with the one in use where sizes fit it, else with the first
-  /// that they fit, as at first. Host-only. Errors: InvalidArgument where there is no such profile.
+  /// that they fit, as at first. Host-only. Errors: InvalidArgument where there is no such profile;
+  /// OutOfMemory.
   void set_profile(std::optional<int> profile);
   [[nodiscard]] std::optional<int> profile() const;
 
   /// Device memory for weights that TensorRT may stream from the host, in bytes: of plans that were built for
-  /// that. The engine is built anew of its plan beside the one in use, which goes with its last run.
+  /// that. At first it is what TensorRT holds right for the memory that is free then.
+  /// The engine is built anew of its plan beside the one in use, which goes with its last run.
   /// Blocking. Errors: Unsupported where the plan streams no weights; InvalidArgument for a budget that
   /// TensorRT refuses (more than all of them, less than it needs), and then it is as it was; OutOfMemory.
   void set_weight_budget(std::int64_t bytes);
@@ -132,25 +135,25 @@ class PENSTOCK_API TensorRTEngine final : public CustomObject {
   [[nodiscard]] std::int64_t streamable_weight_bytes() const;
 
   /// Measures each layer in every run from now on. TensorRT waits for the device to do so: such runs are
-  /// blocking and not captured. Host-only. Errors: none.
+  /// blocking and not captured. Host-only. Errors: OutOfMemory.
   void set_profiling(bool on);
   [[nodiscard]] bool profiling() const;
   /// Of the last run that was measured, in whatever session. Host-only. Errors: OutOfMemory.
   [[nodiscard]] std::vector<TensorRTLayerTime> layer_times() const;
 
   /// Gives all outputs by the way of those whose size the data decide. Host-only. Errors: InvalidArgument for
-  /// an engine that changes inputs in place.
+  /// an engine that changes inputs in place; OutOfMemory.
   void set_output_allocator(bool on);
   [[nodiscard]] bool output_allocator() const;
 
   /// Writes outputs of the same sizes into the same memory at every run of a session, so that a run changes
-  /// what the last one gave. Captured runs have memory of their own anyway. Host-only. Errors: none.
+  /// what the last one gave. Captured runs have memory of their own anyway. Host-only. Errors: OutOfMemory.
   void set_reused_outputs(bool on);
   [[nodiscard]] bool reused_outputs() const;
 
   /// The `ncclComm_t` for plans with collectives of several GPUs; null: none. Host-only. Lifetime: until no
   /// session runs with it any more. Errors: Unsupported where the plan has no collectives, or the library
-  /// cannot take one.
+  /// cannot take one; OutOfMemory. Of a plan without a package nothing tells whether it has some.
   void set_communicator(void* communicator);
   [[nodiscard]] void* communicator() const;
 

@@ -51,19 +51,16 @@ inline constexpr int kNone = -1;
 /// Numbers of virtual functions of what a public object points to.
 struct RuntimeSlots {
   int deserialize;
-  int error_recorder;  ///< Getter, null where none was set.
-  int logger;          ///< Getter.
+  int logger;  ///< Getter.
 };
 
 struct EngineSlots {
   int create_context;
-  int name;
   int profile_count;
   int create_inspector;
   int tensor_shape;
   int tensor_dtype;
   int tensor_location;
-  int is_shape_io;
   int tensor_mode;
   int profile_shape;
   int tensor_count;
@@ -80,8 +77,6 @@ struct EngineSlots {
 
 struct ContextSlots {
   int set_profiler;
-  int set_name;
-  int set_device_memory;  ///< Before 10.1.
   int set_profile;
   int set_input_shape;
   int tensor_shape;
@@ -104,15 +99,13 @@ struct Numbering {
 
 /// Of TensorRT 10.x, which only ever adds functions at the end.
 inline constexpr Numbering kNumbering10{.name = "10.x",
-                                        .runtime = {.deserialize = 3, .error_recorder = 10, .logger = 11},
+                                        .runtime = {.deserialize = 3, .logger = 11},
                                         .engine = {.create_context = 5,
-                                                   .name = 9,
                                                    .profile_count = 10,
                                                    .create_inspector = 18,
                                                    .tensor_shape = 19,
                                                    .tensor_dtype = 20,
                                                    .tensor_location = 21,
-                                                   .is_shape_io = 22,
                                                    .tensor_mode = 23,
                                                    .profile_shape = 29,
                                                    .tensor_count = 30,
@@ -126,8 +119,6 @@ inline constexpr Numbering kNumbering10{.name = "10.x",
                                                    .profile_values = 54,
                                                    .aliased_input = 58},
                                         .context = {.set_profiler = 5,
-                                                    .set_name = 8,
-                                                    .set_device_memory = 10,
                                                     .set_profile = 17,
                                                     .set_input_shape = 21,
                                                     .tensor_shape = 22,
@@ -142,15 +133,13 @@ inline constexpr Numbering kNumbering10{.name = "10.x",
 
 /// Of TensorRT 11.x.
 inline constexpr Numbering kNumbering11{.name = "11.x",
-                                        .runtime = {.deserialize = 3, .error_recorder = 9, .logger = 10},
+                                        .runtime = {.deserialize = 3, .logger = 10},
                                         .engine = {.create_context = 5,
-                                                   .name = 7,
                                                    .profile_count = 8,
                                                    .create_inspector = 14,
                                                    .tensor_shape = 15,
                                                    .tensor_dtype = 16,
                                                    .tensor_location = 17,
-                                                   .is_shape_io = 18,
                                                    .tensor_mode = 19,
                                                    .profile_shape = 25,
                                                    .tensor_count = 26,
@@ -164,8 +153,6 @@ inline constexpr Numbering kNumbering11{.name = "11.x",
                                                    .profile_values = 46,
                                                    .aliased_input = 50},
                                         .context = {.set_profiler = 5,
-                                                    .set_name = 8,
-                                                    .set_device_memory = kNone,
                                                     .set_profile = 16,
                                                     .set_input_shape = 20,
                                                     .tensor_shape = 21,

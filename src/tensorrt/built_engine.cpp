@@ -73,10 +73,10 @@ void order_by_numbers(std::vector<TensorRTTensor>& tensors) {
 
 }  // namespace
 
-std::shared_ptr<const BuiltEngine> BuiltEngine::make(EngineSource source) {
+std::shared_ptr<const BuiltEngine> BuiltEngine::make(EngineSource source, std::span<const std::byte> plan) {
   std::shared_ptr<BuiltEngine> made(new BuiltEngine(std::move(source)));
   const cuda::ContextScope scope(*made->source_.context);
-  made->deserialize();
+  made->deserialize(plan);
   made->set_budget();
   made->describe();
   return made;
@@ -90,15 +90,15 @@ BuiltEngine::~BuiltEngine() {
   });
 }
 
-void BuiltEngine::deserialize() {
-  const PlanHeader header = read_plan_header(*source_.plan);
+void BuiltEngine::deserialize(std::span<const std::byte> plan) {
+  const PlanHeader header = read_plan_header(plan);
   std::vector<std::string> tried;
   std::vector<std::string> missing;
   for (const std::string& name : libraries_to_try(source_.libraries, header)) {
     try {
       Library& library = Library::open(name);
       const CollectedLog log;
-      engine_ = library.deserialize(*source_.plan);
+      engine_ = library.deserialize(plan);
       library_ = &library;
       if (engine_ != nullptr) return;
       tried.push_back(fmt::format("{} refuses it{}", library.title(), log.text()));
@@ -116,12 +116,18 @@ void BuiltEngine::deserialize() {
         source_.what, written, fmt::join(missing, "\n  "));
   }
   base::fail(ErrorCode::Incompatible, "{}: no TensorRT takes its plan of {} bytes{}:\n  {}", source_.what,
-             source_.plan->size(), written, fmt::join(tried, "\n  "));
+             plan.size(), written, fmt::join(tried, "\n  "));
 }
 
 void BuiltEngine::set_budget() const {
-  if (!source_.weight_budget) return;
   const CollectedLog log;
+  if (!source_.weight_budget) {
+    // As Torch-TensorRT does. Where it is refused, all weights are on the device, as TensorRT has it at
+    // first.
+    if (streamable_weight_bytes() > 0)
+      call<bool>(slots().set_weight_budget, call<std::int64_t>(slots().automatic_weight_budget));
+    return;
+  }
   if (slots().set_weight_budget == abi::kNone)
     base::fail(ErrorCode::Unsupported, "{}: {} has no budget for weights", what(), library_->title());
   if (call<bool>(slots().set_weight_budget, *source_.weight_budget)) return;
@@ -131,8 +137,6 @@ void BuiltEngine::set_budget() const {
 }
 
 void BuiltEngine::describe() {
-  const char* const name = call<const char*>(slots().name);
-  name_ = name == nullptr ? "" : name;
   profile_count_ = std::max(call<std::int32_t>(slots().profile_count), 1);
   aux_streams_ = std::max(call<std::int32_t>(slots().aux_stream_count), 0);
   if (slots().context_bytes != abi::kNone) context_bytes_ = call<std::int64_t>(slots().context_bytes);

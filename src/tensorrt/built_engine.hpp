@@ -21,7 +21,6 @@ namespace penstock::tensorrt {
 
 /// What an engine is built of.
 struct EngineSource {
-  std::shared_ptr<const std::vector<std::byte>> plan;
   std::string what;  ///< For messages: "engine \"a\" of package p".
   std::shared_ptr<const cuda::PrimaryContext> context;
   std::vector<std::filesystem::path> libraries;  ///< To try; empty: those that are found.
@@ -29,18 +28,18 @@ struct EngineSource {
   std::vector<std::string> inputs;
   std::vector<std::string> outputs;
   std::vector<AliasedOutput> aliases;
-  std::optional<std::int64_t> weight_budget;  ///< Bytes; nothing: TensorRT's own choice.
+  std::optional<std::int64_t> weight_budget;  ///< Bytes; nothing: what TensorRT holds right for the device.
 };
 
 /// An ICudaEngine, described. Nothing of it changes: what does is built anew.
 /// Thread: thread-safe. Lifetime: holds the device's context; contexts of it hold it.
-class BuiltEngine : public std::enable_shared_from_this<BuiltEngine> {
+class BuiltEngine {
  public:
-  /// Lets the libraries try the plan, the likeliest first. Blocking.
+  /// Lets the libraries try the plan, the likeliest first. It is not needed afterwards. Blocking.
   /// Errors: NotFound where there is no TensorRT; Incompatible where none takes the plan, with the words of
   /// each; InvalidArgument for names that are not the plan's and for a budget that TensorRT refuses;
   /// Unsupported for a dtype that Penstock has not; Cuda.
-  static std::shared_ptr<const BuiltEngine> make(EngineSource source);
+  static std::shared_ptr<const BuiltEngine> make(EngineSource source, std::span<const std::byte> plan);
   ~BuiltEngine();
   BuiltEngine(const BuiltEngine&) = delete;
   BuiltEngine& operator=(const BuiltEngine&) = delete;
@@ -48,7 +47,6 @@ class BuiltEngine : public std::enable_shared_from_this<BuiltEngine> {
   [[nodiscard]] const EngineSource& source() const noexcept { return source_; }
   [[nodiscard]] const Library& library() const noexcept { return *library_; }
   [[nodiscard]] const std::string& what() const noexcept { return source_.what; }
-  [[nodiscard]] const std::string& name() const noexcept { return name_; }
   [[nodiscard]] std::span<const TensorRTTensor> inputs() const noexcept { return inputs_; }
   [[nodiscard]] std::span<const TensorRTTensor> outputs() const noexcept { return outputs_; }
   /// The input whose memory an output is; nothing: it has its own.
@@ -77,7 +75,7 @@ class BuiltEngine : public std::enable_shared_from_this<BuiltEngine> {
 
  private:
   explicit BuiltEngine(EngineSource source) : source_(std::move(source)) {}
-  void deserialize();
+  void deserialize(std::span<const std::byte> plan);
   void set_budget() const;
   void describe();
   void order_tensors();
@@ -89,7 +87,6 @@ class BuiltEngine : public std::enable_shared_from_this<BuiltEngine> {
   EngineSource source_;
   Library* library_ = nullptr;
   void* engine_ = nullptr;
-  std::string name_;
   std::vector<TensorRTTensor> inputs_;
   std::vector<TensorRTTensor> outputs_;
   std::vector<std::optional<std::size_t>> aliased_;

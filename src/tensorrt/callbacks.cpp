@@ -102,12 +102,9 @@ void OutputAllocator::attempt(Work&& work) noexcept {
   if (memory_ == nullptr) return;
   try {
     std::forward<Work>(work)();
-  } catch (const std::exception& error) {
-    try {
-      if (error_.empty()) error_ = error.what();
-    } catch (...) {
-      // Without the words of it; the library has null, and says so.
-    }
+  } catch (...) {
+    // The library has null, and gives up.
+    if (failure_ == nullptr) failure_ = std::current_exception();
   }
 }
 

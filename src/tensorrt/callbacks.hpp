@@ -5,6 +5,7 @@
 #include <penstock/tensorrt.hpp>
 
 #include <cstdint>
+#include <exception>
 #include <string>
 #include <vector>
 
@@ -68,12 +69,12 @@ class OutputAllocator {
   /// Null: nobody, and then there is no memory.
   void serve(OutputMemory* memory) noexcept {
     memory_ = memory;
-    error_.clear();
+    failure_ = nullptr;
   }
-  /// Nobody from now on; the error is kept.
+  /// Nobody from now on; what went wrong is kept.
   void stop() noexcept { memory_ = nullptr; }
-  /// Why there was no memory, or a shape could not be taken; empty: nothing went wrong.
-  [[nodiscard]] const std::string& error() const noexcept { return error_; }
+  /// Why there was no memory, or a shape could not be taken; null: nothing went wrong.
+  [[nodiscard]] const std::exception_ptr& failure() const noexcept { return failure_; }
 
  private:
   struct Calls;
@@ -82,7 +83,7 @@ class OutputAllocator {
 
   void* const* functions_;  // First.
   OutputMemory* memory_ = nullptr;
-  std::string error_;
+  std::exception_ptr failure_;
 };
 
 /// An IProfiler that keeps what it is told. Thread: one caller at a time. Lifetime: as of OutputAllocator.

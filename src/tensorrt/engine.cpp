@@ -17,8 +17,8 @@ using State = TensorRTEngineState;
 
 TensorRTEngineInfo describe_engine(const Value& state) {
   const tensorrt::EngineState read = tensorrt::read_engine_state(state);
-  const std::vector<std::byte> plan = tensorrt::decode_plan(read);
-  const tensorrt::PlanHeader header = tensorrt::read_plan_header(plan);
+  const tensorrt::PlanStart plan = tensorrt::start_of_plan(read);
+  const tensorrt::PlanHeader header = tensorrt::read_plan_header(plan.bytes);
   return {.format = read.version,
           .name = read.name,
           .gpu = read.device.name,
@@ -26,7 +26,7 @@ TensorRTEngineInfo describe_engine(const Value& state) {
           .compute_minor = read.device.minor,
           .hardware_compatible = read.hardware_compatible,
           .platform = read.platform,
-          .plan_bytes = plan.size(),
+          .plan_bytes = plan.size,
           .built_by = header.text(),
           .inputs = read.inputs,
           .outputs = read.outputs};
@@ -104,7 +104,7 @@ void TensorRTEngine::set_weight_budget(std::int64_t bytes) {
   change([&](State& state) {
     tensorrt::EngineSource source = state.built->source();
     source.weight_budget = bytes;
-    state.built = tensorrt::BuiltEngine::make(std::move(source));
+    state.built = tensorrt::BuiltEngine::make(std::move(source), tensorrt::plan_of(impl_->serialized).bytes);
   });
 }
 

@@ -20,6 +20,8 @@ struct TensorRTEngineState {
   bool output_allocator = false;
   bool reused_outputs = false;
   void* communicator = nullptr;
+
+  [[nodiscard]] bool operator==(const TensorRTEngineState&) const = default;
 };
 
 struct TensorRTEngine::Impl {

@@ -231,10 +231,26 @@ EngineState read_engine_state(const Value& state) {
   return result;
 }
 
-std::vector<std::byte> decode_plan(const EngineState& state) {
-  auto bytes = package::decode_base64(state.plan);
-  if (!bytes) refuse(kPlan, fmt::format("is no base64: {} characters", state.plan.size()));
-  return *std::move(bytes);
+Plan plan_of(const Value& state) {
+  if (state.kind() == ValueKind::Bytes) return {.decoded = {}, .bytes = state.bytes()};
+  const EngineState read = read_engine_state(state);
+  auto bytes = package::decode_base64(read.plan);
+  if (!bytes) refuse(kPlan, fmt::format("is no base64: {} characters", read.plan.size()));
+  Plan plan{.decoded = *std::move(bytes), .bytes = {}};
+  plan.bytes = plan.decoded;
+  return plan;
+}
+
+PlanStart start_of_plan(const EngineState& state) {
+  constexpr std::size_t kStart = 64;
+  constexpr std::size_t kDigits = 4;
+  constexpr std::size_t kBytes = 3;
+  const std::string_view text = state.plan;
+  auto bytes = package::decode_base64(text.size() > kStart ? text.substr(0, kStart) : text);
+  if (!bytes || text.size() % kDigits != 0)
+    refuse(kPlan, fmt::format("is no base64: {} characters", text.size()));
+  const std::size_t padding = text.ends_with("==") ? 2 : text.ends_with('=') ? 1 : 0;
+  return {.bytes = *std::move(bytes), .size = text.size() / kDigits * kBytes - padding};
 }
 
 }  // namespace penstock::tensorrt

@@ -3,6 +3,8 @@
 #include <penstock/value.hpp>
 
 #include <cstddef>
+#include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -46,7 +48,22 @@ struct EngineState {
 /// is none, with the position and what is wrong there; Incompatible for another platform.
 EngineState read_engine_state(const Value& state);
 
-/// The plan's bytes. Errors: Corrupt where it is no base64; OutOfMemory.
-std::vector<std::byte> decode_plan(const EngineState& state);
+/// A plan, and its memory where it had to be decoded. Lifetime: else that of the value.
+struct Plan {
+  std::vector<std::byte> decoded;
+  std::span<const std::byte> bytes;
+};
+
+/// The plan of an engine's state, or of one that is in no package, whose state is the plan's bytes.
+/// Errors: as read_engine_state; Corrupt where it is no base64; OutOfMemory.
+Plan plan_of(const Value& state);
+
+/// The first bytes of a plan, as many as tell who wrote it, and the size of all. Errors: as plan_of, but for
+/// what is no base64 further on.
+struct PlanStart {
+  std::vector<std::byte> bytes;
+  std::uint64_t size = 0;
+};
+PlanStart start_of_plan(const EngineState& state);
 
 }  // namespace penstock::tensorrt

@@ -47,7 +47,10 @@ class Run final : private OutputMemory {
   Run(OperatorCall& call, const TensorRTEngineState& state)
       : call_(call), state_(state), engine_(*state.built), cuda_(shim::cuda_call()), lane_(lane_engine()) {}
   ~Run() override {
+    copies_.clear();
     for (tensor::Storage* const each : held_) each->drop();
+    held_.clear();
+    allocated_.clear();
   }
   Run(const Run&) = delete;
   Run& operator=(const Run&) = delete;
@@ -55,12 +58,6 @@ class Run final : private OutputMemory {
   void operator()();
 
  private:
-  struct Allocated {
-    tensor::Storage* storage = nullptr;  ///< Of `held_`.
-    std::byte* data = nullptr;
-    std::optional<std::vector<std::int64_t>> sizes;
-  };
-
   LaneEngine& lane_engine() const;
   void check_counts() const;
   void take_inputs();
@@ -76,19 +73,20 @@ class Run final : private OutputMemory {
             std::span<const std::int64_t> sizes);
   void* allocate(const char* name, std::uint64_t bytes, std::uint64_t alignment, void* stream) override;
   void set_shape(const char* name, const abi::Dims& shape) override;
-  Allocated& allocated(const char* name);
+  AllocatedOutput& allocated(const char* name);
 
   OperatorCall& call_;
   const TensorRTEngineState& state_;
   const BuiltEngine& engine_;
   const shim::CudaCall& cuda_;
   LaneEngine& lane_;
-  std::vector<EngineInput> inputs_;
-  std::vector<TensorObjectPtr> copies_;
-  std::vector<tensor::Storage*> held_;  ///< Until all is on the stream, after which others may have it.
-  std::vector<std::optional<Allocated>> allocated_;
+  // Of the lane's scratch, and empty between runs, but for inputs.
+  std::vector<EngineInput>& inputs_ = lane_.scratch().inputs;
+  std::vector<TensorObjectPtr>& copies_ = lane_.scratch().copies;
+  std::vector<tensor::Storage*>& held_ = lane_.scratch().held;
+  std::vector<std::optional<AllocatedOutput>>& allocated_ = lane_.scratch().allocated;
   std::shared_ptr<ExecutionContext> context_;
-  std::byte* placeholder_ = nullptr;  ///< The address of tensors without elements.
+  std::byte* empty_address_ = nullptr;  ///< The address of tensors without elements.
 };
 
 LaneEngine& Run::lane_engine() const {
@@ -107,7 +105,7 @@ void Run::operator()() {
   make_memory();
   for (std::size_t i = 0; i < inputs_.size(); ++i) {
     if (!engine_.inputs()[i].on_host)
-      context_->set_input_address(i, is_empty(inputs_[i].sizes) ? placeholder_ : inputs_[i].data);
+      context_->set_input_address(i, is_empty(inputs_[i].sizes) ? empty_address_ : inputs_[i].data);
   }
   place_outputs();
   cuda::StreamHandle const stream = lane_.fork(cuda_);
@@ -154,6 +152,7 @@ void Run::take_input(std::size_t input) {
   }
   EngineInput& taken = inputs_[input];
   taken.sizes.assign(tensor->sizes().begin(), tensor->sizes().end());
+  taken.values.clear();
   if (taken.sizes.size() > abi::Dims::kMost) {
     base::fail(ErrorCode::InvalidArgument, "{}: input {} has {} dimensions; TensorRT takes {}",
                engine_.what(), wanted.name, taken.sizes.size(), abi::Dims::kMost);
@@ -237,9 +236,9 @@ tensor::Storage* Run::hold(std::size_t bytes) {
 
 void Run::make_memory() {
   const auto bytes = static_cast<std::size_t>(engine_.context_bytes());
-  placeholder_ = aligned(hold(aligned(bytes) + 2 * kAlignment)->data);
+  empty_address_ = aligned(hold(aligned(bytes) + 2 * kAlignment)->data);
   if (engine_.slots().context_bytes != abi::kNone)
-    context_->set_memory(placeholder_ + kAlignment, static_cast<std::int64_t>(aligned(bytes)));
+    context_->set_memory(empty_address_ + kAlignment, static_cast<std::int64_t>(aligned(bytes)));
 }
 
 void Run::place_outputs() {
@@ -252,7 +251,7 @@ void Run::place_output(std::size_t output) {
   if (const auto input = engine_.aliased_input(output)) {
     call_.give_argument(kOutputs, kInputs, output, *input);
     context_->set_output_address(output,
-                                 is_empty(inputs_[*input].sizes) ? placeholder_ : inputs_[*input].data);
+                                 is_empty(inputs_[*input].sizes) ? empty_address_ : inputs_[*input].data);
     return;
   }
   const std::vector<std::int64_t>& sizes = context_->output_sizes(output);
@@ -271,7 +270,7 @@ void Run::place_output(std::size_t output) {
   } else {
     data = static_cast<const std::byte*>(call_.make_result(kOutputs, tensor.dtype, sizes, output).data());
   }
-  context_->set_output_address(output, is_empty(sizes) ? placeholder_ : const_cast<std::byte*>(data));
+  context_->set_output_address(output, is_empty(sizes) ? empty_address_ : const_cast<std::byte*>(data));
 }
 
 void Run::give(std::size_t output, tensor::Storage& storage, const std::byte* data,
@@ -289,7 +288,7 @@ void Run::give(std::size_t output, tensor::Storage& storage, const std::byte* da
   call_.impl().set(kOutputs, output, *made);
 }
 
-Run::Allocated& Run::allocated(const char* name) {
+AllocatedOutput& Run::allocated(const char* name) {
   for (std::size_t i = 0; i < allocated_.size(); ++i) {
     if (allocated_[i] && engine_.outputs()[i].name == name) return *allocated_[i];
   }
@@ -299,7 +298,7 @@ Run::Allocated& Run::allocated(const char* name) {
 
 void* Run::allocate(const char* name, std::uint64_t bytes, std::uint64_t /*alignment*/, void* /*stream*/) {
   // From the run's memory, whose order is that of the run's stream, which the engine's comes after.
-  Allocated& output = allocated(name);
+  AllocatedOutput& output = allocated(name);
   output.storage = hold(bytes + kAlignment);
   output.data = aligned(output.storage->data);
   return output.data;
@@ -313,7 +312,7 @@ void Run::give_allocated() {
   for (std::size_t i = 0; i < allocated_.size(); ++i) {
     if (!allocated_[i]) continue;
     cuda_.read_by_host = "tensorrt::execute_engine with outputs whose sizes the data decide";
-    Allocated& output = *allocated_[i];
+    AllocatedOutput& output = *allocated_[i];
     if (!output.sizes || (output.storage == nullptr && !is_empty(*output.sizes))) {
       base::fail(ErrorCode::Internal, "{}: TensorRT did not ask for memory, or tell the sizes, of output {}",
                  engine_.what(), engine_.outputs()[i].name);

@@ -168,10 +168,15 @@ void ExecutionContext::enqueue(cuda::StreamHandle stream) {
   const CollectedLog log;
   const bool is_done = call<bool>(slots().enqueue, stream);
   allocator_.stop();
-  const std::string& error = allocator_.error();
-  if (!error.empty())
-    base::fail(ErrorCode::OutOfMemory, "{}: no memory for an output: {}{}", engine_->what(), error,
-               log.text());
+  if (allocator_.failure() != nullptr) {
+    try {
+      std::rethrow_exception(allocator_.failure());
+    } catch (const Error& error) {
+      throw Error(error.code(),
+                  fmt::format("{}: no memory for an output: {}{}", engine_->what(), error.what(), log.text()),
+                  error.cuda_result());
+    }
+  }
   if (!is_done) base::fail(ErrorCode::Internal, "{} could not be enqueued{}", engine_->what(), log.text());
 }
 

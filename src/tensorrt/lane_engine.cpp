@@ -97,19 +97,20 @@ LaneEngine::LaneEngine(std::shared_ptr<const cuda::PrimaryContext> context)
 void LaneEngine::begin(const TensorRTEngineState& state, const shim::CudaCall& call) {
   if (!call.is_capture) {
     std::erase_if(retired_, [](const Retired& each) { return each.last_use->is_done(); });
-    const bool is_other =
-        state_.built != nullptr && (state.built != state_.built || state.stream != state_.stream);
-    if (is_other) retire(call);
+    const bool is_rebuilt = state.built != state_.built;
+    if (state_.built != nullptr && (is_rebuilt || state.stream != state_.stream)) retire(call, is_rebuilt);
   }
-  state_ = state;
+  if (state_ != state) state_ = state;
   if (aux_ == nullptr) make_streams(call);
 }
 
 /// What the last run may still be using goes when that is done; the run's stream comes after it.
-void LaneEngine::retire(const shim::CudaCall& call) {
+void LaneEngine::retire(const shim::CudaCall& call, bool with_contexts) {
   Retired& retired = retired_.emplace_back();
-  retired.contexts = std::exchange(contexts_, {});
-  retired.engine = std::move(state_.built);
+  if (with_contexts) {
+    retired.contexts = std::exchange(contexts_, {});
+    retired.engine = std::move(state_.built);
+  }
   retired.aux = std::exchange(aux_, nullptr);
   side_.reset();
   retired.last_use = std::make_unique<LazyEvent>(primary_);

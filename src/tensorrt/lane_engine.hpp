@@ -2,6 +2,7 @@
 
 #include "shim/cuda_call.hpp"
 #include "tensor/storage.hpp"
+#include "tensor/tensor_object.hpp"
 #include "tensorrt/engine_impl.hpp"
 #include "tensorrt/execution_context.hpp"
 
@@ -33,6 +34,21 @@ class LazyEvent {
   cuda::EventHandle handle_ = nullptr;
 };
 
+/// An output that TensorRT has allocated while it runs.
+struct AllocatedOutput {
+  tensor::Storage* storage = nullptr;  ///< Of `held`.
+  std::byte* data = nullptr;
+  std::optional<std::vector<std::int64_t>> sizes;
+};
+
+/// What is of one run, by input or output.
+struct RunScratch {
+  std::vector<EngineInput> inputs;
+  std::vector<tensor::TensorObjectPtr> copies;
+  std::vector<tensor::Storage*> held;  ///< Until all is on the stream, after which others may have it.
+  std::vector<std::optional<AllocatedOutput>> allocated;
+};
+
 /// What one lane of a session has of an engine: contexts, auxiliary streams, and what its own stream is
 /// joined with. Destroyed when the last run of the lane is done. Thread: one caller at a time.
 class LaneEngine {
@@ -57,6 +73,9 @@ class LaneEngine {
   /// The run's stream goes on after the engine's. Stream-ordered. Errors: Cuda.
   void join(const shim::CudaCall& call, cuda::StreamHandle engine_stream);
 
+  /// What a run works with, whose memory the next one uses again.
+  [[nodiscard]] RunScratch& scratch() noexcept { return scratch_; }
+
   /// Memory that an output has at each run, of at least as many bytes; of the run's allocator, but kept.
   [[nodiscard]] tensor::Storage* reused_output(std::size_t output, std::size_t bytes,
                                                tensor::Allocator& pool);
@@ -71,7 +90,7 @@ class LaneEngine {
     std::shared_ptr<AuxStreams> aux;
     std::unique_ptr<LazyEvent> last_use;
   };
-  void retire(const shim::CudaCall& call);
+  void retire(const shim::CudaCall& call, bool with_contexts);
   void make_streams(const shim::CudaCall& call);
 
   std::shared_ptr<const cuda::PrimaryContext> primary_;
@@ -83,6 +102,7 @@ class LaneEngine {
   std::vector<std::shared_ptr<ExecutionContext>> contexts_;  ///< That used last comes first.
   std::vector<std::unique_ptr<tensor::Storage, StorageDropper>> reused_;
   std::vector<Retired> retired_;
+  RunScratch scratch_;
   int profile_ = 0;  ///< Of the last run.
 };
 

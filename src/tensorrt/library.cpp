@@ -55,6 +55,15 @@ Function* find(void* handle, const char* name) {
   return reinterpret_cast<Function*>(::dlsym(handle, name));
 }
 
+/// "11.4.0"; empty for a library that does not say.
+std::string version_text(void* handle) {
+  auto* const major = find<std::int32_t()>(handle, "getInferLibMajorVersion");
+  auto* const minor = find<std::int32_t()>(handle, "getInferLibMinorVersion");
+  auto* const patch = find<std::int32_t()>(handle, "getInferLibPatchVersion");
+  if (major == nullptr || minor == nullptr || patch == nullptr) return "";
+  return fmt::format("{}.{}.{}", major(), minor(), patch());
+}
+
 }  // namespace
 
 std::string PlanHeader::text() const {
@@ -98,12 +107,11 @@ void Library::choose_numbering() {
                version_of());
   }
   const int major = major_of();
-  version_ = fmt::format("{}.{}.{}", major, minor_of(), patch_of());
   number_ = version_of();
   // One number means different versions in TensorRT and in TensorRT-RTX: the major one tells them apart.
   const bool is_lean = path_.find("nvinfer_lean") != std::string::npos;
-  flavor_ = major == kMajorRtx ? "TensorRT-RTX" : is_lean ? "TensorRT lean" : "TensorRT";
-  title_ = fmt::format("{} {} ({})", flavor_, version_, path_);
+  const char* const flavor = major == kMajorRtx ? "TensorRT-RTX" : is_lean ? "TensorRT lean" : "TensorRT";
+  title_ = fmt::format("{} {} ({})", flavor, version_text(handle_), path_);
   constexpr int kMajor10 = 10;
   constexpr int kMajor11 = 11;
   if (major == kMajorRtx) {
@@ -154,14 +162,16 @@ Library& Library::open(const std::string& name) {
   static std::mutex mutex;
   // Never destroyed: TensorRT's own threads may still use what they were given.
   static auto& libraries = *new std::map<std::string, std::unique_ptr<Library>>;
+  static auto& by_name = *new std::map<std::string, Library*>;
   const std::lock_guard lock(mutex);
+  if (const auto known = by_name.find(name); known != by_name.end()) return *known->second;
   const system::OpenedLibrary opened = system::open_library(name);
   if (opened.handle == nullptr) {
     base::fail(ErrorCode::NotFound, "{}: not found ({})", name, fmt::join(opened.attempts, "; "));
   }
   std::unique_ptr<Library>& known = libraries[opened.path];
   if (known == nullptr) known.reset(new Library(opened.handle, opened.path));
-  return *known;
+  return *by_name.emplace(name, known.get()).first->second;
 }
 
 std::vector<std::string> libraries_to_try(std::span<const std::filesystem::path> given,
@@ -200,11 +210,7 @@ std::vector<OptionalLibrary> tensorrt_libraries() {
                             .version = {},
                             .advice = {},
                             .attempts = {}};
-    auto* const version_of = tensorrt::find<std::int32_t()>(opened.handle, "getInferLibMajorVersion");
-    auto* const minor_of = tensorrt::find<std::int32_t()>(opened.handle, "getInferLibMinorVersion");
-    auto* const patch_of = tensorrt::find<std::int32_t()>(opened.handle, "getInferLibPatchVersion");
-    if (version_of != nullptr && minor_of != nullptr && patch_of != nullptr)
-      library.version = fmt::format("{}.{}.{}", version_of(), minor_of(), patch_of());
+    library.version = tensorrt::version_text(opened.handle);
     found.push_back(std::move(library));
   }
   if (!found.empty()) return found;

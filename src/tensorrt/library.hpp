@@ -37,9 +37,6 @@ class Library {
   [[nodiscard]] const abi::Numbering& numbering() const noexcept { return numbering_; }
   /// "TensorRT lean 11.4.0 (/usr/lib/libnvinfer_lean.so.11)"
   [[nodiscard]] const std::string& title() const noexcept { return title_; }
-  [[nodiscard]] const std::string& path() const noexcept { return path_; }
-  [[nodiscard]] const std::string& version() const noexcept { return version_; }
-  [[nodiscard]] const std::string& flavor() const noexcept { return flavor_; }
 
   /// The ICudaEngine of a plan, for the current context's device; null where TensorRT refuses it, and what it
   /// says is in the log. Blocking.
@@ -56,8 +53,6 @@ class Library {
 
   void* handle_;
   std::string path_;
-  std::string flavor_;
-  std::string version_;
   std::string title_;
   int number_ = 0;  ///< 110400 of 11.4.0
   abi::Numbering numbering_{};

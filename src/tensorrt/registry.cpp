@@ -41,17 +41,15 @@ void check_device(const EngineState& state, const cuda::PrimaryContext& context,
 /// An engine that is in no package: all that is known of it is its plan.
 std::shared_ptr<CustomObject> create_of_plan(const Value& plan, const ObjectOrigin& origin,
                                              const std::vector<std::filesystem::path>& libraries) {
-  const auto bytes = plan.bytes();
   TensorRTEngineState first;
-  first.built =
-      BuiltEngine::make({.plan = std::make_shared<const std::vector<std::byte>>(bytes.begin(), bytes.end()),
-                         .what = "TensorRT engine",
-                         .context = cuda::primary_context(origin.device.index),
-                         .libraries = libraries,
-                         .inputs = {},
-                         .outputs = {},
-                         .aliases = {},
-                         .weight_budget = std::nullopt});
+  first.built = BuiltEngine::make({.what = "TensorRT engine",
+                                   .context = cuda::primary_context(origin.device.index),
+                                   .libraries = libraries,
+                                   .inputs = {},
+                                   .outputs = {},
+                                   .aliases = {},
+                                   .weight_budget = std::nullopt},
+                                  plan.bytes());
   auto impl = std::make_unique<TensorRTEngine::Impl>(std::move(first), std::string(origin.name));
   impl->uses_collectives = true;  // Perhaps: nothing tells.
   impl->serialized = plan;
@@ -65,8 +63,7 @@ std::shared_ptr<CustomObject> create_engine(const Value& value, const ObjectOrig
   const std::string what = fmt::format("TensorRT engine {}", state.name.empty() ? origin.name : state.name);
   if (origin.device.type != DeviceType::Cuda)
     base::fail(ErrorCode::Unsupported, "{} runs on CUDA; load its model there (--device cuda)", what);
-  EngineSource source{.plan = nullptr,
-                      .what = what,
+  EngineSource source{.what = what,
                       .context = cuda::primary_context(origin.device.index),
                       .libraries = libraries,
                       .inputs = state.inputs,
@@ -74,9 +71,8 @@ std::shared_ptr<CustomObject> create_engine(const Value& value, const ObjectOrig
                       .aliases = state.aliases,
                       .weight_budget = std::nullopt};
   check_device(state, *source.context, what);
-  source.plan = std::make_shared<const std::vector<std::byte>>(decode_plan(state));
   TensorRTEngineState first;
-  first.built = BuiltEngine::make(std::move(source));
+  first.built = BuiltEngine::make(std::move(source), plan_of(value).bytes);
   first.output_allocator = state.requires_output_allocator;
   auto impl = std::make_unique<TensorRTEngine::Impl>(std::move(first), state.name);
   impl->requires_output_allocator = state.requires_output_allocator;

@@ -200,6 +200,7 @@ TEST_F(EngineSettings, OfWeightBudgetsBuildTheEngineAnew) {
   run(session, "streamed", stream);
   EXPECT_EQ(double_.alive().engines, 2U);
   const std::int64_t before = engine->weight_budget();
+  EXPECT_EQ(before, 1 << 19) << "what the double holds right";
   for (const std::int64_t bad : {std::int64_t{1}, std::int64_t{-1}}) {
     const Error error = error_of([&] { engine->set_weight_budget(bad); });
     EXPECT_EQ(error.code(), ErrorCode::InvalidArgument);

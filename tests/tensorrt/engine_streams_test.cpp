@@ -133,6 +133,43 @@ TEST_F(EngineStreams, OfItsOwnForkAndJoinByEvents) {
   EXPECT_EQ(engine->stream(), std::nullopt);
 }
 
+TEST_F(EngineStreams, OfItsOwnNeedNoOtherContexts) {
+  const Model model = load_engines("spread");
+  const auto engine = engine_of(model);
+  Session session(model, call_by_call());
+  const Stream stream = Stream::create();
+  const Stream own = Stream::create();
+  const std::vector<Tensor> inputs = engine_inputs("spread");
+  for (const bool forks : {false, true, false}) {
+    engine->set_stream(forks ? std::optional(own.view()) : std::nullopt);
+    session.enqueue(views_of(inputs), stream);
+  }
+  stream.view().synchronize();
+  EXPECT_THAT(double_.calls("createExecutionContext"), SizeIs(1));
+  EXPECT_THAT(double_.calls("setAuxStreams"), SizeIs(3)) << "those of the stream's partition each time";
+}
+
+TEST_F(EngineStreams, OfItsOwnAreJoinedAlsoWhereTheEngineFails) {
+  const Model model = load_engines("alone");
+  const auto engine = engine_of(model);
+  Session session(model, call_by_call());
+  const Stream stream = Stream::create();
+  const Stream own = Stream::create();
+  const std::vector<Tensor> inputs = engine_inputs("alone");
+  engine->set_stream(own.view());
+  session.enqueue(views_of(inputs), stream);
+  stream.view().synchronize();
+  penstock_recording_hold(own.view().handle());
+  double_.fail("enqueueV3 late");
+  error_of([&] { session.enqueue(views_of(inputs), stream); });
+  EXPECT_FALSE(stream.view().is_done()) << "what was enqueued may use the run's memory";
+  penstock_recording_let_go(own.view().handle());
+  double_.clear();
+  const auto outputs = session.enqueue(views_of(inputs), stream);
+  stream.view().synchronize();
+  expect_answer("alone", outputs);
+}
+
 TEST_F(EngineStreams, ThatCannotBeItsOwnAreRefused) {
   const Model model = load_engines("alone");
   const auto engine = engine_of(model);

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <string>
 #include <vector>
 
@@ -34,12 +35,28 @@ std::vector<std::string> with(std::size_t position, const std::string& text) {
 
 std::string error_of(const Value& state, ErrorCode code) {
   try {
-    static_cast<void>(decode_plan(read_engine_state(state)));
+    static_cast<void>(plan_of(state));
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), code) << error.what();
     return error.what();
   }
   return "none";
+}
+
+TEST(EngineState, TellsTheStartOfAPlanWithoutDecodingAll) {
+  // 100 digits and padding, with something else than base64 behind the start.
+  const std::string text = std::string(96, 'A') + "!A==";
+  const Value value = state_of(with(3, text));
+  const PlanStart start = start_of_plan(read_engine_state(value));
+  EXPECT_EQ(start.size, 73U);
+  EXPECT_EQ(start.bytes, std::vector<std::byte>(48));
+  EXPECT_THROW(static_cast<void>(plan_of(value)), Error);
+}
+
+TEST(EngineState, OfAPlanWithoutAPackageIsThePlan) {
+  const std::array<std::byte, 2> bytes{std::byte{1}, std::byte{2}};
+  const Value value = Value::shared_bytes(bytes, nullptr);
+  EXPECT_EQ(plan_of(value).bytes.data(), bytes.data());
 }
 
 TEST(EngineState, IsReadInFull) {
@@ -52,8 +69,10 @@ TEST(EngineState, IsReadInFull) {
   EXPECT_EQ(state.device.minor, 0);
   EXPECT_FALSE(state.device.is_dla);
   EXPECT_EQ(state.device.name, "NVIDIA H200");
-  const auto plan = decode_plan(state);
-  EXPECT_EQ(std::string(reinterpret_cast<const char*>(plan.data()), plan.size()), "plan");
+  const Plan plan = plan_of(value);
+  EXPECT_EQ(std::string(reinterpret_cast<const char*>(plan.bytes.data()), plan.bytes.size()), "plan");
+  EXPECT_EQ(start_of_plan(state).size, 4U);
+  EXPECT_EQ(start_of_plan(state).bytes, plan.decoded);
   EXPECT_THAT(state.inputs, ElementsAre("x", "y"));
   EXPECT_THAT(state.outputs, ElementsAre("z", "w"));
   EXPECT_TRUE(state.hardware_compatible);
