@@ -1,4 +1,7 @@
 #include "commands.hpp"
+#include "loading.hpp"
+#include "option_values.hpp"
+#include "proof.hpp"
 #include "report.hpp"
 
 #include <penstock/system.hpp>
@@ -157,12 +160,33 @@ nlohmann::ordered_json json_of(const Findings& findings) {
 }  // namespace
 
 Action add_doctor(CLI::App& app) {
-  const auto json = std::make_shared<bool>(false);
-  app.add_flag("--json", *json, "Print everything as JSON");
-  app.footer("Examples:\n  penstock doctor\n  penstock doctor --json");
-  return [json] {
+  struct Options {
+    bool json = false;
+    ModelChoice plan;
+    std::string report;
+  };
+  const auto options = std::make_shared<Options>();
+  app.add_flag("--json", options->json, "Print everything as JSON");
+  CLI::Option* const prove =
+      app.add_option("--prove-tensorrt", options->plan.file,
+                     "Run this TensorRT plan in all ways that Penstock has, and report what held (Markdown)")
+          ->type_name("PLAN")
+          ->check(not_empty());
+  app.add_option("--report", options->report, "Write the report to this file")
+      ->type_name("FILE")
+      ->check(not_empty())
+      ->needs(prove);
+  app.add_option("--device", options->plan.device, "Device to prove it on: cuda (the default) or cuda:N")
+      ->type_name("DEVICE")
+      ->needs(prove);
+  add_tensorrt_option(app, options->plan)->needs(prove);
+  app.footer(
+      "Examples:\n  penstock doctor\n  penstock doctor --json\n  trtexec --onnx=model.onnx "
+      "--saveEngine=model.plan && penstock doctor --prove-tensorrt model.plan --report tensorrt.md");
+  return [options] {
+    if (!options->plan.file.empty()) return prove_tensorrt(options->plan, options->report);
     const Findings findings;
-    if (*json) {
+    if (options->json) {
       write_json(json_of(findings));
     } else {
       write_out(page(findings));

@@ -101,10 +101,11 @@ void add_package_options(CLI::App& app, ModelChoice& choice) {
       ->check(not_empty());
 }
 
-void add_tensorrt_option(CLI::App& app, ModelChoice& choice) {
-  app.add_option(
-         "--tensorrt", choice.tensorrt,
-         "Library of TensorRT to run engines with (default: the first of those found that takes them)")
+CLI::Option* add_tensorrt_option(CLI::App& app, ModelChoice& choice) {
+  return app
+      .add_option(
+          "--tensorrt", choice.tensorrt,
+          "Library of TensorRT to run engines with (default: the first of those found that takes them)")
       ->type_name("FILE")
       ->allow_extra_args(false);
 }

@@ -9,7 +9,8 @@
 
 namespace CLI {
 class App;
-}
+class Option;
+}  // namespace CLI
 
 namespace penstock::cli {
 
@@ -34,7 +35,7 @@ struct ModelChoice {
 void add_package_options(CLI::App& app, ModelChoice& choice);
 
 /// --tensorrt.
-void add_tensorrt_option(CLI::App& app, ModelChoice& choice);
+CLI::Option* add_tensorrt_option(CLI::App& app, ModelChoice& choice);
 
 /// --device, --library, --tensorrt, --use-profile, --weights, --size-ranges and --threads, for commands that
 /// load a model and run it.

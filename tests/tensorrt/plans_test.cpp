@@ -249,6 +249,46 @@ TEST_F(Plans, AreInspectedRunAndMeasuredByTheCommand) {
   EXPECT_THAT(bench.out, HasSubstr("x float32[2, 4]"));
 }
 
+TEST_F(Plans, AreProvenByTheDoctor) {
+  // The stand-in of another process computes nothing: of this plan the output is an input.
+  const std::string plan = file_of(R"({"aux_streams": 1, "device_memory": 4096, "tensors": [
+      {"name": "cache", "mode": "input", "shape": [2]},
+      {"name": "x", "mode": "input", "shape": [-1],
+       "profiles": [{"min": [1], "opt": [2], "max": [8]}]},
+      {"name": "y", "mode": "output", "shape": [2], "alias": "cache"}],
+    "layers": [{"kind": "affine", "inputs": ["x"], "output": "between", "stream": 1},
+               {"kind": "append", "inputs": ["cache", "between"], "output": "y"}]})");
+  const std::string report = e2e::scratch_file("tensorrt.md");
+  const auto done = e2e::penstock_command(
+      {"doctor", "--prove-tensorrt", plan, "--tensorrt", flavor_.library, "--report", report});
+  EXPECT_EQ(done.exit_code, 0) << done.err << e2e::read_text(report);
+  EXPECT_THAT(
+      e2e::read_text(report),
+      AllOf(StartsWith("## TensorRT, proven by penstock"),
+            HasSubstr("the plan taken | held | TensorRT 11.1.0"),
+            HasSubstr("described | held | cache float32[2], x float32[-1] -> y float32[2]; profiles: 1, "
+                      "auxiliary streams: 1"),
+            HasSubstr("a quarter of the GPU | held | "), HasSubstr("runs call by call | held | twice"),
+            HasSubstr("runs as a CUDA graph | held | replayed"),
+            HasSubstr("another stream of the partition | held | nothing captured anew"),
+            HasSubstr("`set_stream` | held | forked"), HasSubstr("seen by Penstock | held | "),
+            HasSubstr("seen by CUPTI | held | "),
+            HasSubstr("nodes of the graph are in the partition | held | ")));
+
+  // What does not hold is told, with all else, and by the exit code.
+  const std::string other = file_of(R"({"compute_capability": "7.5", "tensors": [
+      {"name": "x", "mode": "input", "shape": [4]}, {"name": "y", "mode": "output", "shape": [4]}],
+    "layers": [{"kind": "affine", "inputs": ["x"], "output": "y"}]})",
+                                    "other.plan");
+  const auto refused =
+      e2e::penstock_command({"doctor", "--prove-tensorrt", other, "--tensorrt", flavor_.library});
+  EXPECT_EQ(refused.exit_code, 1);
+  EXPECT_THAT(refused.out,
+              AllOf(HasSubstr("the plan taken | **failed** | other.plan: "), HasSubstr("refuses it")));
+  EXPECT_EQ(e2e::penstock_command({"doctor", "--prove-tensorrt", "/nowhere/a.plan"}).exit_code, 3);
+  EXPECT_EQ(e2e::penstock_command({"doctor", "--report", report}).exit_code, 2);
+}
+
 TEST_F(Plans, AreToldByTheCommandAlsoWhereTheyCannotRun) {
   // As TensorRT's own begin, with the version at bytes 24 to 27.
   const std::string path = e2e::scratch_file("other.bin");
