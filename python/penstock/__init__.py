@@ -13,7 +13,7 @@ from . import _errors
 from ._core import (
     Audit, AuditEntry, ConstantInfo, Device, DimSpec, DType, Event, GraphStatistics, GreenContext, LastRun, Model, ModelInfo,
     ObjectHandle, ObjectInfo, Package, Registry, Requirements, Session, SessionMemory, SmResource, Stream, StreamWaits,
-    Tensor, TensorSpec, current_stream, load, probe_sms, register_namedtuple,
+    Tensor, TensorRTEngine, TensorRTTensor, TensorSpec, current_stream, load, load_engine, probe_sms, register_namedtuple,
 )
 from ._core import version as __version__
 from ._errors import (
@@ -26,8 +26,9 @@ __all__ = [
     "Audit", "AuditEntry", "CancelledError", "ConstantInfo", "CorruptError", "CudaError", "DType", "Device", "DimSpec",
     "Error", "Event", "GraphStatistics", "GreenContext", "IncompatibleError", "InternalError", "InvalidArgumentError",
     "LastRun", "Model", "ModelInfo", "NotFoundError", "ObjectHandle", "ObjectInfo", "OutOfMemoryError", "Package",
-    "Registry", "Requirements", "Session", "SessionMemory", "SmResource", "Stream", "StreamWaits", "Tensor", "TensorSpec",
-    "UnsupportedError", "aoti_load_package", "current_stream", "custom_objects", "export", "load", "probe_sms",
+    "Registry", "Requirements", "Session", "SessionMemory", "SmResource", "Stream", "StreamWaits", "Tensor",
+    "TensorRTEngine", "TensorRTTensor", "TensorSpec", "UnsupportedError", "aoti_load_package", "current_stream",
+    "custom_objects", "export", "load", "load_engine", "probe_sms",
     "register_namedtuple", "verify",
 ]
 

@@ -11,20 +11,21 @@ from ._errors import InvalidArgumentError, NotFoundError
 
 def aoti_load_package(path: typing.Any, run_single_threaded: bool = False, device_index: int = -1, *,
                       num_runners: int = 1, use_stream_affinity: bool = False, registry: Registry | None = None,
-                      libraries: typing.Sequence[str | os.PathLike[str]] = ()) -> AOTICompiledModel:
+                      libraries: typing.Sequence[str | os.PathLike[str]] = (),
+                      tensorrt: typing.Sequence[str | os.PathLike[str]] = ()) -> AOTICompiledModel:
     """Loads a package as `torch._inductor.aoti_load_package` does, and gives what that gives, run by Penstock.
 
     Takes tensors of torch and gives tensors of torch. `path` is a path or a file that is open for reading.
     `run_single_threaded`, `num_runners` and `use_stream_affinity` are taken and change nothing: a call has a session of
-    its own for as long as it takes, however many there are at once. `registry` and `libraries`, which torch does not
-    have, are those of `penstock.load`: torch knows the operators and classes of the process, Penstock those given here.
+    its own for as long as it takes, however many there are at once. `registry`, `libraries` and `tensorrt`, which torch
+    does not have, are those of `penstock.load`: torch knows the operators and classes of the process, Penstock those given here.
     """
     del run_single_threaded, num_runners, use_stream_affinity
     source = path.read() if hasattr(path, "read") else path
     device = None
     if any(model.device == "cuda" for model in Package(source).models):
         device = f"cuda:{device_index if device_index >= 0 else _current_device()}"
-    model = load(source, device=device, registry=registry, libraries=libraries)
+    model = load(source, device=device, registry=registry, libraries=libraries, tensorrt=tensorrt)
     return AOTICompiledModel(AOTIModelPackageLoader(model))
 
 

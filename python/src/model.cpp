@@ -86,6 +86,7 @@ struct Weights {
 std::unique_ptr<PyModel> load(const nb::object& source, const std::string& model, const nb::object& device,
                               const nb::object& sha256, const nb::object& weights, const nb::object& registry,
                               const std::vector<std::filesystem::path>& libraries,
+                              const std::vector<std::filesystem::path>& tensorrt,
                               const std::string& generated_checks, const std::string& size_ranges,
                               const nb::kwargs& session) {
   const SessionOptions session_options = session_options_of(session);
@@ -108,6 +109,7 @@ std::unique_ptr<PyModel> load(const nb::object& source, const std::string& model
     functions = nb::tuple(given->functions);
   }
   options.libraries = libraries;
+  options.tensorrt = tensorrt;
   const Weights given(weights);
   options.weights = given.named;
   // Ctrl-C is looked at between the stages, and its exception kept until the load has cleaned up.
@@ -130,6 +132,32 @@ std::unique_ptr<PyModel> load(const nb::object& source, const std::string& model
     if (interrupted && error.code() == ErrorCode::Cancelled) nb::raise_python_error();
     throw;
   }
+}
+
+std::unique_ptr<PyModel> load_engine(const nb::object& source, const nb::object& device,
+                                     const nb::object& sha256,
+                                     const std::vector<std::filesystem::path>& tensorrt,
+                                     const nb::kwargs& session) {
+  const SessionOptions session_options = session_options_of(session);
+  EngineOptions options;
+  if (!device.is_none()) options.device = device_from_string(nb::cast<std::string>(nb::str(device)));
+  if (!sha256.is_none()) options.sha256 = cast_to<std::string>(sha256, "sha256", "str");
+  options.tensorrt = tensorrt;
+  nb::bytes plan;
+  const bool is_memory = nb::try_cast(source, plan);
+  const auto path =
+      is_memory ? std::filesystem::path() : cast_to<std::filesystem::path>(source, "source", "path or bytes");
+  std::optional<Model> loaded;
+  {
+    const nb::gil_scoped_release released;
+    loaded = is_memory
+                 ? Model::load_engine({static_cast<const std::byte*>(plan.data()), plan.size()}, options)
+                 : Model::load_engine(path, options);
+  }
+  ModelInfo info;
+  info.name = loaded->name();
+  info.device = loaded->device().type;
+  return std::make_unique<PyModel>(*std::move(loaded), std::move(info), session_options);
 }
 
 nb::object call_model(PyModel& self, const nb::args& args, nb::kwargs kwargs, OutputForm form,
@@ -315,13 +343,15 @@ void bind_models(nb::module_& module) {
   module.def(
       "load", load, "source"_a, "model"_a = "", nb::kw_only(), "device"_a = nb::none(),
       "sha256"_a = nb::none(), "weights"_a = nb::none(), "registry"_a = nb::none(),
-      "libraries"_a = std::vector<std::filesystem::path>{}, "generated_checks"_a = "auto",
+      "libraries"_a = std::vector<std::filesystem::path>{},
+      "tensorrt"_a = std::vector<std::filesystem::path>{}, "generated_checks"_a = "auto",
       "size_ranges"_a = "stated", "session"_a,
       nb::sig(
           "def load(source: str | os.PathLike[str] | bytes, model: str = '', *, device: typing.Any = None, "
           "graphs: str = 'auto', sha256: str | None = None, weights: typing.Mapping[str, typing.Any] | None "
           "= None, "
           "registry: Registry | None = None, libraries: typing.Sequence[str | os.PathLike[str]] = (), "
+          "tensorrt: typing.Sequence[str | os.PathLike[str]] = (), "
           "generated_checks: str = 'auto', size_ranges: str = 'stated', host_inputs: str = 'refuse', "
           "threads: int = 0, max_lanes: int = "
           "16, "
@@ -329,6 +359,14 @@ void bind_models(nb::module_& module) {
           "-> Model"),
       "Loads a model of a package, which is a path or the bytes of a file. Loading runs code of the "
       "package.");
+  module.def(
+      "load_engine", load_engine, "source"_a, nb::kw_only(), "device"_a = nb::none(), "sha256"_a = nb::none(),
+      "tensorrt"_a = std::vector<std::filesystem::path>{}, "session"_a,
+      nb::sig("def load_engine(source: str | os.PathLike[str] | bytes, *, device: typing.Any = None, graphs: "
+              "str = 'auto', sha256: str | None = None, tensorrt: typing.Sequence[str | os.PathLike[str]] = "
+              "(), host_inputs: str = 'refuse', max_lanes: int = 16) -> Model"),
+      "Loads a TensorRT plan, which is a path or the bytes of a file, as a model: called with its inputs in "
+      "the plan's order, or by their names. `custom_objects()[\"engine\"].get()` is the engine.");
 }
 
 }  // namespace penstock::python

@@ -61,6 +61,7 @@ class PySession {
 
  private:
   class Turn;
+  void read_by_name(const nanobind::dict& kwargs);
   void read_inputs(nanobind::handle args, nanobind::handle kwargs);
   void read_leaves();
   /// What the caller calls an input.

@@ -1,6 +1,7 @@
 // `penstock._core`: the classes of the library for Python, one source each.
 
 #include "call_spec.hpp"
+#include "engines.hpp"
 #include "errors.hpp"
 #include "model.hpp"
 #include "streams.hpp"
@@ -29,6 +30,7 @@ NB_MODULE(_core, module) {
   bind_tensors(module);
   bind_packages(module);
   bind_sessions(module);
+  bind_engines(module);
   bind_objects(module);
   bind_models(module);
   module.def(

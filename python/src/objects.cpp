@@ -1,3 +1,4 @@
+#include "engines.hpp"
 #include "errors.hpp"
 #include "model.hpp"
 #include "operators.hpp"
@@ -69,7 +70,7 @@ void add_class(PyRegistry& self, const std::string& name, const nb::object& crea
 
 nb::object object_of(const PyObjectHandle& self) {
   const auto held = object_cast<PyCustomObject>(self.handle);
-  return held == nullptr ? nb::none() : held->object();
+  return held == nullptr ? engine_of(self.handle) : held->object();
 }
 
 void mark_changed(const PyObjectHandle& self) {
@@ -93,7 +94,8 @@ void bind_objects(nb::module_& module) {
           "class_name", [](const PyObjectHandle& self) { return self.handle.class_name(); },
           "\"ns.Name\", as it is registered.")
       .def("get", object_of, nb::sig("def get(self) -> typing.Any"),
-           "The object itself, where its class is registered in Python; else None.")
+           "The object itself, where its class is registered in Python; of a TensorRT engine a "
+           "`TensorRTEngine`; else None.")
       .def_prop_ro(
           "state",
           [](const PyObjectHandle& self) {

@@ -124,6 +124,21 @@ void PySession::read_leaves() {
   }
 }
 
+/// Keywords of a model that states no call: the names of its inputs.
+void PySession::read_by_name(const nb::dict& kwargs) {
+  for (const auto& [key, value] : kwargs) {
+    const auto name = nb::cast<std::string>(key);
+    const std::optional<std::size_t> input = model_.model.find_input(name);
+    if (!input) wrong_type("no input is called \"" + name + "\"");
+    if (leaves_.size() <= *input) leaves_.resize(*input + 1);
+    if (leaves_[*input].is_valid()) wrong_type("input " + name + " is given twice");
+    leaves_[*input] = nb::borrow(value);
+  }
+  for (std::size_t i = 0; i < leaves_.size(); ++i) {
+    if (!leaves_[i].is_valid()) wrong_type("input " + model_.model.inputs()[i].name + " is not given");
+  }
+}
+
 void PySession::read_inputs(nb::handle args, nb::handle kwargs) {
   is_flat_ = false;
   if (model_.call_problem) {
@@ -134,8 +149,7 @@ void PySession::read_inputs(nb::handle args, nb::handle kwargs) {
     model_.inputs->flatten_call(args, kwargs, leaves_);
   } else {
     for (const nb::handle one : nb::borrow<nb::tuple>(args)) leaves_.push_back(nb::borrow(one));
-    if (nb::len(kwargs) != 0)
-      wrong_type("the package does not state its call, so keywords cannot be told apart");
+    if (nb::len(kwargs) != 0) read_by_name(nb::borrow<nb::dict>(kwargs));
   }
   read_leaves();
 }
