@@ -184,7 +184,12 @@ int inspect_plan(const ModelChoice& choice, bool json) {
                   bytes_text(info.bytes), "built by", info.built_by.empty() ? "not known" : info.built_by);
   if (built.model) add_engine(out, *engine_of(*built.model));
   out += fmt::format("  {:<14}{}\n", "can run here", built.model ? "yes" : "no");
-  if (!built.model) out += fmt::format("    - {}\n", printable_lines(built.obstacle));
+  if (!built.model) {
+    std::string obstacle = printable_lines(built.obstacle);
+    for (std::size_t at = 0; (at = obstacle.find('\n', at)) != std::string::npos; ++at)
+      obstacle.insert(at + 1, "    ");
+    out += fmt::format("    - {}\n", obstacle);
+  }
   write_out(out);
   return kExitOk;
 }
