@@ -172,9 +172,13 @@ TEST(Graphs, TakeSeveralInputsEachAtAnyAddress) {
       stream.view().synchronize();
       // Another algorithm may be chosen for an input that is aligned less.
       expect_same(on_host(given), on_host(expected));
-      ASSERT_FALSE(HasFailure()) << package << ", run " << run;
+      ASSERT_FALSE(HasFatalFailure() || HasNonfatalFailure()) << package << ", run " << run;
     }
-    EXPECT_GT(session.graph_statistics().replays, 500U) << package;
+    // A kernel of cuBLASLt may take its inputs only where they lay: docs/graphs.md.
+    const GraphStatistics statistics = session.graph_statistics();
+    if (statistics.fixed.empty()) {
+      EXPECT_GT(statistics.replays, 500U) << package;
+    }
   }
 }
 
