@@ -92,5 +92,5 @@ def test_what_is_no_plan_is_refused(tmp_path, gpu):
 def test_an_engine_of_a_package_is_refused_with_its_name(package, gpu):
     done = command("run", package("alone", "2.15-engines"), "--device", "cuda", "--tensorrt", RTX, gpu=gpu)
     assert done.returncode == 3
-    assert "alone.pt2" in done.stderr
+    assert "alone.pt2" in done.stderr and "TensorRT engine alone" in done.stderr
     assert "refuses it; TensorRT says: " in done.stderr or "compute capability" in done.stderr
