@@ -45,9 +45,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const bool named = !state.inputs.empty() || !state.outputs.empty();
     for (const tensorrt::AliasedOutput& alias : state.aliases)
       require(!named || (has_name(state.outputs, alias.output) && has_name(state.inputs, alias.input)));
-    const std::vector<std::byte> plan = tensorrt::decode_plan(state);
-    require(plan.size() <= state.plan.size() / 4 * 3);
-    require(tensorrt::read_plan_header(plan).is_known == !tensorrt::read_plan_header(plan).text().empty());
+    const tensorrt::PlanStart start = tensorrt::start_of_plan(state);
+    const tensorrt::PlanHeader header = tensorrt::read_plan_header(start.bytes);
+    require(header.is_known == !header.text().empty());
+    const tensorrt::Plan plan = tensorrt::plan_of(value);
+    require(plan.bytes.size() == start.size);
+    require(tensorrt::read_plan_header(plan.bytes).text() == header.text());
   } catch (const Error&) {
     // What is wrong is said.
   }
