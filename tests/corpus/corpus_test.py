@@ -46,5 +46,26 @@ class TrivialProblems(unittest.TestCase):
         self.assertEqual(len(corpus.trivial_problems(0, {"out0": self.good}, {"0.out0"})), 1)
 
 
+class ExpectedOutputs(unittest.TestCase):
+    def refuse(self, message):
+        def loaded(_):
+            raise RuntimeError(message)
+        return loaded
+
+    def expected(self, loaded):
+        return corpus.expected_outputs(loaded, lambda value: [value + 1], (T([1.0]),), {})
+
+    def test_libtorchs_where_it_answers(self):
+        self.assertEqual(self.expected(lambda value: [value + 2]), ([T([3.0])], "libtorch"))
+
+    def test_the_models_own_where_the_processor_has_no_such_layer(self):
+        refused = self.refuse("could not create a primitive descriptor for the LSTM forward propagation primitive")
+        self.assertEqual(self.expected(refused), ([T([2.0])], "eager"))
+
+    def test_any_other_refusal_is_a_failure(self):
+        with self.assertRaisesRegex(RuntimeError, "shape"):
+            self.expected(self.refuse("shape"))
+
+
 if __name__ == "__main__":
     unittest.main()
