@@ -7,6 +7,7 @@
 #include "cpu/parallel.hpp"
 #include "cpu/strided.hpp"
 #include "system/machine.hpp"
+#include "tensor/address.hpp"
 #include "tensor/layout.hpp"
 
 #include <algorithm>
@@ -102,8 +103,8 @@ struct Matrix {
 
 Matrix head_of(const TensorObject& tensor, std::int64_t batch, std::int64_t head) {
   const std::int64_t offset = batch * tensor.stride[0] + head * tensor.stride[1];
-  return {tensor.data + offset * static_cast<std::int64_t>(element_bytes(tensor.dtype)), tensor.size[2],
-          tensor.size[3], tensor.stride[2], tensor.stride[3]};
+  return {tensor::address_at(tensor.data, offset * static_cast<std::int64_t>(element_bytes(tensor.dtype))),
+          tensor.size[2], tensor.size[3], tensor.stride[2], tensor.stride[3]};
 }
 
 /// Writes `matrix`, of float32, without gaps to `to`, in float64.

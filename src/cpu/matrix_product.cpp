@@ -5,6 +5,7 @@
 #include "cpu/op_state_impl.hpp"
 #include "tensor/layout.hpp"
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -58,6 +59,8 @@ bool overlap(const MatrixBatch& a, const Dims& a_sizes, const MatrixBatch& b, co
     for (std::size_t i = 0; i < sizes.size(); ++i) last += (sizes[i] - 1) * strides[i];
     return matrices.data + (static_cast<std::size_t>(last) + 1) * element;
   };
+  const auto is_empty = [](const Dims& sizes) { return std::ranges::find(sizes, 0) != sizes.end(); };
+  if (is_empty(a_sizes) || is_empty(b_sizes)) return false;
   return a.data < end(b, b_sizes) && b.data < end(a, a_sizes);
 }
 

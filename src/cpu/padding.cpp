@@ -2,6 +2,7 @@
 
 #include "base/fail.hpp"
 #include "cpu/copy.hpp"
+#include "tensor/address.hpp"
 #include "tensor/layout.hpp"
 
 #include <algorithm>
@@ -85,7 +86,7 @@ void pad(TensorObject& out, const TensorObject& input, std::span<const std::int6
       const std::int64_t source = sources[dim][static_cast<std::size_t>(place[dim])];
       inside = inside && source != kOutside;
       to += place[dim] * out.stride[dim] * bytes;
-      from += (inside ? source : 0) * input.stride[dim] * bytes;
+      from = tensor::address_at(from, (inside ? source : 0) * input.stride[dim] * bytes);
     }
     if (inside) {
       fill_line(to, out.stride[rank - 1] * bytes, from, input.stride[rank - 1] * bytes, sources[rank - 1],

@@ -3,6 +3,7 @@
 #include "cpu/element.hpp"
 #include "cpu/strided.hpp"
 #include "cpu/temporary.hpp"
+#include "tensor/address.hpp"
 
 #include <algorithm>
 #include <span>
@@ -82,9 +83,11 @@ void for_each_lane(const Found& out, const TensorObject& self, std::size_t dim, 
   const Lane indices = lane_of(out.indices, dim);
   for_each_element<3>(starts, {self.strides(), out.values.strides(), out.indices.strides()},
                       [&](const auto& place) {
-                        work(LaneView{self.data + place[0] * element, from.stride * element, from.size,
-                                      out.values.data + place[1] * element, values.stride * element,
-                                      out.indices.data + place[2] * kIndex, indices.stride * kIndex});
+                        work(LaneView{tensor::address_at(self.data, place[0] * element), from.stride * element,
+                                      from.size, tensor::address_at(out.values.data, place[1] * element),
+                                      values.stride * element,
+                                      tensor::address_at(out.indices.data, place[2] * kIndex),
+                                      indices.stride * kIndex});
                       });
 }
 

@@ -2,6 +2,7 @@
 
 #include "base/fail.hpp"
 #include "model/model_impl.hpp"
+#include "tensor/address.hpp"
 #include "tensor/layout.hpp"
 #include "tensor/view_access.hpp"
 
@@ -19,7 +20,8 @@ struct Bytes {
 Bytes bytes_of(const TensorView& view) {
   const auto* begin = static_cast<const std::byte*>(view.data());
   const std::int64_t extent = *tensor::checked_extent(view.sizes(), view.strides());
-  return {begin, begin + static_cast<std::size_t>(extent) * element_bytes(view.dtype())};
+  return {begin,
+          tensor::address_at(begin, extent * static_cast<std::int64_t>(element_bytes(view.dtype())))};
 }
 
 bool overlap(const TensorView& a, const TensorView& b) {

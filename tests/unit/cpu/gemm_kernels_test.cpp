@@ -5,9 +5,11 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdint>
 #include <cstring>
 #include <limits>
 #include <random>
+#include <type_traits>
 #include <vector>
 
 namespace penstock::cpu {
@@ -63,7 +65,9 @@ void expect_product(Kernel<T> kernel, std::int64_t rows, std::int64_t depth, std
         for (std::int64_t k = 0; k < depth; ++k) {
           const T left = a[static_cast<std::size_t>(a_transposed ? k * a_stride + i : i * a_stride + k)];
           const T right = b[static_cast<std::size_t>(b_transposed ? j * b_stride + k : k * b_stride + j)];
-          sum = static_cast<T>(sum + left * right);
+          // Unsigned, and so defined where the product of two 16-bit integers is more than an int.
+          using Wide = std::conditional_t<std::is_integral_v<T>, std::uint64_t, T>;
+          sum = static_cast<T>(sum + static_cast<Wide>(left) * static_cast<Wide>(right));
         }
         expected = static_cast<T>(2 * sum + static_cast<T>(static_cast<int>(beta)) * before[at]);
       }
