@@ -166,12 +166,13 @@ Action add_doctor(CLI::App& app) {
     std::string report;
   };
   const auto options = std::make_shared<Options>();
-  app.add_flag("--json", options->json, "Print everything as JSON");
+  CLI::Option* const json = app.add_flag("--json", options->json, "Print everything as JSON");
   CLI::Option* const prove =
       app.add_option("--prove-tensorrt", options->plan.file,
                      "Run this TensorRT plan in all ways that Penstock has, and report what held (Markdown)")
           ->type_name("PLAN")
-          ->check(not_empty());
+          ->check(not_empty())
+          ->excludes(json);
   app.add_option("--report", options->report, "Write the report to this file")
       ->type_name("FILE")
       ->check(not_empty())

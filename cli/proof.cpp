@@ -1,5 +1,6 @@
 #include "proof.hpp"
 
+#include "difference.hpp"
 #include "inputs.hpp"
 #include "plans.hpp"
 #include "report.hpp"
@@ -17,8 +18,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <cmath>
-#include <cstring>
+#include <deque>
 #include <exception>
 #include <fstream>
 #include <iterator>
@@ -30,7 +30,7 @@
 namespace penstock::cli {
 namespace {
 
-/// What a check came to, beside what it throws, which is a failure.
+/// What a check came to; what it throws is a failure.
 struct Outcome {
   enum class Kind { Held, Failed, NotPossible };
   Kind kind = Kind::Held;
@@ -45,22 +45,20 @@ Outcome not_possible(std::string detail) { return {Outcome::Kind::NotPossible, s
 class Table {
  public:
   template <class Check>
-  bool row(std::string_view what, const Check& check) {
+  Outcome::Kind row(std::string_view what, const Check& check) {
     Outcome outcome;
     try {
       outcome = check();
-    } catch (const Error& error) {
-      if (error.code() == ErrorCode::OutOfMemory) throw;
+    } catch (const std::exception& error) {
+      // Whatever it is, the rows before it are told.
       outcome = failed(error.what());
-    } catch (const Refused& refused) {
-      outcome = failed(refused.what());
     }
     const char* const word = outcome.kind == Outcome::Kind::Held     ? "held"
                              : outcome.kind == Outcome::Kind::Failed ? "**failed**"
                                                                      : "not possible";
     fmt::format_to(std::back_inserter(text_), "| {} | {} | {} |\n", what, word, cell(outcome.detail));
     has_failed_ = has_failed_ || outcome.kind == Outcome::Kind::Failed;
-    return outcome.kind == Outcome::Kind::Held;
+    return outcome.kind;
   }
   [[nodiscard]] const std::string& text() const noexcept { return text_; }
   [[nodiscard]] bool has_failed() const noexcept { return has_failed_; }
@@ -112,67 +110,70 @@ std::vector<Tensor> made_up_inputs(const TensorRTEngine& engine, int profile) {
   return made;
 }
 
-std::vector<Tensor> run(Session& session, const Subject& subject, StreamView stream) {
-  // At other addresses each time.
-  const std::vector<Tensor> placed = place_inputs(subject.model, subject.inputs);
-  std::vector<Tensor> outputs = session.enqueue(views_of(placed), stream);
-  stream.synchronize();
-  return on_host(std::move(outputs));
-}
+/// Runs on the same inputs at other addresses each time: those before are kept.
+class Runs {
+ public:
+  Runs(const Subject& subject, GraphMode graphs)
+      : subject_(subject), session(subject.model, {.graphs = {.mode = graphs}}) {}
 
-/// The largest difference beside the largest number; nothing where sizes or dtypes differ.
-std::optional<double> difference(const std::vector<Tensor>& left, const std::vector<Tensor>& right) {
-  double largest = 0;
-  double most = 0;
-  for (std::size_t i = 0; i < left.size(); ++i) {
-    if (left[i].dtype() != right[i].dtype() || !std::ranges::equal(left[i].sizes(), right[i].sizes()))
-      return std::nullopt;
-    const std::size_t bytes = element_bytes(left[i].dtype());
-    const auto* const a = static_cast<const std::byte*>(left[i].view().data());
-    const auto* const b = static_cast<const std::byte*>(right[i].view().data());
-    for (std::int64_t k = 0; k < left[i].numel(); ++k) {
-      const std::size_t at = static_cast<std::size_t>(k) * bytes;
-      const double of_left = number_at(a + at, left[i].dtype());
-      const double of_right = number_at(b + at, right[i].dtype());
-      if (std::isnan(of_left) && std::isnan(of_right)) continue;
-      largest = std::max(largest, std::abs(of_left - of_right));
-      if (std::isnan(of_left) != std::isnan(of_right)) return HUGE_VAL;
-      most = std::max(most, std::abs(of_left));
-    }
+  std::vector<Tensor> on(StreamView stream) {
+    std::vector<Tensor> outputs = session.enqueue(views_of(place()), stream);
+    stream.synchronize();
+    return on_host(std::move(outputs));
   }
-  return most > 0 ? largest / most : largest;
-}
+  Audit audit(StreamView stream, AuditLevel level) {
+    return session.audit(views_of(place()), stream, {.level = level});
+  }
+
+ private:
+  const std::vector<Tensor>& place() {
+    placed_.push_back(place_inputs(subject_.model, subject_.inputs));
+    return placed_.back();
+  }
+
+  const Subject& subject_;
+  std::deque<std::vector<Tensor>> placed_;
+
+ public:
+  Session session;
+};
 
 /// Another order of sums may be another answer.
 Outcome compared(const Subject& subject, const std::vector<Tensor>& outputs, const std::string& how) {
   constexpr double kAllowed = 1e-3;
-  const std::optional<double> found = difference(subject.outputs, outputs);
-  if (!found) return failed("outputs of other sizes " + how);
-  const std::string detail = fmt::format("{}; outputs differ by {:.2g} of the largest", how, *found);
-  return *found <= kAllowed ? held(detail) : failed(detail);
+  const Difference found = difference(subject.outputs, outputs);
+  if (!found.in_kind.empty()) return failed(how + "; " + found.in_kind);
+  const std::string detail = fmt::format("{}; outputs differ by {:.2g} of the largest", how, found.of_largest);
+  if (found.of_largest > kAllowed) return failed(detail);
+  return found.tells ? held(detail)
+                     : not_possible(how + "; outputs are 0, NaN or infinite throughout, which tells nothing");
 }
 
-Outcome audited(Subject& subject, AuditLevel level) {
-  Session session(subject.model,
-                  {.graphs = {.mode = level == AuditLevel::Graph ? GraphMode::Auto : GraphMode::Off}});
-  const std::vector<Tensor> placed = place_inputs(subject.model, subject.inputs);
-  run(session, subject, *subject.stream);
+Outcome audited(const Subject& subject, AuditLevel level) {
+  Runs runs(subject, level == AuditLevel::Graph ? GraphMode::Auto : GraphMode::Off);
+  runs.on(*subject.stream);
   Audit audit;
   try {
-    audit = session.audit(views_of(placed), *subject.stream, {.level = level});
+    audit = runs.audit(*subject.stream, level);
   } catch (const Error& error) {
-    // Without CUPTI, or of a run that is not captured.
-    if (error.code() != ErrorCode::NotFound && error.code() != ErrorCode::Unsupported) throw;
+    // Without CUPTI, with one that is not known or serves none here, or of a run that is not captured.
+    const bool is_possible = error.code() != ErrorCode::NotFound && error.code() != ErrorCode::Unsupported &&
+                             error.code() != ErrorCode::Incompatible;
+    if (is_possible) throw;
     return not_possible(error.what());
   }
   std::size_t seen = 0;
+  std::size_t placed = 0;
   std::vector<std::string> left;
   for (const AuditEntry& entry : audit.entries) {
     if (!entry.of_run || entry.level != level) continue;
     ++seen;
-    if (entry.place_known && !entry.in_place) left.push_back(to_string(entry.kind) + " " + entry.name);
+    if (!entry.place_known) continue;
+    ++placed;
+    if (!entry.in_place) left.push_back(to_string(entry.kind) + " " + entry.name);
   }
   if (!audit.stayed()) return failed(fmt::format("left: {}", fmt::join(left, ", ")));
+  if (placed == 0) return not_possible(fmt::format("{} seen, and the place of none is told", seen));
   return held(fmt::format(
       "{} seen, all within {} SMs{}{}", seen, audit.sm_count, audit.in_green_context ? " of a partition" : "",
       audit.missing_count == 0 ? "" : fmt::format("; the place of {} is not told", audit.missing_count)));
@@ -191,56 +192,73 @@ Outcome make_partition(Subject& subject) {
 }
 
 Outcome run_call_by_call(Subject& subject) {
-  Session session(subject.model, {.graphs = {.mode = GraphMode::Off}});
-  subject.outputs = run(session, subject, *subject.stream);
-  return compared(subject, run(session, subject, *subject.stream), "twice");
+  Runs runs(subject, GraphMode::Off);
+  subject.outputs = runs.on(*subject.stream);
+  return compared(subject, runs.on(*subject.stream), "twice");
 }
 
 Outcome run_captured(const Subject& subject) {
-  Session session(subject.model);
+  Runs runs(subject, GraphMode::Auto);
   std::vector<Tensor> outputs;
-  for (int times = 0; times < 4; ++times) outputs = run(session, subject, *subject.stream);
-  if (!session.last_run().replayed) return not_possible(session.last_run().reason);
+  for (int times = 0; times < 4; ++times) outputs = runs.on(*subject.stream);
+  if (!runs.session.last_run().replayed) return not_possible(runs.session.last_run().reason);
   return compared(subject, outputs, "replayed with inputs at other addresses");
 }
 
 Outcome run_on_another_stream(const Subject& subject) {
-  Session session(subject.model);
-  for (int times = 0; times < 3; ++times) run(session, subject, *subject.stream);
+  Runs runs(subject, GraphMode::Auto);
+  for (int times = 0; times < 3; ++times) runs.on(*subject.stream);
+  const std::uint64_t captures = runs.session.graph_statistics().captures;
   const Stream other = subject.partition ? subject.partition->create_stream()
                                          : Stream::create({.device = subject.model.device().index});
-  const std::vector<Tensor> outputs = run(session, subject, other);
-  const std::uint64_t captures = session.graph_statistics().captures;
-  if (captures > 1) return failed(fmt::format("captured {} times", captures));
-  return compared(subject, outputs, "nothing captured anew");
+  const std::vector<Tensor> outputs = runs.on(other);
+  if (runs.session.graph_statistics().captures > captures) return failed("captured anew");
+  if (runs.session.last_run().replayed) return compared(subject, outputs, "nothing captured anew");
+  const Outcome answer = compared(subject, outputs, "call by call");
+  return answer.kind == Outcome::Kind::Failed ? answer
+                                              : not_possible("no graph: " + runs.session.last_run().reason);
 }
 
 Outcome run_on_a_stream_of_its_own(const Subject& subject) {
-  Session session(subject.model);
+  // A replay would not be on that stream.
+  Runs runs(subject, GraphMode::Off);
   const Stream own = Stream::create({.device = subject.model.device().index});
   subject.engine->set_stream(own.view());
   std::vector<Tensor> outputs;
+  Audit audit;
   try {
-    for (int times = 0; times < 3; ++times) outputs = run(session, subject, *subject.stream);
+    for (int times = 0; times < 3; ++times) outputs = runs.on(*subject.stream);
+    audit = runs.audit(*subject.stream, AuditLevel::Model);
   } catch (...) {
     subject.engine->set_stream(std::nullopt);
     throw;
   }
   subject.engine->set_stream(std::nullopt);
+  const bool ran_there = std::ranges::any_of(
+      audit.entries, [&](const AuditEntry& entry) { return entry.stream == own.view().handle(); });
+  if (!ran_there) return failed("the engine did not run on the stream that was set");
   return compared(subject, outputs, "forked and joined by events");
 }
 
 void prove(Table& table, Subject& subject) {
   table.row("a partition of a quarter of the GPU", [&] { return make_partition(subject); });
   if (!subject.stream) return;
-  if (!table.row("runs call by call", [&] { return run_call_by_call(subject); })) return;
+  if (table.row("runs call by call", [&] { return run_call_by_call(subject); }) == Outcome::Kind::Failed)
+    return;
   table.row("runs as a CUDA graph", [&] { return run_captured(subject); });
-  table.row("another stream of the partition", [&] { return run_on_another_stream(subject); });
+  table.row("the graph on another stream of the partition", [&] { return run_on_another_stream(subject); });
   table.row("`set_stream`", [&] { return run_on_a_stream_of_its_own(subject); });
   table.row("stays on the stream, seen by Penstock", [&] { return audited(subject, AuditLevel::Model); });
   table.row("kernels stay in the partition, seen by CUPTI",
             [&] { return audited(subject, AuditLevel::Process); });
   table.row("nodes of the graph are in the partition", [&] { return audited(subject, AuditLevel::Graph); });
+}
+
+/// ", 580.95.05", where the kernel tells.
+std::string driver_build() {
+  std::ifstream file("/sys/module/nvidia/version");
+  std::string version;
+  return std::getline(file, version) ? ", " + Table::cell(version) : std::string();
 }
 
 std::string introduction(const ModelChoice& plan) {
@@ -250,8 +268,8 @@ std::string introduction(const ModelChoice& plan) {
   fmt::format_to(std::back_inserter(out), "- plan: {}, {}\n",
                  info.built_by.empty() ? "of an unknown builder" : "by " + info.built_by,
                  bytes_text(info.bytes));
-  fmt::format_to(std::back_inserter(out), "- driver: CUDA {}.{}\n", cuda.driver_version / 1000,
-                 cuda.driver_version % 1000 / 10);
+  fmt::format_to(std::back_inserter(out), "- driver: CUDA {}.{}{}\n", cuda.driver_version / 1000,
+                 cuda.driver_version % 1000 / 10, driver_build());
   for (const CudaDevice& device : cuda.devices) {
     fmt::format_to(std::back_inserter(out), "- cuda:{}: {}, compute capability {}.{}, {} SMs\n", device.index,
                    Table::cell(device.name), device.compute_major, device.compute_minor, device.sm_count);
@@ -271,6 +289,12 @@ std::string names_text(std::span<const TensorRTTensor> tensors) {
 }  // namespace
 
 int prove_tensorrt(const ModelChoice& plan, const std::string& report) {
+  std::ofstream file;
+  if (!report.empty()) {
+    // Now, and not when all has run.
+    file.open(report, std::ios::trunc);
+    if (!file) throw std::runtime_error(fmt::format("--report {}: it cannot be written", report));
+  }
   std::string out;
   try {
     out = introduction(plan);
@@ -292,20 +316,19 @@ int prove_tensorrt(const ModelChoice& plan, const std::string& report) {
     return held(subject->engine->library());
   });
   if (subject) {
-    table.row("described", [&] {
+    const Outcome::Kind described = table.row("described", [&] {
       const TensorRTEngine& engine = *subject->engine;
       subject->inputs = made_up_inputs(engine, plan.profile.value_or(0));
       return held(fmt::format("{} -> {}; profiles: {}, auxiliary streams: {}", names_text(engine.inputs()),
                               names_text(engine.outputs()), engine.profile_count(),
                               engine.aux_stream_count()));
     });
-    prove(table, *subject);
+    if (described == Outcome::Kind::Held) prove(table, *subject);
   }
   out += table.text();
   if (report.empty()) {
     write_out(out);
   } else {
-    std::ofstream file(report, std::ios::trunc);
     file << out << std::flush;
     if (!file) throw std::runtime_error(fmt::format("--report {}: it cannot be written", report));
   }

@@ -122,8 +122,8 @@ class PENSTOCK_API Session {
   /// one byte of the session's own goes before the run, and one audit at a time is made in a process: others
   /// wait. Blocking. Errors: as `enqueue`; of AuditLevel::Process NotFound where there is no CUPTI (where it
   /// was looked for, how to get it), Incompatible where its version is not known, Unsupported where another
-  /// tool uses it, Internal where it tells nothing of the run's stream; of AuditLevel::Graph Unsupported
-  /// where the run is not replayed (with the reason, as `last_run`).
+  /// tool uses it or it serves none here, Internal where it tells nothing of the run's stream; of
+  /// AuditLevel::Graph Unsupported where the run is not replayed (with the reason, as `last_run`).
   [[nodiscard]] Audit audit(std::span<const TensorView> inputs, StreamView stream,
                             const AuditOptions& options = {});
 

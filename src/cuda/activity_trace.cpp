@@ -45,12 +45,15 @@ std::string version_text(std::uint32_t version) {
   return fmt::format("API version {}, of CUDA {}.{}", version, version / 10000, version / 100 % 100);
 }
 
-void check_cupti(const cupti::Functions& functions, cupti::Result result, const char* call) {
-  if (result == cupti::kSuccess) return;
+std::string result_text(const cupti::Functions& functions, cupti::Result result) {
   const char* text = nullptr;
   const bool told = functions.GetResultString(result, &text) == cupti::kSuccess && text != nullptr;
-  base::fail(ErrorCode::Cuda, "an audit of the process: {} failed: {} ({})", call,
-             told ? text : "unknown error", result);
+  return fmt::format("{} ({})", told ? text : "unknown error", result);
+}
+
+void check_cupti(const cupti::Functions& functions, cupti::Result result, const char* call) {
+  if (result == cupti::kSuccess) return;
+  base::fail(ErrorCode::Cuda, "an audit of the process: {} failed: {}", call, result_text(functions, result));
 }
 
 void check_version(const cupti::Functions& functions) {
@@ -177,7 +180,12 @@ ActivityTrace::ActivityTrace(const cupti::Functions& functions)
                "an audit of the process: another tool uses CUPTI in this process (a profiler or a debugger), "
                "and CUPTI serves one; end it, or audit the model alone");
   }
-  check_cupti(functions_, subscribed, "cuptiSubscribe");
+  if (subscribed != cupti::kSuccess) {
+    base::fail(ErrorCode::Unsupported,
+               "an audit of the process: CUPTI does not serve this process: cuptiSubscribe failed: {}; audit "
+               "the model alone",
+               result_text(functions_, subscribed));
+  }
   try {
     check_cupti(functions_, functions_.ActivityRegisterCallbacks(&buffer_requested, &buffer_completed),
                 "cuptiActivityRegisterCallbacks");
