@@ -11,9 +11,7 @@
 #include <nanobind/stl/vector.h>
 
 #include <cstdint>
-#include <map>
 #include <string>
-#include <tuple>
 #include <utility>
 
 namespace penstock::python {
@@ -22,37 +20,16 @@ namespace {
 namespace nb = nanobind;
 using namespace nb::literals;
 
-/// What engines run on by their own wish, which Python may let go of: kept until they are given another one.
-/// Only with the GIL.
-struct KeptStream {
-  std::weak_ptr<TensorRTEngine> engine;
-  PyStream stream;
-};
-std::map<const TensorRTEngine*, KeptStream>& kept_streams() {
-  // Never destroyed: Python may be gone by then.
-  static auto& kept = *new std::map<const TensorRTEngine*, KeptStream>;
-  return kept;
-}
-
 void set_stream(const PyTensorRTEngine& self, const nb::object& stream) {
-  auto& kept = kept_streams();
-  std::erase_if(kept, [](const auto& each) { return each.second.engine.expired(); });
-  if (stream.is_none()) {
-    self.engine->set_stream(std::nullopt);
-    kept.erase(self.engine.get());
-    return;
-  }
-  PyStream taken = stream_of(stream);
-  self.engine->set_stream(taken.view);
-  kept.insert_or_assign(self.engine.get(), KeptStream{self.engine, std::move(taken)});
+  const std::optional<PyStream> taken = stream.is_none() ? std::nullopt : std::optional(stream_of(stream));
+  const nb::gil_scoped_release released;
+  if (!taken) return self.engine->set_stream(std::nullopt);
+  self.engine->set_stream(taken->view, taken->owned != nullptr ? taken->owned : taken->keeps);
 }
 
 nb::object stream_of_engine(const PyTensorRTEngine& self) {
   const std::optional<StreamView> stream = self.engine->stream();
-  if (!stream) return nb::none();
-  const auto kept = kept_streams().find(self.engine.get());
-  return nb::cast(kept != kept_streams().end() && kept->second.stream.view == *stream ? kept->second.stream
-                                                                                      : PyStream{*stream});
+  return stream ? nb::cast(PyStream{*stream, nullptr, self.engine->stream_owner()}) : nb::none();
 }
 
 nb::tuple tuple_of(const std::vector<std::int64_t>& numbers) {
@@ -70,7 +47,17 @@ std::vector<TensorRTTensor> copied(std::span<const TensorRTTensor> tensors) {
   return {tensors.begin(), tensors.end()};
 }
 
+/// A setting. Another thread may be building the engine anew meanwhile, which is waited for.
+template <class Value>
+auto setter(void (TensorRTEngine::*set)(Value)) {
+  return [set](const PyTensorRTEngine& self, Value value) {
+    const nb::gil_scoped_release released;
+    ((*self.engine).*set)(value);
+  };
+}
+
 void set_communicator(const PyTensorRTEngine& self, std::optional<std::uintptr_t> address) {
+  const nb::gil_scoped_release released;
   // NOLINTNEXTLINE(performance-no-int-to-ptr)
   self.engine->set_communicator(reinterpret_cast<void*>(address.value_or(0)));
 }
@@ -127,23 +114,24 @@ void bind_engines(nb::module_& module) {
           "run_bytes", [](const PyTensorRTEngine& self) { return self.engine->run_bytes(); },
           "Device memory that a session needs for each run of it.")
       .def(
-          "layer_information", [](const PyTensorRTEngine& self) { return self.engine->layer_information(); },
+          "layer_information",
+          [](const PyTensorRTEngine& self) {
+            const nb::gil_scoped_release released;
+            return self.engine->layer_information();
+          },
           "The layers, as TensorRT's inspector writes them (JSON).")
       .def_prop_rw("stream", stream_of_engine, set_stream, nb::arg().none(),
                    nb::for_getter(nb::sig("def stream(self) -> Stream | None")),
                    nb::for_setter(nb::sig("def stream(self, stream: typing.Any, /) -> None")),
                    "The stream that it runs on instead of the session's, which both wait for by events; any "
-                   "object that stands for one. None: the session's, as at first.")
+                   "object that stands for one. None: the session's, as at first. A run that is replayed from a "
+                   "graph runs in its partition, within the session's work.")
       .def_prop_rw(
           "profile", [](const PyTensorRTEngine& self) { return self.engine->profile(); },
-          [](const PyTensorRTEngine& self, std::optional<int> profile) { self.engine->set_profile(profile); },
-          nb::arg().none(), "The profile that it runs with. None: one that the sizes fit, as at first.")
+          setter(&TensorRTEngine::set_profile), nb::arg().none(), "The profile that it runs with. None: one that the sizes fit, as at first.")
       .def_prop_rw(
           "weight_budget", [](const PyTensorRTEngine& self) { return self.engine->weight_budget(); },
-          [](const PyTensorRTEngine& self, std::int64_t bytes) {
-            const nb::gil_scoped_release released;
-            self.engine->set_weight_budget(bytes);
-          },
+          setter(&TensorRTEngine::set_weight_budget),
           "Bytes of device memory for weights that TensorRT streams; 0 where the plan streams none. Setting "
           "it builds the engine anew.")
       .def_prop_ro(
@@ -152,7 +140,7 @@ void bind_engines(nb::module_& module) {
           "Of the weights that can be streamed.")
       .def_prop_rw(
           "profiling", [](const PyTensorRTEngine& self) { return self.engine->profiling(); },
-          [](const PyTensorRTEngine& self, bool on) { self.engine->set_profiling(on); },
+          setter(&TensorRTEngine::set_profiling),
           "Measures each layer in every run: such runs wait for the device.")
       .def_prop_ro(
           "layer_times",
@@ -165,11 +153,11 @@ void bind_engines(nb::module_& module) {
           "Names and milliseconds of the layers, of the last run that was measured.")
       .def_prop_rw(
           "output_allocator", [](const PyTensorRTEngine& self) { return self.engine->output_allocator(); },
-          [](const PyTensorRTEngine& self, bool on) { self.engine->set_output_allocator(on); },
+          setter(&TensorRTEngine::set_output_allocator),
           "Gives all outputs by the way of those whose size the data decide.")
       .def_prop_rw(
           "reused_outputs", [](const PyTensorRTEngine& self) { return self.engine->reused_outputs(); },
-          [](const PyTensorRTEngine& self, bool on) { self.engine->set_reused_outputs(on); },
+          setter(&TensorRTEngine::set_reused_outputs),
           "Writes outputs of the same sizes into the same memory at every run.")
       .def_prop_rw("communicator", communicator_of, set_communicator, nb::arg().none(),
                    "The address of the ncclComm_t for plans with collectives; None: none.")

@@ -1,5 +1,6 @@
 #include "base/fail.hpp"
 #include "cuda/execution_resource.hpp"
+#include "cuda/used_on_device.hpp"
 
 #include <penstock/stream.hpp>
 
@@ -62,6 +63,7 @@ bool Event::is_done() const {
 void Event::synchronize() const {
   const cuda::ContextScope scope(*impl_->primary);
   cuda::check(cuda::driver().event_synchronize(impl_->handle), "cuEventSynchronize", impl_->text());
+  cuda::let_go_of_used();
 }
 
 double Event::milliseconds_between(const Event& start, const Event& end) {

@@ -3,6 +3,7 @@
 #include "base/fail.hpp"
 #include "cuda/execution_resource.hpp"
 #include "cuda/stream_impl.hpp"
+#include "cuda/used_on_device.hpp"
 
 #include <optional>
 #include <utility>
@@ -57,6 +58,7 @@ void StreamView::synchronize() const {
   const StreamScope scope(handle_of(*this));
   cuda::check_stream(cuda::driver().stream_synchronize(handle_of(*this)), "cuStreamSynchronize",
                      handle_of(*this));
+  cuda::let_go_of_used();
 }
 
 void StreamView::wait_for(const Event& event) const {

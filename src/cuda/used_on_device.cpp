@@ -1,5 +1,7 @@
 #include "cuda/used_on_device.hpp"
 
+#include "cuda/graph.hpp"
+
 #include <atomic>
 #include <memory>
 #include <utility>
@@ -24,6 +26,8 @@ void UsedOnDevice::put_by(UsedOnDevice* used) noexcept {
 
 void let_go_of_used() noexcept {
   if (put_by_first().load(std::memory_order_relaxed) == nullptr) return;
+  // Memory is given back, which concerns nobody's capture.
+  const CaptureModeScope relaxed(kCaptureRelaxed);
   UsedOnDevice* in_use = nullptr;
   // What goes may have had the last share of something else.
   while (UsedOnDevice* each = put_by_first().exchange(nullptr, std::memory_order_acquire)) {

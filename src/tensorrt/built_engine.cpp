@@ -1,6 +1,7 @@
 #include "tensorrt/built_engine.hpp"
 
 #include "base/fail.hpp"
+#include "cuda/graph.hpp"
 
 #include <fmt/ranges.h>
 
@@ -62,7 +63,7 @@ void order_by(std::vector<TensorRTTensor>& tensors, const std::vector<std::strin
                     [&](const TensorRTTensor& tensor) { return std::ranges::find(names, tensor.name); });
 }
 
-/// Torch-TensorRT numbers names where it states no order. A plan of others has the order of its own.
+/// Torch-TensorRT numbers names where it states no order.
 void order_by_numbers(std::vector<TensorRTTensor>& tensors) {
   const bool numbered = std::ranges::all_of(
       tensors, [](const TensorRTTensor& tensor) { return number_of(tensor.name).has_value(); });
@@ -76,6 +77,8 @@ void order_by_numbers(std::vector<TensorRTTensor>& tensors) {
 std::shared_ptr<const BuiltEngine> BuiltEngine::make(EngineSource source, std::span<const std::byte> plan) {
   std::shared_ptr<BuiltEngine> made(new BuiltEngine(std::move(source)));
   const cuda::ContextScope scope(*made->source_.context);
+  // TensorRT allocates, which concerns nobody's capture, and would end one otherwise.
+  const cuda::CaptureModeScope relaxed(cuda::kCaptureRelaxed);
   made->deserialize(plan);
   made->set_budget();
   made->describe();
@@ -140,6 +143,10 @@ void BuiltEngine::describe() {
   profile_count_ = std::max(call<std::int32_t>(slots().profile_count), 1);
   aux_streams_ = std::max(call<std::int32_t>(slots().aux_stream_count), 0);
   if (slots().context_bytes != abi::kNone) context_bytes_ = call<std::int64_t>(slots().context_bytes);
+  if (context_bytes_ < 0) {
+    base::fail(ErrorCode::Internal, "{}: TensorRT says that a context of it needs {} bytes", what(),
+               context_bytes_);
+  }
   const auto count = call<std::int32_t>(slots().tensor_count);
   for (std::int32_t i = 0; i < count; ++i) {
     const char* const tensor = call<const char*>(slots().tensor_name, i);
@@ -166,6 +173,7 @@ TensorRTTensor BuiltEngine::describe_tensor(const char* name) const {
 }
 
 void BuiltEngine::order_tensors() {
+  if (!source_.of_package) return;
   if (source_.inputs.empty() && source_.outputs.empty()) {
     order_by_numbers(inputs_);
     order_by_numbers(outputs_);

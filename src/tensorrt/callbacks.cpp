@@ -60,18 +60,26 @@ void CollectedLog::note(std::int32_t severity, const char* line) noexcept {
   }
 }
 
-Logger::Logger(const abi::Numbering& numbering) noexcept {
+Logger& Logger::of(const abi::Numbering& numbering) noexcept {
   static void* const kPlain[]{entry(&log_line), entry(&destroyed), entry(&destroyed)};
   static void* const kVersioned[]{entry(&language), entry(&logger_info), entry(&destroyed), entry(&destroyed),
                                   entry(&log_line)};
-  functions_ = numbering.versioned_callbacks ? kVersioned : kPlain;
+  // Nothing of them is destroyed.
+  static Logger plain(kPlain);
+  static Logger versioned(kVersioned);
+  return numbering.versioned_callbacks ? versioned : plain;
 }
 
 CollectedLog::CollectedLog() noexcept : outer_(std::exchange(collecting, this)) {}
 
-CollectedLog::~CollectedLog() { collecting = outer_; }
+CollectedLog::~CollectedLog() {
+  collecting = outer_;
+  if (is_told_) return;
+  for (const std::string& line : lines_) log_line(nullptr, static_cast<std::int32_t>(abi::Severity::Error), line.c_str());
+}
 
 std::string CollectedLog::text() const {
+  is_told_ = true;
   if (lines_.empty()) return "";
   const std::string more = left_out_ == 0 ? "" : fmt::format(" (and {} more)", left_out_);
   return fmt::format("; TensorRT says: {}{}", fmt::join(lines_, " | "), more);

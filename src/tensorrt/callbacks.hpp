@@ -7,27 +7,31 @@
 #include <cstdint>
 #include <exception>
 #include <string>
+#include <utility>
 #include <vector>
 
 // The objects that TensorRT calls: its ILogger, IOutputAllocator and IProfiler, laid out by hand.
 namespace penstock::tensorrt {
 
-/// What a library calls to tell what it does. One a library, for the life of the process: libraries keep the
-/// pointer. Thread: thread-safe.
+/// What a library calls to tell what it does. Thread: thread-safe. Lifetime: that of the process, since libraries
+/// keep the pointer, also those that are not used in the end.
 class Logger {
  public:
-  explicit Logger(const abi::Numbering& numbering) noexcept;
+  static Logger& of(const abi::Numbering& numbering) noexcept;
   Logger(const Logger&) = delete;
   Logger& operator=(const Logger&) = delete;
 
   [[nodiscard]] void* object() noexcept { return this; }
 
  private:
+  explicit Logger(void* const* functions) noexcept : functions_(functions) {}
+
   void* const* functions_;  // First: an object of TensorRT's class begins with it.
 };
 
-/// Collects the errors that TensorRT logs on this thread while it lives, for the message of an Error. What is
-/// logged outside of one, and all warnings, go to the log callback. Thread: one thread; they nest.
+/// Collects the errors that TensorRT logs on this thread while it lives, for the message of an Error. What no
+/// message tells, what is logged outside of one, and all warnings go to the log callback. Thread: one thread;
+/// they nest.
 class CollectedLog {
  public:
   CollectedLog() noexcept;
@@ -44,6 +48,7 @@ class CollectedLog {
  private:
   std::vector<std::string> lines_;
   std::size_t left_out_ = 0;
+  mutable bool is_told_ = false;
   CollectedLog* outer_;
 };
 
@@ -66,15 +71,13 @@ class OutputAllocator {
   OutputAllocator& operator=(const OutputAllocator&) = delete;
 
   [[nodiscard]] void* object() noexcept { return this; }
-  /// Null: nobody, and then there is no memory.
-  void serve(OutputMemory* memory) noexcept {
-    memory_ = memory;
-    failure_ = nullptr;
+  void serve(OutputMemory* memory) noexcept { memory_ = memory; }
+  /// Serves nobody from now on, and then there is no memory. Gives why there was none, or a shape could not be
+  /// taken, since the last time; null: nothing went wrong.
+  [[nodiscard]] std::exception_ptr stop() noexcept {
+    memory_ = nullptr;
+    return std::exchange(failure_, nullptr);
   }
-  /// Nobody from now on; what went wrong is kept.
-  void stop() noexcept { memory_ = nullptr; }
-  /// Why there was no memory, or a shape could not be taken; null: nothing went wrong.
-  [[nodiscard]] const std::exception_ptr& failure() const noexcept { return failure_; }
 
  private:
   struct Calls;

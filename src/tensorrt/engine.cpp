@@ -2,6 +2,7 @@
 
 #include "base/fail.hpp"
 #include "cuda/execution_resource.hpp"
+#include "cuda/resource_stream.hpp"
 
 #include <fmt/ranges.h>
 
@@ -12,6 +13,24 @@ namespace penstock {
 namespace {
 
 using State = TensorRTEngineState;
+
+/// The id of a stream that an engine may have for its own.
+unsigned long long checked_id(StreamView stream, const tensorrt::BuiltEngine& built) {
+  const auto& context = *built.source().context;
+  const std::string& what = built.what();
+  if (stream.is_default()) {
+    base::fail(
+        ErrorCode::InvalidArgument,
+        "{}: a default stream cannot be an engine's own: it means another stream in each context; take "
+        "Stream::create or GreenContext::create_stream",
+        what);
+  }
+  if (const Device device = stream.device(); device.index != context.device()) {
+    base::fail(ErrorCode::InvalidArgument, "{} is on cuda:{}, the stream is on {}", what, context.device(),
+               to_string(device));
+  }
+  return cuda::id_of(cuda::handle_of(stream));
+}
 
 }  // namespace
 
@@ -64,26 +83,27 @@ std::uint64_t TensorRTEngine::run_bytes() const {
 std::string TensorRTEngine::layer_information() const { return impl_->built()->layer_information(); }
 
 void TensorRTEngine::set_stream(std::optional<StreamView> stream) {
-  if (stream) {
-    const auto built = impl_->built();
-    const auto& context = *built->source().context;
-    const std::string& what = built->what();
-    if (stream->is_default()) {
-      base::fail(
-          ErrorCode::InvalidArgument,
-          "{}: a default stream cannot be an engine's own: it means another stream in each context; take "
-          "Stream::create or GreenContext::create_stream",
-          what);
-    }
-    if (const Device device = stream->device(); device.index != context.device()) {
-      base::fail(ErrorCode::InvalidArgument, "{} is on cuda:{}, the stream is on {}", what, context.device(),
-                 to_string(device));
-    }
-  }
-  change([&](State& state) { state.stream = stream; });
+  if (stream) return set_stream(*stream, nullptr);
+  change([](State& state) {
+    state.stream.reset();
+    state.stream_id = 0;
+    state.stream_owner.reset();
+  });
+}
+
+void TensorRTEngine::set_stream(StreamView stream, std::shared_ptr<const void> owner) {
+  const unsigned long long id = checked_id(stream, *impl_->built());
+  change([&](State& state) {
+    state.stream = stream;
+    state.stream_id = id;
+    state.stream_owner = std::move(owner);
+  });
 }
 
 std::optional<StreamView> TensorRTEngine::stream() const { return impl_->state.state()->stream; }
+std::shared_ptr<const void> TensorRTEngine::stream_owner() const {
+  return impl_->state.state()->stream_owner;
+}
 
 void TensorRTEngine::set_profile(std::optional<int> profile) {
   if (profile && (*profile < 0 || *profile >= profile_count())) {

@@ -15,6 +15,8 @@ namespace penstock {
 struct TensorRTEngineState {
   std::shared_ptr<const tensorrt::BuiltEngine> built;
   std::optional<StreamView> stream;
+  unsigned long long stream_id = 0;  ///< Tells it from a later one with the same handle.
+  std::shared_ptr<const void> stream_owner;
   std::optional<int> profile;
   bool profiling = false;
   bool output_allocator = false;
@@ -22,6 +24,9 @@ struct TensorRTEngineState {
   void* communicator = nullptr;
 
   [[nodiscard]] bool operator==(const TensorRTEngineState&) const = default;
+  [[nodiscard]] bool has_stream_of(const TensorRTEngineState& other) const noexcept {
+    return stream == other.stream && stream_id == other.stream_id;
+  }
 };
 
 struct TensorRTEngine::Impl {

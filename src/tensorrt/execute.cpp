@@ -101,7 +101,7 @@ void Run::operator()() {
   check_counts();
   lane_.begin(state_, cuda_);
   take_inputs();
-  context_ = lane_.context_for(lane_.choose_profile(inputs_), inputs_, cuda_);
+  context_ = lane_.context_for(lane_.choose_profile(inputs_, cuda_), inputs_, cuda_);
   make_memory();
   for (std::size_t i = 0; i < inputs_.size(); ++i) {
     if (!engine_.inputs()[i].on_host)
@@ -115,7 +115,7 @@ void Run::operator()() {
     context_->enqueue(stream);
   } catch (...) {
     // Some of it may be on its way all the same, in memory that the run's stream uses again.
-    lane_.join(cuda_, stream);
+    lane_.join_all(cuda_, stream);
     throw;
   }
   lane_.join(cuda_, stream);
@@ -264,7 +264,8 @@ void Run::place_output(std::size_t output) {
   const std::byte* data = nullptr;
   if (state_.reused_outputs && !cuda_.is_capture) {
     tensor::Storage& kept =
-        *lane_.reused_output(output, bytes_of(tensor.dtype, sizes) + kAlignment, *cuda_.pool);
+        *lane_.reused_output({&call_.impl().prepared, output}, bytes_of(tensor.dtype, sizes) + kAlignment,
+                             *cuda_.pool);
     data = aligned(kept.data);
     give(output, kept, data, sizes);
   } else {
@@ -305,6 +306,10 @@ void* Run::allocate(const char* name, std::uint64_t bytes, std::uint64_t /*align
 }
 
 void Run::set_shape(const char* name, const abi::Dims& shape) {
+  if (shape.count < 0 || shape.count > abi::Dims::kMost) {
+    base::fail(ErrorCode::Internal, "{}: TensorRT says that output {} has {} dimensions", engine_.what(), name,
+               shape.count);
+  }
   allocated(name).sizes.emplace(shape.all().begin(), shape.all().end());
 }
 

@@ -167,10 +167,9 @@ void ExecutionContext::use(const std::shared_ptr<AuxStreams>& streams) {
 void ExecutionContext::enqueue(cuda::StreamHandle stream) {
   const CollectedLog log;
   const bool is_done = call<bool>(slots().enqueue, stream);
-  allocator_.stop();
-  if (allocator_.failure() != nullptr) {
+  if (const std::exception_ptr failure = allocator_.stop(); failure != nullptr) {
     try {
-      std::rethrow_exception(allocator_.failure());
+      std::rethrow_exception(failure);
     } catch (const Error& error) {
       throw Error(error.code(),
                   fmt::format("{}: no memory for an output: {}{}", engine_->what(), error.what(), log.text()),

@@ -2,6 +2,8 @@
 
 #include "base/fail.hpp"
 #include "cuda/driver.hpp"
+#include "cuda/graph.hpp"
+#include "cuda/used_on_device.hpp"
 
 #include <fmt/ranges.h>
 
@@ -89,32 +91,51 @@ void LazyEvent::let_wait(cuda::StreamHandle stream) const {
               "the stream of an engine");
 }
 
-bool LazyEvent::is_done() const noexcept { return cuda::driver().event_query(handle_) == cuda::kSuccess; }
+bool LazyEvent::is_done() const noexcept {
+  if (!cuda::may_call_driver()) return true;
+  const cuda::CaptureModeScope relaxed(cuda::kCaptureRelaxed);
+  return cuda::opened_driver().table.event_query(handle_) != cuda::kNotReady;
+}
+
+/// What runs may still be using that no later one does.
+struct LaneEngine::Retired final : cuda::UsedOnDevice {
+  explicit Retired(std::shared_ptr<const cuda::PrimaryContext> context) : last_use(std::move(context)) {}
+  [[nodiscard]] bool is_done() const noexcept override { return last_use.is_done(); }
+
+  std::shared_ptr<const void> stream_owner;  // Goes last: streams may be of its partition.
+  std::shared_ptr<const BuiltEngine> engine;
+  std::shared_ptr<AuxStreams> aux;
+  std::unique_ptr<cuda::ResourceStream> side;
+  std::vector<std::shared_ptr<ExecutionContext>> contexts;
+  LazyEvent last_use;
+};
 
 LaneEngine::LaneEngine(std::shared_ptr<const cuda::PrimaryContext> context)
     : primary_(std::move(context)), forked_(primary_), joined_(primary_) {}
 
 void LaneEngine::begin(const TensorRTEngineState& state, const shim::CudaCall& call) {
-  if (!call.is_capture) {
-    std::erase_if(retired_, [](const Retired& each) { return each.last_use->is_done(); });
+  // A capture comes after a run with the same state.
+  if (!call.is_capture && state_.built != nullptr) {
     const bool is_rebuilt = state.built != state_.built;
-    if (state_.built != nullptr && (is_rebuilt || state.stream != state_.stream)) retire(call, is_rebuilt);
+    if (is_rebuilt || !state.has_stream_of(state_)) retire(call, is_rebuilt);
+    if (!state.reused_outputs) reused_.clear();
   }
   if (state_ != state) state_ = state;
   if (aux_ == nullptr) make_streams(call);
 }
 
-/// What the last run may still be using goes when that is done; the run's stream comes after it.
+/// The run's stream comes after all that the last run may still be using.
 void LaneEngine::retire(const shim::CudaCall& call, bool with_contexts) {
-  Retired& retired = retired_.emplace_back();
+  auto retired = std::make_unique<Retired>(primary_);
+  retired->last_use.record(call.stream);
+  retired->stream_owner = std::move(state_.stream_owner);
   if (with_contexts) {
-    retired.contexts = std::exchange(contexts_, {});
-    retired.engine = std::move(state_.built);
+    retired->contexts = std::exchange(contexts_, {});
+    retired->engine = std::move(state_.built);
   }
-  retired.aux = std::exchange(aux_, nullptr);
-  side_.reset();
-  retired.last_use = std::make_unique<LazyEvent>(primary_);
-  retired.last_use->record(call.stream);
+  retired->aux = std::exchange(aux_, nullptr);
+  retired->side = std::exchange(side_, nullptr);
+  cuda::UsedOnDevice::put_by(retired.release());
 }
 
 void LaneEngine::make_streams(const shim::CudaCall& call) {
@@ -126,8 +147,15 @@ void LaneEngine::make_streams(const shim::CudaCall& call) {
   aux_ = std::make_shared<AuxStreams>(resource, primary_, state_.built->aux_stream_count());
 }
 
-int LaneEngine::choose_profile(std::span<const EngineInput> inputs) const {
+int LaneEngine::choose_profile(std::span<const EngineInput> inputs, const shim::CudaCall& call) const {
   const BuiltEngine& engine = *state_.built;
+  if (call.is_capture && !state_.profile) {
+    // That of the run before with these sizes: others may have come in between, with another one.
+    const auto ran = std::ranges::find_if(contexts_, [&](const auto& each) {
+      return each->is_profiled() == state_.profiling && each->has(each->profile(), inputs);
+    });
+    if (ran != contexts_.end()) return (*ran)->profile();
+  }
   if (state_.profile) {
     if (!fits(engine, *state_.profile, inputs)) refuse_sizes(engine, state_.profile, inputs);
     return *state_.profile;
@@ -154,13 +182,17 @@ std::shared_ptr<ExecutionContext> LaneEngine::context_for(int profile, std::span
     // One that a graph holds keeps its sizes. The last of the others was used longest ago.
     const auto is_free = [&](const auto& each) { return suits(each) && each.use_count() == 1; };
     const auto free_ones = static_cast<std::size_t>(std::ranges::count_if(contexts_, is_free));
+    // What TensorRT then puts on the engine's stream comes after the runs that a context has had.
+    cuda::StreamHandle const stream = fork(call);
     if (free_ones < kMostContexts) {
-      contexts_.push_back(std::make_shared<ExecutionContext>(state_.built, state_.profiling));
+      auto made = std::make_shared<ExecutionContext>(state_.built, state_.profiling);
+      made->set(profile, inputs, stream);
+      contexts_.push_back(std::move(made));
       found = std::prev(contexts_.end());
     } else {
       found = std::ranges::find_if(contexts_.rbegin(), contexts_.rend(), is_free).base() - 1;
+      (*found)->set(profile, inputs, stream);
     }
-    (*found)->set(profile, inputs, state_.stream ? cuda::handle_of(*state_.stream) : call.stream);
   }
   std::rotate(contexts_.begin(), found, found + 1);
   const std::shared_ptr<ExecutionContext>& context = contexts_.front();
@@ -184,8 +216,13 @@ void LaneEngine::join(const shim::CudaCall& call, cuda::StreamHandle engine_stre
   joined_.let_wait(call.stream);
 }
 
-tensor::Storage* LaneEngine::reused_output(std::size_t output, std::size_t bytes, tensor::Allocator& pool) {
-  if (reused_.size() <= output) reused_.resize(output + 1);
+void LaneEngine::join_all(const shim::CudaCall& call, cuda::StreamHandle engine_stream) {
+  join(call, engine_stream);
+  if (call.is_capture) return;  // Which ends here.
+  for (cuda::StreamHandle const stream : aux_->handles()) join(call, stream);
+}
+
+tensor::Storage* LaneEngine::reused_output(OutputOfCall output, std::size_t bytes, tensor::Allocator& pool) {
   auto& kept = reused_[output];
   if (kept == nullptr || kept->bytes < bytes) kept.reset(pool.allocate(bytes));
   return kept.get();

@@ -7,9 +7,11 @@
 #include "tensorrt/execution_context.hpp"
 
 #include <cstddef>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 namespace penstock::tensorrt {
@@ -58,9 +60,9 @@ class LaneEngine {
   /// Takes up what runs are to use. To be called at the start of each. Errors: Cuda.
   void begin(const TensorRTEngineState& state, const shim::CudaCall& call);
 
-  /// The profile to run with. Errors: InvalidArgument where the sizes fit none that may be taken, with what
+  /// The profile to run with; in a capture that of the run before with these sizes. Errors: InvalidArgument where the sizes fit none that may be taken, with what
   /// they are and what each takes.
-  [[nodiscard]] int choose_profile(std::span<const EngineInput> inputs) const;
+  [[nodiscard]] int choose_profile(std::span<const EngineInput> inputs, const shim::CudaCall& call) const;
 
   /// A context of that profile and these sizes: one that has them, else one that is free, else a new one.
   /// Errors: as ExecutionContext; Unsupported within a capture where there is none that has run with them.
@@ -72,24 +74,22 @@ class LaneEngine {
   [[nodiscard]] cuda::StreamHandle fork(const shim::CudaCall& call);
   /// The run's stream goes on after the engine's. Stream-ordered. Errors: Cuda.
   void join(const shim::CudaCall& call, cuda::StreamHandle engine_stream);
+  /// The same, and after the auxiliary streams, which an engine that failed may not have joined.
+  void join_all(const shim::CudaCall& call, cuda::StreamHandle engine_stream);
 
   /// What a run works with, whose memory the next one uses again.
   [[nodiscard]] RunScratch& scratch() noexcept { return scratch_; }
 
+  /// An output of one of the calls that a model makes of the engine.
+  using OutputOfCall = std::pair<const void*, std::size_t>;
   /// Memory that an output has at each run, of at least as many bytes; of the run's allocator, but kept.
-  [[nodiscard]] tensor::Storage* reused_output(std::size_t output, std::size_t bytes,
-                                               tensor::Allocator& pool);
+  [[nodiscard]] tensor::Storage* reused_output(OutputOfCall output, std::size_t bytes, tensor::Allocator& pool);
 
  private:
   struct StorageDropper {
     void operator()(tensor::Storage* storage) const noexcept { storage->drop(); }
   };
-  struct Retired {
-    std::vector<std::shared_ptr<ExecutionContext>> contexts;
-    std::shared_ptr<const BuiltEngine> engine;
-    std::shared_ptr<AuxStreams> aux;
-    std::unique_ptr<LazyEvent> last_use;
-  };
+  struct Retired;
   void retire(const shim::CudaCall& call, bool with_contexts);
   void make_streams(const shim::CudaCall& call);
 
@@ -100,8 +100,7 @@ class LaneEngine {
   LazyEvent forked_;
   LazyEvent joined_;
   std::vector<std::shared_ptr<ExecutionContext>> contexts_;  ///< That used last comes first.
-  std::vector<std::unique_ptr<tensor::Storage, StorageDropper>> reused_;
-  std::vector<Retired> retired_;
+  std::map<OutputOfCall, std::unique_ptr<tensor::Storage, StorageDropper>> reused_;
   RunScratch scratch_;
   int profile_ = 0;  ///< Of the last run.
 };

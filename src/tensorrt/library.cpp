@@ -88,7 +88,7 @@ PlanHeader read_plan_header(std::span<const std::byte> plan) {
 
 Library::Library(void* handle, std::string path) : handle_(handle), path_(std::move(path)) {
   choose_numbering();
-  logger_ = std::make_unique<Logger>(numbering_);
+  logger_ = &Logger::of(numbering_);
   create_runtime();
   test_numbering();
 }

@@ -56,7 +56,7 @@ class Library {
   std::string title_;
   int number_ = 0;  ///< 110400 of 11.4.0
   abi::Numbering numbering_{};
-  std::unique_ptr<Logger> logger_;
+  Logger* logger_ = nullptr;
   void* runtime_ = nullptr;
 };
 

@@ -190,18 +190,25 @@ TEST(EngineRuns, ReturnWhileTheStreamIsBlocked) {
 
 TEST(EngineRuns, OfAStreamOfTheEnginesOwnAreOrderedWithTheSession) {
   const Model model = load_on_gpu("alone");
-  Session session(model);
+  // A replay is not on that stream.
+  Session session(model, {.graphs = {.mode = GraphMode::Off}});
   const Stream stream = Stream::create();
   const Stream own = Stream::create();
   engine_of(model)->set_stream(own.view());
   const std::vector<Tensor> inputs = inputs_of("alone");
-  for (int times = 0; times < 3; ++times) {
-    Held held(stream, 1);
+  const auto run_while_held = [&](StreamView blocked, StreamView waits) {
+    Held held(blocked, 1);
     held.wait_until_running();
     const auto outputs = session.enqueue(views_of(inputs), stream);
+    EXPECT_FALSE(waits.is_done());
     held.let_go();
     stream.view().synchronize();
+    EXPECT_TRUE(own.view().is_done());
     expect_recorded("alone", outputs);
+  };
+  for (int times = 0; times < 3; ++times) {
+    run_while_held(stream, own);
+    run_while_held(own, stream);
   }
 }
 

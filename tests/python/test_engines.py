@@ -58,6 +58,29 @@ def test_engines_of_a_package_are_objects():
     """)
 
 
+def test_a_stream_is_kept_for_the_runs_that_use_it():
+    with_engines("""
+        import threading
+        model = load_engines("alone")
+        engine, inputs = model.custom_objects()["_torchbind_obj0"].get(), given(model)
+        ended, problems = threading.Event(), []
+        def work():
+            stream, session = penstock.Stream(), model.session(graphs="off")
+            try:
+                while not ended.is_set():
+                    session.run(*inputs, stream=stream)
+            except penstock.Error as error:
+                problems.append(error)
+        workers = [threading.Thread(target=work) for _ in range(2)]
+        for worker in workers: worker.start()
+        for _ in range(300):
+            engine.stream = penstock.Stream()
+        ended.set()
+        for worker in workers: worker.join()
+        assert not problems, problems
+    """)
+
+
 def test_what_is_set_is_taken_up_by_the_next_run():
     with_engines("""
         model, stream = load_engines("alone"), penstock.Stream()

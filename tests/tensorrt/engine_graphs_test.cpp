@@ -238,6 +238,27 @@ TEST_F(EngineSettings, ThatBuildTheEngineAnewLeaveTheOldOneToRunsOnTheirWay) {
   stream.view().synchronize();
 }
 
+TEST_F(EngineSettings, ThatBuildTheEngineAnewLetGoOfTheOldOneUnderGraphsToo) {
+  const Model model = load_engines("streamed");
+  const auto engine = engine_of(model);
+  int communicator = 0;
+  engine_of(model, 1)->set_communicator(&communicator);
+  Session session(model);
+  const Stream stream = Stream::create();
+  for (int times = 0; times < 3; ++times) run(session, "streamed", stream);
+  // Others may be capturing, which no building of an engine may end.
+  const Stream captured = Stream::create();
+  void* const handle = captured.view().handle();
+  ASSERT_EQ(cuStreamBeginCapture_v2(static_cast<cuda::StreamHandle>(handle), cuda::kCaptureGlobal), 0);
+  engine->set_weight_budget(1 << 17);
+  cuda::GraphHandle graph = nullptr;
+  ASSERT_EQ(cuStreamEndCapture(static_cast<cuda::StreamHandle>(handle), &graph), 0);
+  ASSERT_EQ(cuGraphDestroy(graph), 0);
+  for (int times = 0; times < 3; ++times) run(session, "streamed", stream);
+  expect_replayed(session, "streamed", stream);
+  EXPECT_EQ(double_.alive().engines, 2U);
+}
+
 TEST_F(EngineSettings, OfProfilingMeasureLayers) {
   const Model model = load_engines("alone");
   const auto engine = engine_of(model);
@@ -293,6 +314,28 @@ TEST_F(EngineSettings, OfOutputAllocatorsGiveTheSame) {
   const Model cache = load_engines("cache");
   EXPECT_EQ(error_of([&] { engine_of(cache)->set_output_allocator(true); }).code(),
             ErrorCode::InvalidArgument);
+}
+
+TEST_F(EngineSettings, OfOutputAllocatorsThatFailedOnceDoNotFailWithoutOne) {
+  const Model model = load_engines("alone");
+  const auto engine = engine_of(model);
+  const Stream stream = Stream::create();
+  int failures = 0;
+  for (unsigned nth = 1; nth < 8; ++nth) {
+    Session session(model, call_by_call());
+    engine->set_output_allocator(true);
+    for (unsigned also = 0; also < 2; ++also)
+      penstock_recording_fail({.function = "cuMemAlloc", .nth = nth + also, .result = 2});
+    try {
+      run(session, "alone", stream);
+    } catch (const Error&) {
+      ++failures;
+    }
+    penstock_recording_clear_faults();
+    engine->set_output_allocator(false);
+    expect_answer("alone", run(session, "alone", stream));
+  }
+  EXPECT_GE(failures, 3);
 }
 
 TEST_F(EngineSettings, OfReusedOutputsWriteIntoTheSameMemory) {

@@ -149,6 +149,60 @@ TEST_F(EngineStreams, OfItsOwnNeedNoOtherContexts) {
   EXPECT_THAT(double_.calls("setAuxStreams"), SizeIs(3)) << "those of the stream's partition each time";
 }
 
+TEST_F(EngineStreams, OfItsOwnAreKeptUntilTheNextRunWithAnother) {
+  const Model model = load_engines("alone");
+  const auto engine = engine_of(model);
+  Session session(model, call_by_call());
+  const Stream stream = Stream::create();
+  const std::vector<Tensor> inputs = engine_inputs("alone");
+  const auto set_one_of_its_own = [&] {
+    auto owned = std::make_shared<const Stream>(Stream::create());
+    engine->set_stream(*owned, owned);
+    EXPECT_EQ(engine->stream_owner(), owned);
+    return std::weak_ptr(owned);
+  };
+  const auto first = set_one_of_its_own();
+  session.enqueue(views_of(inputs), stream);
+  const auto second = set_one_of_its_own();
+  stream.view().synchronize();
+  EXPECT_FALSE(first.expired()) << "a run of another thread may be about to use it";
+  const auto outputs = session.enqueue(views_of(inputs), stream);
+  stream.view().synchronize();
+  EXPECT_TRUE(first.expired());
+  engine->set_stream(std::nullopt);
+  EXPECT_EQ(engine->stream_owner(), nullptr);
+  EXPECT_FALSE(second.expired());
+  session.enqueue(views_of(inputs), stream);
+  stream.view().synchronize();
+  EXPECT_TRUE(second.expired());
+  expect_answer("alone", outputs);
+}
+
+TEST_F(EngineStreams, OfItsOwnAreOthersThoughTheHandleComesAgain) {
+  const Model model = load_engines("spread");
+  const auto engine = engine_of(model);
+  Session session(model, call_by_call());
+  const Stream stream = Stream::create();
+  const std::vector<Tensor> inputs = engine_inputs("spread");
+  std::optional<Stream> own = partitions[0].create_stream();
+  const void* const handle = own->view().handle();
+  engine->set_stream(own->view());
+  session.enqueue(views_of(inputs), stream);
+  stream.view().synchronize();
+  own.reset();
+  std::vector<Stream> others;
+  do {
+    others.push_back(partitions[1].create_stream());
+  } while (others.back().view().handle() != handle && others.size() < 1000);
+  ASSERT_EQ(others.back().view().handle(), handle) << "the stand-in gives no handle a second time";
+  engine->set_stream(others.back().view());
+  Calls::clear();
+  const auto outputs = session.enqueue(views_of(inputs), stream);
+  EXPECT_THAT(Calls::of({"cuLaunchKernel"}), AllOf(SizeIs(4), Each(HasSubstr("(64 SMs)"))));
+  stream.view().synchronize();
+  expect_answer("spread", outputs, 3);
+}
+
 TEST_F(EngineStreams, OfItsOwnAreJoinedAlsoWhereTheEngineFails) {
   const Model model = load_engines("alone");
   const auto engine = engine_of(model);
@@ -168,6 +222,26 @@ TEST_F(EngineStreams, OfItsOwnAreJoinedAlsoWhereTheEngineFails) {
   const auto outputs = session.enqueue(views_of(inputs), stream);
   stream.view().synchronize();
   expect_answer("alone", outputs);
+}
+
+TEST_F(EngineStreams, OfAuxiliaryWorkAreJoinedWhereTheEngineFailsBeforeItDoes) {
+  const Model model = load_engines("spread");
+  Session session(model, call_by_call());
+  const Stream stream = Stream::create();
+  const std::vector<Tensor> inputs = engine_inputs("spread");
+  session.enqueue(views_of(inputs), stream);
+  Calls::clear();
+  session.enqueue(views_of(inputs), stream);
+  const std::size_t waits = Calls::of({"cuStreamWaitEvent"}).size();
+  EXPECT_GE(waits, 4U) << "a fork and a join of each of two";
+  Calls::clear();
+  double_.fail("enqueueV3 midway");
+  error_of([&] { session.enqueue(views_of(inputs), stream); });
+  EXPECT_THAT(Calls::of({"cuStreamWaitEvent"}), SizeIs(waits)) << "the run's memory is used again behind them";
+  double_.clear();
+  const auto outputs = session.enqueue(views_of(inputs), stream);
+  stream.view().synchronize();
+  expect_answer("spread", outputs, 3);
 }
 
 TEST_F(EngineStreams, ThatCannotBeItsOwnAreRefused) {

@@ -2,7 +2,9 @@
 #include "on_double.hpp"
 
 #include <array>
+#include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 
 // Plans without a package.
@@ -114,6 +116,32 @@ TEST_F(Plans, TakeTheProfileThatFitsAndRefuseWhatNoneTakes) {
               AllOf(StartsWith("model.plan: "), HasSubstr("profile 0")));
 }
 
+TEST_F(Plans, AreCapturedWithTheProfileThatTheyRanWithThoughOthersFitToo) {
+  const Model model = load(R"({"tensors": [
+      {"name": "x", "mode": "input", "shape": [-1, 4],
+       "profiles": [{"min": [1, 4], "opt": [2, 4], "max": [8, 4]}, {"min": [4, 4], "opt": [9, 4], "max": [16, 4]}]},
+      {"name": "y", "mode": "output", "shape": [-1, 4]}],
+    "layers": [{"kind": "affine", "inputs": ["x"], "output": "y", "scale": 2, "bias": 1}]})");
+  Session session(model);
+  const Stream stream = Stream::create();
+  std::vector<Tensor> kept;
+  for (const std::int64_t count : {6, 12, 6, 6, 12, 6}) {
+    const Tensor& x = kept.emplace_back(rows(count, 3));
+    EXPECT_EQ(numbers(run(session, {x}, stream)[0]), std::vector<float>(static_cast<std::size_t>(count * 4), 7));
+    EXPECT_EQ(session.last_run().replayed, kept.size() > 2) << session.last_run().reason;
+  }
+}
+
+TEST_F(Plans, KeepTheirOrderThoughTheirNamesEndInNumbers) {
+  const Model model = load(R"({"tensors": [
+      {"name": "image_1", "mode": "input", "shape": [2]}, {"name": "mask_0", "mode": "input", "shape": [2]},
+      {"name": "boxes_2", "mode": "output", "shape": [2]}, {"name": "scores_1", "mode": "output", "shape": [2]}],
+    "layers": [{"kind": "affine", "inputs": ["image_1"], "output": "boxes_2"},
+               {"kind": "affine", "inputs": ["mask_0"], "output": "scores_1"}]})");
+  EXPECT_EQ(model.inputs()[0].name, "image_1");
+  EXPECT_THAT(model.output_names(), ElementsAre("boxes_2", "scores_1"));
+}
+
 TEST_F(Plans, StayInAPartitionAndAreReplayed) {
   const GreenContext partition = GreenContext::create(SmResource::of_device().split("32")[0]);
   const Model model = load(kAffine);
@@ -214,6 +242,30 @@ TEST_F(Plans, ThatCannotBeLoadedSayWhy) {
             ErrorCode::Unsupported);
 }
 
+/// A library of its own file, which says that it is of another version than it is.
+Error error_of_version(const char* library, const char* major) {
+  const std::string copy = e2e::scratch_file("libnvinfer.so." + std::string(major));
+  std::filesystem::copy_file(library, copy, std::filesystem::copy_options::overwrite_existing);
+  EXPECT_EQ(::setenv("PENSTOCK_DOUBLE_MAJOR", major, 1), 0);
+  EngineOptions options;
+  options.tensorrt = {copy};
+  Error error = error_of([&] { static_cast<void>(Model::load_engine(file_of(kAffine), options)); });
+  // The words are the same a second time.
+  EXPECT_STREQ(error_of([&] { static_cast<void>(Model::load_engine(file_of(kAffine), options)); }).what(),
+               error.what());
+  EXPECT_EQ(::unsetenv("PENSTOCK_DOUBLE_MAJOR"), 0);
+  return error;
+}
+
+TEST_F(Plans, AreGivenToNoLibraryWhoseFunctionsAreNotKnown) {
+  const Error later = error_of_version(flavors()[1].library, "12");
+  EXPECT_EQ(later.code(), ErrorCode::Incompatible);
+  EXPECT_THAT(later.what(), HasSubstr("Penstock knows TensorRT 10 and 11 and TensorRT-RTX 1"));
+  const Error other = error_of_version(flavors()[0].library, "11");
+  EXPECT_EQ(other.code(), ErrorCode::Incompatible);
+  EXPECT_THAT(other.what(), HasSubstr("its functions are not where those of"));
+}
+
 TEST_F(Plans, HaveNoWeightsToUpdate) {
   Model model = load(kAffine);
   const Tensor given = rows(1, 0);
@@ -247,46 +299,6 @@ TEST_F(Plans, AreInspectedRunAndMeasuredByTheCommand) {
                                             "--warmUp=0", "--iterations=3", "--duration=0"});
   EXPECT_EQ(bench.exit_code, 0) << bench.err;
   EXPECT_THAT(bench.out, HasSubstr("x float32[2, 4]"));
-}
-
-TEST_F(Plans, AreProvenByTheDoctor) {
-  // The stand-in of another process computes nothing: of this plan the output is an input.
-  const std::string plan = file_of(R"({"aux_streams": 1, "device_memory": 4096, "tensors": [
-      {"name": "cache", "mode": "input", "shape": [2]},
-      {"name": "x", "mode": "input", "shape": [-1],
-       "profiles": [{"min": [1], "opt": [2], "max": [8]}]},
-      {"name": "y", "mode": "output", "shape": [2], "alias": "cache"}],
-    "layers": [{"kind": "affine", "inputs": ["x"], "output": "between", "stream": 1},
-               {"kind": "append", "inputs": ["cache", "between"], "output": "y"}]})");
-  const std::string report = e2e::scratch_file("tensorrt.md");
-  const auto done = e2e::penstock_command(
-      {"doctor", "--prove-tensorrt", plan, "--tensorrt", flavor_.library, "--report", report});
-  EXPECT_EQ(done.exit_code, 0) << done.err << e2e::read_text(report);
-  EXPECT_THAT(
-      e2e::read_text(report),
-      AllOf(StartsWith("## TensorRT, proven by penstock"),
-            HasSubstr("the plan taken | held | TensorRT 11.1.0"),
-            HasSubstr("described | held | cache float32[2], x float32[-1] -> y float32[2]; profiles: 1, "
-                      "auxiliary streams: 1"),
-            HasSubstr("a quarter of the GPU | held | "), HasSubstr("runs call by call | held | twice"),
-            HasSubstr("runs as a CUDA graph | held | replayed"),
-            HasSubstr("another stream of the partition | held | nothing captured anew"),
-            HasSubstr("`set_stream` | held | forked"), HasSubstr("seen by Penstock | held | "),
-            HasSubstr("seen by CUPTI | held | "),
-            HasSubstr("nodes of the graph are in the partition | held | ")));
-
-  // What does not hold is told, with all else, and by the exit code.
-  const std::string other = file_of(R"({"compute_capability": "7.5", "tensors": [
-      {"name": "x", "mode": "input", "shape": [4]}, {"name": "y", "mode": "output", "shape": [4]}],
-    "layers": [{"kind": "affine", "inputs": ["x"], "output": "y"}]})",
-                                    "other.plan");
-  const auto refused =
-      e2e::penstock_command({"doctor", "--prove-tensorrt", other, "--tensorrt", flavor_.library});
-  EXPECT_EQ(refused.exit_code, 1);
-  EXPECT_THAT(refused.out,
-              AllOf(HasSubstr("the plan taken | **failed** | other.plan: "), HasSubstr("refuses it")));
-  EXPECT_EQ(e2e::penstock_command({"doctor", "--prove-tensorrt", "/nowhere/a.plan"}).exit_code, 3);
-  EXPECT_EQ(e2e::penstock_command({"doctor", "--report", report}).exit_code, 2);
 }
 
 TEST_F(Plans, AreToldByTheCommandAlsoWhereTheyCannotRun) {

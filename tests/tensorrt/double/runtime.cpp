@@ -6,6 +6,7 @@
 #include "slots.hpp"
 #include "vtable.hpp"
 
+#include <cstdlib>
 #include <utility>
 
 #define PENSTOCK_DOUBLE_API extern "C" __attribute__((visibility("default")))
@@ -140,7 +141,11 @@ PENSTOCK_DOUBLE_API void* createInferRuntime_INTERNAL(void* logger, std::int32_t
 }
 
 PENSTOCK_DOUBLE_API std::int32_t getInferLibVersion() { return kVersion; }
-PENSTOCK_DOUBLE_API std::int32_t getInferLibMajorVersion() { return kMajor; }
+/// Another one where PENSTOCK_DOUBLE_MAJOR says so, as of a version that nobody knows.
+PENSTOCK_DOUBLE_API std::int32_t getInferLibMajorVersion() {
+  const char* const said = std::getenv("PENSTOCK_DOUBLE_MAJOR");
+  return said == nullptr ? kMajor : std::atoi(said);
+}
 PENSTOCK_DOUBLE_API std::int32_t getInferLibMinorVersion() { return kMinor; }
 PENSTOCK_DOUBLE_API std::int32_t getInferLibPatchVersion() { return kPatch; }
 PENSTOCK_DOUBLE_API std::int32_t getInferLibBuildVersion() { return kBuild; }
