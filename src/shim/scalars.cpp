@@ -5,12 +5,59 @@
 #include "shim/table.hpp"
 
 #include "base/fail.hpp"
+#include "cpu/copy.hpp"
 
 #include <array>
+#include <cmath>
+#include <cstddef>
 #include <cstring>
+#include <optional>
 
 namespace penstock::shim {
 namespace {
+
+/// The bytes of an element of any dtype.
+using Element = std::array<std::byte, 16>;
+
+/// Bits of the largest magnitude of an integer; nothing for other dtypes.
+std::optional<int> integer_bits(DType dtype) {
+  const int bits = static_cast<int>(element_bytes(dtype)) * 8;
+  switch (dtype) {
+    case DType::UInt8:
+    case DType::UInt16:
+    case DType::UInt32:
+    case DType::UInt64: return bits;
+    case DType::Int8:
+    case DType::Int16:
+    case DType::Int32:
+    case DType::Int64: return bits - 1;
+    default: return std::nullopt;
+  }
+}
+
+/// The same number as another dtype: the predicate of a `torch.cond`, a bool, is asked for as an integer.
+Element converted(const Element& element, DType from, DType to) {
+  Element source = element;
+  Element made{};
+  const auto scalar = [](Element& bytes, DType dtype) {
+    const tensor::StorageReference storage(
+        tensor::borrow_storage(bytes.data(), bytes.size(), {DeviceType::Cpu, 0}));
+    return tensor::TensorObjectPtr(
+        tensor::make_tensor(storage.get(), {.dtype = dtype, .sizes = {}, .strides = {}}));
+  };
+  const tensor::TensorObjectPtr given = scalar(source, from);
+  if (const auto bits = integer_bits(to)) {
+    double value = 0;
+    Element wide{};
+    cpu::copy(*scalar(wide, DType::Float64), *given);
+    std::memcpy(&value, wide.data(), sizeof value);
+    const double limit = std::ldexp(1.0, *bits);
+    if (!(value >= -limit && value < limit))
+      base::fail(ErrorCode::InvalidArgument, "{} does not fit an {}", value, dtype_name(to));
+  }
+  cpu::copy(*scalar(made, to), *given);
+  return made;
+}
 
 /// 16-bit and 8-bit floats travel through the ABI as their bits.
 template <class Bits, DType Value>
@@ -18,12 +65,18 @@ struct Scalar {
   static AOTITorchError item(AtenTensorHandle tensor, Bits* ret) {
     return guarded([&] {
       refuse_while_probing();
-      if (tensor->dtype != Value || tensor->numel != 1) {
+      if (tensor->numel != 1) {
         base::fail(ErrorCode::InvalidArgument, "the value of a {} tensor of {} elements as one {}",
                    dtype_name(tensor->dtype), tensor->numel, dtype_name(Value));
       }
-      if (is_on_cuda(*tensor)) return read_element(ret, *tensor, "item");
-      std::memcpy(ret, tensor->data, sizeof(Bits));
+      Element element{};
+      if (is_on_cuda(*tensor)) {
+        read_element(element.data(), *tensor, "item");
+      } else {
+        std::memcpy(element.data(), tensor->data, element_bytes(tensor->dtype));
+      }
+      if (tensor->dtype != Value) element = converted(element, tensor->dtype, Value);
+      std::memcpy(ret, element.data(), sizeof(Bits));
     });
   }
 

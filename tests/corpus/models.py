@@ -192,6 +192,21 @@ def data_dependent():
     return Case(Found(), (x, torch.rand(12, 9) > 0.6), more=[((x - 100, none), {})], trivial={"1.out2"})
 
 
+class Branches(torch.nn.Module):
+    """What a value decides: the predicates are bools."""
+
+    def forward(self, x):
+        chosen = torch.cond(x.sum() > 0, lambda x: x.sin() @ x.T, lambda x: x.cos() @ x.T, (x,))
+        _, doubled = torch.ops.higher_order.while_loop(
+            lambda i, y: (i < 3) & (y.abs().max() < 100), lambda i, y: (i + 1, y * 2), (torch.zeros((), dtype=torch.int64), x), ())
+        return chosen, doubled
+
+
+def branches():
+    x = torch.randn(6, 6)
+    return Case(Branches(), (x.abs(),), more=[((-x.abs(),), {}), ((x * 30,), {})])
+
+
 class Ordered(torch.nn.Module):
     def forward(self, x):
         values, order = torch.sort(x, dim=1, descending=True, stable=True)
@@ -313,7 +328,7 @@ def in_dtype(make, dtype):
     return made
 
 
-NAMED = [resnet18, mobilenet_v3_small, efficientnet_b0, vit_b_16, bert, gpt2, lstm, data_dependent, sort_topk,
+NAMED = [resnet18, mobilenet_v3_small, efficientnet_b0, vit_b_16, bert, gpt2, lstm, data_dependent, branches, sort_topk,
          cache, scatter, words, pools, waves]
 MORE = [convnext_tiny, swin_t, densenet121, regnet_y_400mf, deeplabv3, llama, gru]
 

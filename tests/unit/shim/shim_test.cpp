@@ -33,9 +33,30 @@ void expect_item(std::string_view name, DType dtype, T value) {
   const std::int64_t stride = 1;
   ASSERT_EQ(penstock_empty_strided(1, &size, &stride, static_cast<std::int32_t>(dtype), 0, 0, two.out()), 0);
   expect_failure(ErrorCode::InvalidArgument, "2 elements", [&] { return item(two.get(), &read); });
-  tensor->dtype = dtype == DType::Int8 ? DType::UInt8 : DType::Int8;
-  expect_failure(ErrorCode::InvalidArgument, "int8", [&] { return item(tensor.get(), &read); });
-  tensor->dtype = dtype;
+}
+
+template <class T, class To>
+To item_of(std::string_view from, T value, std::string_view to, AOTITorchError wanted = 0) {
+  Handle tensor;
+  EXPECT_EQ(function<AOTITorchError(T, AtenTensorHandle*)>("aoti_torch_scalar_to_tensor_" +
+                                                           std::string(from))(value, tensor.out()),
+            0);
+  To read{};
+  EXPECT_EQ(function<AOTITorchError(AtenTensorHandle, To*)>("aoti_torch_item_" + std::string(to))(
+                tensor.get(), &read),
+            wanted);
+  return read;
+}
+
+TEST(Scalars, AreReadAsOtherTypes) {
+  // The predicate of a torch.cond.
+  EXPECT_EQ((item_of<bool, std::int64_t>("bool", true, "int64")), 1);
+  EXPECT_EQ((item_of<float, std::int64_t>("float32", -2.75F, "int64")), -2);
+  EXPECT_EQ((item_of<std::int64_t, double>("int64", 7, "float64")), 7.0);
+  EXPECT_EQ((item_of<double, bool>("float64", 0.5, "bool")), true);
+  EXPECT_EQ((item_of<std::int32_t, std::uint8_t>("int32", 255, "uint8")), 255);
+  item_of<double, std::int64_t>("float64", 1e30, "int64", 1);
+  item_of<std::int32_t, std::int8_t>("int32", 128, "int8", 1);
 }
 
 TEST(ShimScalars, GoIntoTensorsAndOut) {
