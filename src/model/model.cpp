@@ -41,13 +41,15 @@ void require_loadable(const ModelInfo& info, const LoadOptions& options, const s
         for_cuda ? "LoadOptions::device, --device cuda" : "LoadOptions::device, --device cpu",
         for_cuda ? "the CPU" : "CUDA", for_cuda ? "cpu" : "cuda");
   }
-  if (!info.needs.missing_functions.empty()) {
-    base::fail(ErrorCode::Unsupported, "{}: needs functions that Penstock does not have: {}", what,
-               fmt::join(info.needs.missing_functions, ", "));
-  }
-  if (!info.obstacles.empty()) {
-    base::fail(ErrorCode::Incompatible, "{}: {}", what, fmt::join(info.obstacles, "; "));
-  }
+  if (info.obstacles.empty()) return;
+  std::vector<std::string> all = info.obstacles;
+  // What has to be registered is looked at later, where all else is there: who meets this hears of it all.
+  const bool registers = !options.libraries.empty() || !options.registry.operators().empty();
+  if (!registers && !info.needs.operators.empty())
+    all.push_back(
+        fmt::format("calls operators that are not registered: {}", fmt::join(info.needs.operators, ", ")));
+  base::fail(info.needs.missing_functions.empty() ? ErrorCode::Incompatible : ErrorCode::Unsupported,
+             "{}: {}", what, fmt::join(all, "; "));
 }
 
 /// What a load works with.
@@ -76,10 +78,9 @@ void open_library(Model::Impl& impl, const Load& load, bool generated_checks) {
   impl.container->fold_constants();
 }
 
-/// Sees to it that the generated checks are on or off as asked for, once they have been asked.
-void settle_checks(Model::Impl& impl, const Load& load, GeneratedChecks wanted, bool complete) {
-  const bool stay_on = wanted == GeneratedChecks::On || (wanted == GeneratedChecks::Auto && !complete);
-  if (stay_on || impl.container->input_count() == 0) return;
+/// The generated checks have been asked, and are not needed any more.
+void turn_off_checks(Model::Impl& impl, const Load& load) {
+  if (impl.container->input_count() == 0) return;
   const auto check_switch = model::find_check_switch(load.elf);
   if (check_switch && model::turn_off_checks(*impl.library, *impl.container, *check_switch)) return;
   // A library without symbols takes its answer for good with the first call: so it is loaded anew.
@@ -122,6 +123,18 @@ std::vector<TensorSpec> make_specs(std::span<const model::InputRule> rules, std:
     specs.push_back(std::move(spec));
   }
   return specs;
+}
+
+/// Generated checks refuse 0 and 1 wherever a size is not fixed.
+void leave_to_checks(std::vector<model::InputRule>& rules) {
+  constexpr std::int64_t kLeast = 2;
+  for (model::InputRule& rule : rules) {
+    for (model::DimRule& dim : rule.dims) {
+      if (!dim.assumes_two || dim.is_fixed()) continue;
+      dim.min = std::max(dim.min, dim.scale * kLeast + dim.offset);
+      dim.assumes_two = false;
+    }
+  }
 }
 
 /// Any size where one is not fixed. What 0 and 1 may touch beside them is allowed for as always.
@@ -229,11 +242,19 @@ std::shared_ptr<Model::Impl> load_model(const Package& package, const LoadOption
     if (rule.device.type == DeviceType::Cuda) rule.device.index = impl->device.index;
   }
   // Only checks of whole layouts ask for a rank; libraries before torch 2.13 have none.
-  describe_inputs(*impl, probed, info, options, elf.find("aoti_torch_get_dim") != nullptr);
+  const bool checks_layouts = elf.find("aoti_torch_get_dim") != nullptr;
+  model::ProbedInputs as_checked = probed;
+  describe_inputs(*impl, probed, info, options, checks_layouts);
   impl->graph_obstacle = find_graph_obstacle(*impl);
   const bool checks_ranges = options.size_ranges == SizeRanges::Stated;
-  settle_checks(*impl, load, checks_ranges ? options.generated_checks : GeneratedChecks::Off,
-                probed.complete && impl->rules.checks_all());
+  const GeneratedChecks wanted = checks_ranges ? options.generated_checks : GeneratedChecks::Off;
+  const bool complete = probed.complete && impl->rules.checks_all();
+  if (wanted == GeneratedChecks::Off || (wanted == GeneratedChecks::Auto && complete)) {
+    turn_off_checks(*impl, load);
+  } else if (!complete) {
+    leave_to_checks(as_checked.rules);
+    describe_inputs(*impl, as_checked, info, options, checks_layouts);
+  }
   impl->container->restore_buffers();
   publish_first(*impl);
   report(options, impl->what, {.stage = "ready", .done = info.library_bytes, .total = info.library_bytes});

@@ -351,6 +351,22 @@ TEST(SizeRanges, ThatTheCompilerNarrowedAreKeptToAndSaidToBeItsOwn) {
                  [&] { session.run(views_of(recorded("narrowed.n40", "inputs", "2.15-calls"))); });
 }
 
+TEST(SizeRanges, BeginAtTwoWhereThePackagesOwnChecksHaveToStayOn) {
+  const Model model = load_model("paired", "2.15-calls");
+  EXPECT_EQ(to_string(model.inputs()[0]).substr(0, 13), "float32[2..64");
+  Session session(model);
+  expect_same(session.run(views_of(recorded("paired", "inputs", "2.15-calls"))),
+              recorded("paired", "outputs", "2.15-calls"));
+  session.prepare({.shapes = {{2, 4}}});
+  const Tensor one = ramp({1, 8});
+  expect_refused(ErrorCode::InvalidArgument,
+                 {"dimension 0 is 1, the model takes 2 to 64", "--size-ranges ignored"}, [&] {
+                   session.run({&one.view(), 1});
+                 });
+  Session anything(Model::load(open_package("paired", "2.15-calls"), {.size_ranges = SizeRanges::Ignored}));
+  EXPECT_EQ(anything.run({&one.view(), 1})[0].sizes()[0], 1);
+}
+
 TEST(SizeRanges, AreIgnoredWhereThatIsAskedFor) {
   const Model model =
       Model::load(open_package("narrowed", "2.15-calls"), {.size_ranges = SizeRanges::Ignored});

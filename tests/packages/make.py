@@ -436,6 +436,17 @@ def narrowed():
                 more_inputs={"": ((torch.randn(2, 3, 16, 16),), {}), ".n40": ((torch.randn(40, 3, 16, 16),), {})})
 
 
+class Paired(torch.nn.Module):
+    def forward(self, x):
+        return x.view(x.shape[0], -1, 2).sum(-1)
+
+
+def paired():
+    """A size that is a multiple of a symbol which is no size itself: the rounds cannot tell what follows from what."""
+    return Case(Paired(), (torch.randn(4, 8),),
+                dynamic_shapes=({0: Dim("batch", min=1, max=64), 1: 2 * Dim("pairs", min=2, max=50)},))
+
+
 Scaled = collections.namedtuple("Scaled", "twice half")
 torch.utils._pytree._register_namedtuple(Scaled, serialized_type_name="penstock.tests.Scaled")
 
@@ -633,7 +644,7 @@ CASES = [
 if VERSION < (2, 13):
     CASES += [square]
 if VERSION >= (2, 15):
-    CASES += [blob, pickle, external, appended, folded, late, narrow, one_or_two, counter, two_rows, past, nested, narrowed]
+    CASES += [blob, pickle, external, appended, folded, late, narrow, one_or_two, counter, two_rows, past, nested, narrowed, paired]
 MAKERS = {case.__name__: case for case in CASES}
 SPECIAL = {
     "two_models": make_two_models,
