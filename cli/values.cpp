@@ -154,7 +154,9 @@ std::string text_at(const std::byte* element, DType dtype) {
     const double imaginary = number_at(element + element_bytes(dtype) / 2, part_of(dtype));
     return fmt::format("{:.5g}{:+.5g}j", number_at(element, dtype), imaginary);
   }
-  return fmt::format("{:.5g}", number_at(element, dtype));
+  const double number = number_at(element, dtype);
+  // The sign of a NaN says nothing.
+  return std::isnan(number) ? "nan" : fmt::format("{:.5g}", number);
 }
 
 std::string preview(const TensorView& tensor, std::size_t count) {
