@@ -102,7 +102,8 @@ struct UpdateOptions {
 };
 
 /// One model of a package, loaded on one device: code and weights, shared by its sessions.
-/// A copy shares the same loaded model. Thread: thread-safe.
+/// A copy shares the same loaded model. Buffers that its code changes in place are shared too: every session
+/// sees what another's run made of them, and runs of such a model must not overlap. Thread: thread-safe.
 /// Weights change only by versions: see `update_weights`.
 /// Lifetime: sessions and outputs hold what they need; the library is unloaded with the last of them.
 /// Loading runs code of the package: see SECURITY.md.

@@ -76,9 +76,9 @@ struct PrepareOptions {
   std::optional<StreamView> stream = {};
 };
 
-/// The mutable state of running one model: memory, prepared operators, thread count.
-/// Thread: one caller at a time; sessions of one model run in parallel.
-/// Lifetime: holds its model. Outputs may outlive it.
+/// What one caller runs a model with: memory, prepared operators, thread count. Buffers that the model
+/// changes in place are not among it: they are the model's. Thread: one caller at a time; sessions of one
+/// model run in parallel. Lifetime: holds its model. Outputs may outlive it.
 class PENSTOCK_API Session {
  public:
   /// Makes a session. Host-only. Errors: InvalidArgument for negative threads, for fewer than a
@@ -142,9 +142,9 @@ class PENSTOCK_API Session {
   std::span<const TensorView> run_borrowed(std::span<const TensorView> inputs);
 
   /// Runs on zeros of these sizes, so that a later run of the same sizes prepares nothing: on CUDA, in the
-  /// execution resource of the stream, its graph included. Blocking. Errors: InvalidArgument for shapes that
-  /// the model does not accept, and for a stream that is being captured; Unsupported as GraphMode::Require
-  /// says.
+  /// execution resource of the stream, its graph included. Buffers that the model changes in place are
+  /// changed by that, as by any run. Blocking. Errors: InvalidArgument for shapes that the model does not
+  /// accept, and for a stream that is being captured; Unsupported as GraphMode::Require says.
   void prepare(const PrepareOptions& options = {});
 
   /// Threads that a run uses at most. Host-only. Errors: none.

@@ -14,7 +14,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 def programs():
     for page in ("README.md", "docs/python.md"):
         text = (ROOT / page).read_text()
-        for number, (marks, code) in enumerate(re.findall(r"^```python(.*)\n(.*?)^```", text, re.MULTILINE | re.DOTALL)):
+        for number, (marks, code) in enumerate(re.findall(r"^```python([^\n]*)\n(.*?)^```", text, re.MULTILINE | re.DOTALL)):
+            assert code
             yield pytest.param(marks.split(), code, id=f"{page}:{number}")
 
 
