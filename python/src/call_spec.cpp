@@ -228,6 +228,7 @@ void walk_sequence(const Node& node, nb::handle object, const Place& place, std:
   }
   for (std::size_t i = 0; i < node.children.size(); ++i) {
     const nb::object item = nb::steal(PySequence_GetItem(object.ptr(), static_cast<Py_ssize_t>(i)));
+    if (!item.is_valid()) nb::raise_python_error();
     walk(node.children[i], item, {&place, {}, {}, i}, leaves);
   }
 }

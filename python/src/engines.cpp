@@ -120,15 +120,17 @@ void bind_engines(nb::module_& module) {
             return self.engine->layer_information();
           },
           "The layers, as TensorRT's inspector writes them (JSON).")
-      .def_prop_rw("stream", stream_of_engine, set_stream, nb::arg().none(),
-                   nb::for_getter(nb::sig("def stream(self) -> Stream | None")),
-                   nb::for_setter(nb::sig("def stream(self, stream: typing.Any, /) -> None")),
-                   "The stream that it runs on instead of the session's, which both wait for by events; any "
-                   "object that stands for one. None: the session's, as at first. A run that is replayed from a "
-                   "graph runs in its partition, within the session's work.")
+      .def_prop_rw(
+          "stream", stream_of_engine, set_stream, nb::arg().none(),
+          nb::for_getter(nb::sig("def stream(self) -> Stream | None")),
+          nb::for_setter(nb::sig("def stream(self, stream: typing.Any, /) -> None")),
+          "The stream that it runs on instead of the session's, which both wait for by events; any "
+          "object that stands for one. None: the session's, as at first. A run that is replayed from a "
+          "graph runs in its partition, within the session's work.")
       .def_prop_rw(
           "profile", [](const PyTensorRTEngine& self) { return self.engine->profile(); },
-          setter(&TensorRTEngine::set_profile), nb::arg().none(), "The profile that it runs with. None: one that the sizes fit, as at first.")
+          setter(&TensorRTEngine::set_profile), nb::arg().none(),
+          "The profile that it runs with. None: one that the sizes fit, as at first.")
       .def_prop_rw(
           "weight_budget", [](const PyTensorRTEngine& self) { return self.engine->weight_budget(); },
           setter(&TensorRTEngine::set_weight_budget),

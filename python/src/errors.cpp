@@ -115,4 +115,20 @@ std::string type_text(nb::handle object) {
   return module == "builtins" ? name : module + "." + name;
 }
 
+void rethrow_at(const std::string& place) {
+  try {
+    throw;
+  } catch (const Error& error) {
+    throw Error(error.code(), place + ": " + error.what(), error.cuda_result());
+  } catch (const nb::builtin_exception& error) {
+    if (error.type() != nb::exception_type::type_error) throw;
+    wrong_type(place + ": " + error.what());
+  } catch (nb::python_error& error) {
+    // What the object itself raises stays as it is; from Python 3.11 on the place is with it.
+    const nb::object raised = error.value().is_valid() ? nb::borrow(error.value()) : nb::none();
+    if (nb::hasattr(raised, "add_note")) raised.attr("add_note")("penstock: this was raised by " + place);
+    throw;
+  }
+}
+
 }  // namespace penstock::python

@@ -26,6 +26,9 @@ template <class T>
   return made;
 }
 
+/// Throws what is being handled anew, with the place of the object before it.
+[[noreturn]] void rethrow_at(const std::string& place);
+
 /// Bytes of the library, mostly UTF-8, as a text that keeps the others as surrogates; and the way back.
 [[nodiscard]] nanobind::object text_of(std::string_view bytes);
 [[nodiscard]] std::string bytes_of(nanobind::handle text);

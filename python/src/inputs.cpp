@@ -1,6 +1,7 @@
 #include "inputs.hpp"
 
 #include "errors.hpp"
+#include "lent.hpp"
 #include "tensor.hpp"
 
 #include <penstock/error.hpp>
@@ -11,6 +12,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <memory>
 #include <optional>
 #include <string_view>
 #include <unordered_map>
@@ -30,7 +32,18 @@ struct TypeTraits {
   bool has_dlpack = false;
   bool has_lazy_signs = false;  ///< Its tensors may be negated without their memory being so.
   bool has_cuda_array = false;
+  bool is_scalar = false;  ///< A number or a text, though it shows its memory: of NumPy, and bytes.
 };
+
+bool is_scalar_type(nb::handle type) {
+  if (type.is(reinterpret_cast<PyObject*>(&PyBytes_Type))) return true;
+  for (const nb::handle base : type.attr("__mro__")) {
+    if (bytes_of(nb::str(base.attr("__name__"))) == "generic" &&
+        bytes_of(nb::str(base.attr("__module__"))) == "numpy")
+      return true;
+  }
+  return false;
+}
 
 Library library_of(nb::handle type) {
   for (const nb::handle base : type.attr("__mro__")) {
@@ -76,6 +89,7 @@ const TypeTraits& traits_of(nb::handle object) {
   made.has_dlpack = nb::hasattr(handle, "__dlpack__");
   made.has_lazy_signs = nb::hasattr(handle, "is_neg");
   made.has_cuda_array = nb::hasattr(handle, "__cuda_array_interface__");
+  made.is_scalar = is_scalar_type(handle);
   if (!forget_with(handle, *known)) handle.inc_ref();
   return known->emplace(type, made).first->second;
 }
@@ -156,7 +170,8 @@ TakenBuffer::TakenBuffer(nb::handle object) {
     if (static_cast<std::size_t>(buffer_.ndim) > kMaxRank)
       return "it has " + std::to_string(buffer_.ndim) + " dimensions; at most " + std::to_string(kMaxRank) +
              " are possible";
-    for (int i = 0; i < buffer_.ndim; ++i) {
+    // Of ctypes there are none: row-major.
+    for (int i = 0; buffer_.strides != nullptr && i < buffer_.ndim; ++i) {
       if (buffer_.strides[i] % buffer_.itemsize != 0)
         return "its strides are no multiples of its elements; give a copy";
     }
@@ -178,9 +193,11 @@ TensorView TakenBuffer::view() const {
   std::array<std::int64_t, kMaxRank> sizes{};
   std::array<std::int64_t, kMaxRank> strides{};
   const auto rank = static_cast<std::size_t>(buffer_.ndim);
-  for (std::size_t i = 0; i < rank; ++i) {
+  std::int64_t step = 1;
+  for (std::size_t i = rank; i-- > 0;) {
     sizes[i] = buffer_.shape[i];
-    strides[i] = buffer_.strides[i] / buffer_.itemsize;
+    strides[i] = buffer_.strides != nullptr ? buffer_.strides[i] / buffer_.itemsize : step;
+    step *= std::max<std::int64_t>(sizes[i], 1);
   }
   const DType dtype = *dtype_of_format(buffer_.format != nullptr ? buffer_.format : "B", buffer_.itemsize);
   return {
@@ -194,7 +211,9 @@ void Inputs::add(nb::handle object) {
     return;
   }
   const TypeTraits& traits = traits_of(object);
-  if (traits.library != Library::None && library_ == Library::None) library_ = traits.library;
+  // Torch's first, wherever it is among them.
+  if (traits.library == Library::Torch || (traits.library != Library::None && library_ == Library::None))
+    library_ = traits.library;
   if (traits.library == Library::Torch && traits.has_dlpack) {
     if (requires_grad(object)) {
       if (!detaches_)
@@ -261,17 +280,23 @@ void Inputs::add_view(const TensorView& view, Kept kept) {
 std::shared_ptr<const Lent> Inputs::keep(std::size_t index, nb::handle object) {
   Kept& kept = kept_[index];
   if (const auto* const shared = std::get_if<std::shared_ptr<const Lent>>(&kept)) return *shared;
-  auto lent = std::make_unique<Lent>(Lent{{}, nb::borrow(object)});
+  const auto* const begin = static_cast<const std::byte*>(views_[index].data());
+  const auto* const end = begin == nullptr ? nullptr : begin + views_[index].storage_bytes();
+  if (auto known = keeper_of_memory(begin, end)) {
+    kept = known;
+    return known;
+  }
+  auto lent = std::make_unique<Lent>(Lent{{}, nb::borrow(object), begin == end ? nullptr : begin});
   if (auto* const buffer = std::get_if<TakenBuffer>(&kept))
     lent->given.emplace<TakenBuffer>(std::move(*buffer));
   if (auto* const tensor = std::get_if<TakenTensor>(&kept))
     lent->given.emplace<TakenTensor>(std::move(*tensor));
   if (auto* const detached = std::get_if<nb::object>(&kept)) lent->object = std::move(*detached);
-  const std::shared_ptr<const Lent> made(lent.release(), [](const Lent* held) {
-    if (Py_IsInitialized() == 0) return;
-    const nb::gil_scoped_acquire acquired;
-    delete held;
-  });
+  // A tensor of torch may be given other memory (`x.data = y`): another one over what it has now is not.
+  const TypeTraits& traits = traits_of(lent->object);
+  if (traits.library == Library::Torch && nb::hasattr(lent->object, "detach"))
+    lent->object = lent->object.attr("detach")();
+  const std::shared_ptr<const Lent> made = shared_lent(std::move(lent), end);
   kept = made;
   return made;
 }
@@ -321,6 +346,7 @@ void Inputs::clear(std::int32_t cuda_device) noexcept {
 bool is_tensor(nb::handle object) {
   if (as_tensor(object) != nullptr) return true;
   const TypeTraits& traits = traits_of(object);
+  if (traits.is_scalar) return false;
   return traits.has_dlpack || traits.has_cuda_array || PyObject_CheckBuffer(object.ptr()) != 0 ||
          nb::hasattr(object, "__cuda_array_interface__");
 }

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "dlpack.hpp"
+#include "lent.hpp"
 #include "streams.hpp"
 
 #include <penstock/tensor.hpp>
@@ -14,37 +14,6 @@
 #include <vector>
 
 namespace penstock::python {
-
-/// Memory that the buffer protocol gave, given back when this goes. Only with the GIL.
-class TakenBuffer {
- public:
-  /// Errors: InvalidArgument for memory that is read-only or does not lie as elements of one type;
-  /// Unsupported for elements that Penstock does not have.
-  explicit TakenBuffer(nanobind::handle object);
-  ~TakenBuffer();
-  TakenBuffer(TakenBuffer&& other) noexcept;
-  TakenBuffer& operator=(TakenBuffer&&) = delete;
-
-  [[nodiscard]] TensorView view() const;
-  [[nodiscard]] PyObject* lender() const noexcept { return buffer_.obj; }
-
- private:
-  Py_buffer buffer_{};
-};
-
-/// What keeps the memory of a tensor of another library: the object, and what its library gave the memory
-/// with.
-struct Lent {
-  std::variant<std::monostate, TakenBuffer, TakenTensor> given;
-  nanobind::object object;
-
-  template <class Visit>
-  int visit(Visit&& each) const {
-    const auto* const buffer = std::get_if<TakenBuffer>(&given);
-    if (const int stop = each(buffer != nullptr ? buffer->lender() : nullptr); stop != 0) return stop;
-    return each(object.ptr());
-  }
-};
 
 /// Views of the tensors that Python objects are, and what keeps them: no element is copied, and no stream
 /// waits. Takes a `penstock.Tensor`, and what has the buffer protocol, `__dlpack__`, or

@@ -3,6 +3,7 @@
 #include "errors.hpp"
 #include "operators.hpp"
 #include "options.hpp"
+#include "share.hpp"
 #include "tensor.hpp"
 #include "values.hpp"
 
@@ -24,6 +25,11 @@ namespace penstock::python {
 
 namespace nb = nanobind;
 using namespace nb::literals;
+
+PyModel::~PyModel() {
+  idle_.clear();
+  destroy_without_gil(std::move(model));
+}
 
 PyModel::PyModel(Model loaded, ModelInfo described, const SessionOptions& session_options)
     : model(std::move(loaded)), info(std::move(described)), options(session_options) {
@@ -61,6 +67,7 @@ struct Weights {
   Inputs inputs;
   std::vector<PyTensor> copies;
   std::vector<NamedWeight> named;
+  std::vector<nb::object> objects;  ///< A mapping may make its values when they are asked for.
 
   explicit Weights(nb::handle mapping) {
     if (!mapping.is_valid() || mapping.is_none()) return;
@@ -68,7 +75,7 @@ struct Weights {
     for (const nb::handle key : mapping) {
       const auto name = cast_to<std::string>(key, "the name of a weight", "str");
       try {
-        const nb::object given = mapping[key];
+        const nb::object& given = objects.emplace_back(mapping[key]);
         inputs.add(given);
         TensorView view = inputs.views().back();
         if (view.device().type == DeviceType::Cuda) {
@@ -96,8 +103,7 @@ std::unique_ptr<PyModel> load(const nb::object& source, const std::string& model
   const ModelInfo& info = package.model(model);
   LoadOptions options;
   options.model = model;
-  options.device =
-      device.is_none() ? Device{info.device, 0} : device_from_string(nb::cast<std::string>(nb::str(device)));
+  options.device = device.is_none() ? Device{info.device, 0} : device_from_string(bytes_of(nb::str(device)));
   options.generated_checks = generated_checks_of(generated_checks);
   options.size_ranges = size_ranges_of(size_ranges);
   nb::object functions;
@@ -140,13 +146,13 @@ std::unique_ptr<PyModel> load_engine(const nb::object& source, const nb::object&
                                      const nb::kwargs& session) {
   const SessionOptions session_options = session_options_of(session);
   EngineOptions options;
-  if (!device.is_none()) options.device = device_from_string(nb::cast<std::string>(nb::str(device)));
+  if (!device.is_none()) options.device = device_from_string(bytes_of(nb::str(device)));
   if (!sha256.is_none()) options.sha256 = cast_to<std::string>(sha256, "sha256", "str");
   options.tensorrt = tensorrt;
   nb::bytes plan;
   const bool is_memory = nb::try_cast(source, plan);
   const auto path =
-      is_memory ? std::filesystem::path() : cast_to<std::filesystem::path>(source, "source", "path or bytes");
+      is_memory ? std::filesystem::path() : path_of(source, "a plan is a path or the bytes of a file");
   std::optional<Model> loaded;
   {
     const nb::gil_scoped_release released;

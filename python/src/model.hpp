@@ -35,6 +35,10 @@ class PySession {
  public:
   /// `keeps` is the model, or null for a session that the model itself has.
   PySession(const PyModel& model, const SessionOptions& options, nanobind::object keeps);
+  /// Waits for the last run without the GIL.
+  ~PySession();
+  PySession(const PySession&) = delete;
+  PySession& operator=(const PySession&) = delete;
 
   /// One inference, in the user's structures. On CUDA it is put on the stream and not waited for. The GIL is
   /// given up for it. Errors: as Session::run and Session::enqueue; TypeError for another structure;
@@ -69,7 +73,8 @@ class PySession {
   /// The same of a tensor of `out=`.
   [[nodiscard]] std::string target_place(std::size_t output) const;
   void read_outputs(nanobind::handle out);
-  [[nodiscard]] PyStream choose_stream(nanobind::handle stream) const;
+  [[nodiscard]] Library library_of_call(OutputForm form) const;
+  [[nodiscard]] PyStream choose_stream(nanobind::handle stream, OutputForm form = OutputForm::Penstock) const;
   std::vector<Tensor> run(const std::optional<PyStream>& stream);
   /// Lets others wait for what a run put on a stream: torch's current stream does where its tensors are
   /// given. Gives what tells when the run is done, where its stream is a default one.
@@ -96,6 +101,9 @@ class PySession {
 /// A loaded model, with sessions for calls of the model itself: as many as threads were in one at once.
 struct PyModel {
   PyModel(penstock::Model loaded, ModelInfo described, const SessionOptions& session_options);
+  ~PyModel();
+  PyModel(const PyModel&) = delete;
+  PyModel& operator=(const PyModel&) = delete;
 
   template <class Visit>
   int visit(Visit&& each) const {
@@ -119,6 +127,10 @@ struct PyModel {
   std::mutex mutex_;
   std::vector<std::unique_ptr<PySession>> idle_;
 };
+
+/// A path of Python. Errors: ValueError for one that no file can have; TypeError, which begins with `wanted`,
+/// for what is none.
+[[nodiscard]] std::filesystem::path path_of(nanobind::handle source, const std::string& wanted);
 
 /// Opens a path, or the bytes of a file, without the GIL. Errors: TypeError for another object, else as
 /// `Package::open`.

@@ -93,7 +93,13 @@ void give_tensor(OperatorCall& call, std::size_t result, std::size_t item, nb::h
     return;
   }
   Inputs inputs;
-  inputs.add(given);
+  inputs.clear(call.device().index);
+  try {
+    inputs.add(given);
+  } catch (...) {
+    const bool is_list = call.result_kind(result) == ArgumentKind::Tensors;
+    rethrow_at("result " + std::to_string(result) + (is_list ? "[" + std::to_string(item) + "]" : ""));
+  }
   std::shared_ptr<void> owner = std::const_pointer_cast<Lent>(inputs.keep(0, given));
   call.give_result(result, Tensor::adopt(inputs.views().front(), std::move(owner)), item);
 }
@@ -137,18 +143,26 @@ class OnStream {
  public:
   explicit OnStream(const OperatorCall& call) {
     if (call.device().type != DeviceType::Cuda) return;
-    stream_ = call.stream();
-    enter({*stream_});
+    enter({call.stream()});
   }
-  ~OnStream() {
-    if (stream_) leave(*stream_);
-  }
+  /// Also of those that the function has entered and not left.
+  ~OnStream() { leave_down_to(before_); }
   OnStream(const OnStream&) = delete;
   OnStream& operator=(const OnStream&) = delete;
 
  private:
-  std::optional<StreamView> stream_;
+  std::size_t before_ = entered_count();
 };
+
+/// What only a cycle holds is garbage, whether it was collected or not, also where the program has Python not
+/// collect.
+void collect_cycles() {
+  try {
+    nb::module_::import_("gc").attr("collect")();
+  } catch (nb::python_error& raised) {
+    raised.discard_as_unraisable("penstock: a collection of cycles");
+  }
+}
 
 }  // namespace
 
@@ -179,6 +193,7 @@ void call_python(nb::handle function, OperatorCall& call) {
   } catch (const nb::builtin_exception& error) {
     throw Error(ErrorCode::Internal, error.what());
   }
+  if (arguments.are_kept()) collect_cycles();
   if (arguments.are_kept()) {
     throw Error(
         ErrorCode::Internal,

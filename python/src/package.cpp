@@ -24,9 +24,19 @@ namespace penstock::python {
 namespace nb = nanobind;
 using namespace nb::literals;
 
+std::filesystem::path path_of(nb::handle source, const std::string& wanted) {
+  if (PyUnicode_Check(source.ptr()) == 0 && PyBytes_Check(source.ptr()) == 0 &&
+      !nb::hasattr(source, "__fspath__"))
+    wrong_type(wanted + ", and no " + type_text(source));
+  PyObject* encoded = nullptr;
+  if (PyUnicode_FSConverter(source.ptr(), &encoded) == 0) nb::raise_python_error();
+  const nb::object held = nb::steal(encoded);
+  return {std::string(PyBytes_AsString(encoded), static_cast<std::size_t>(PyBytes_Size(encoded)))};
+}
+
 Package open_package(const nb::object& source, const OpenOptions& options) {
   if (PyUnicode_Check(source.ptr()) != 0 || nb::hasattr(source, "__fspath__")) {
-    const auto path = nb::cast<std::filesystem::path>(source);
+    const std::filesystem::path path = path_of(source, {});
     const nb::gil_scoped_release released;
     return Package::open(path, options);
   }

@@ -1,6 +1,7 @@
 #include "model.hpp"
 
 #include "errors.hpp"
+#include "share.hpp"
 #include "tensor.hpp"
 
 #include <penstock/error.hpp>
@@ -47,23 +48,6 @@ std::shared_ptr<const Lent> owner_among(const Tensor& made, Inputs& inputs,
   return nullptr;
 }
 
-/// Names where in the user's arguments an error is.
-[[noreturn]] void rethrow_at(const std::string& place) {
-  try {
-    throw;
-  } catch (const Error& error) {
-    throw Error(error.code(), place + ": " + error.what(), error.cuda_result());
-  } catch (const nb::builtin_exception& error) {
-    if (error.type() != nb::exception_type::type_error) throw;
-    wrong_type(place + ": " + error.what());
-  } catch (nb::python_error& error) {
-    // What the object itself raises stays as it is; from Python 3.11 on the place is with it.
-    const nb::object raised = error.value().is_valid() ? nb::borrow(error.value()) : nb::none();
-    if (nb::hasattr(raised, "add_note")) raised.attr("add_note")("penstock: this was raised by " + place);
-    throw;
-  }
-}
-
 }  // namespace
 
 /// A call of a session, of which there is one at a time; at its end nothing of it is left.
@@ -95,6 +79,8 @@ class PySession::Turn {
 PySession::PySession(const PyModel& model, const SessionOptions& options, nb::object keeps)
     : keeps_(std::move(keeps)), model_(model), session_(model.model, options) {}
 
+PySession::~PySession() { destroy_without_gil(std::move(session_)); }
+
 bool PySession::on_cuda() const noexcept { return model_.model.device().type == DeviceType::Cuda; }
 
 std::string PySession::place_of(std::size_t input) const {
@@ -112,8 +98,20 @@ void PySession::read_leaves() {
   std::iota(leaf_numbers_.begin(), leaf_numbers_.end(), std::size_t{0});
   // As torch does: what is no tensor was built in when the model was exported.
   if (leaves_.size() > model_.model.inputs().size()) {
-    std::erase_if(leaf_numbers_, [&](std::size_t leaf) { return !is_tensor(leaves_[leaf]); });
+    std::string others;
+    std::erase_if(leaf_numbers_, [&](std::size_t leaf) {
+      if (is_tensor(leaves_[leaf])) return false;
+      if (model_.inputs && !is_flat_)
+        others += (others.empty() ? "" : ", ") + model_.inputs->place_of(leaf) + " is a " +
+                  type_text(leaves_[leaf]);
+      return true;
+    });
     std::erase_if(leaves_, [](const nb::object& leaf) { return !is_tensor(leaf); });
+    const std::size_t wanted = model_.model.inputs().size();
+    if (leaves_.size() < wanted && !others.empty()) {
+      wrong_type("the model takes " + std::to_string(wanted) + " tensors, and " +
+                 std::to_string(leaves_.size()) + " were given: " + others);
+    }
   }
   for (std::size_t i = 0; i < leaves_.size(); ++i) {
     try {
@@ -181,10 +179,16 @@ void PySession::read_outputs(nb::handle out) {
   }
 }
 
-PyStream PySession::choose_stream(nb::handle stream) const {
+Library PySession::library_of_call(OutputForm form) const {
+  // As torch has it, whatever the inputs are, and where there are none.
+  const bool is_torchs = inputs_.library() == Library::None && form == OutputForm::Torch;
+  return is_torchs ? Library::Torch : inputs_.library();
+}
+
+PyStream PySession::choose_stream(nb::handle stream, OutputForm form) const {
   if (is_given(stream)) return stream_of(stream);
   if (const PyStream* const entered = entered_stream()) return *entered;
-  return current_stream(inputs_.library(), model_.model.device().index);
+  return current_stream(library_of_call(form), model_.model.device().index);
 }
 
 std::vector<Tensor> PySession::run(const std::optional<PyStream>& stream) {
@@ -209,8 +213,8 @@ std::vector<Tensor> PySession::run(const std::optional<PyStream>& stream) {
 std::shared_ptr<const Event> PySession::order_takers(const PyStream& stream, const CallOptions& options) {
   const std::int32_t device = model_.model.device().index;
   const bool are_torchs = options.form == OutputForm::Torch;
-  const bool is_torchs =
-      !is_given(options.stream) && entered_stream() == nullptr && inputs_.library() == Library::Torch;
+  const bool is_torchs = !is_given(options.stream) && entered_stream() == nullptr &&
+                         library_of_call(options.form) == Library::Torch;
   if (are_torchs && !is_torchs) {
     const StreamView taking = current_stream(Library::Torch, device).view;
     if (taking != stream.view && !(taking.is_default() && stream.view.is_default()))
@@ -254,7 +258,7 @@ nb::object PySession::call(nb::handle args, nb::handle kwargs, const CallOptions
   read_outputs(options.out);
   std::optional<PyStream> stream;
   if (on_cuda()) {
-    stream = choose_stream(options.stream);
+    stream = choose_stream(options.stream, options.form);
   } else if (is_given(options.stream)) {
     throw Error(ErrorCode::InvalidArgument, "a stream was given, and the model is on the CPU");
   }
@@ -272,7 +276,7 @@ nb::object PySession::call_flat(nb::handle inputs, const CallOptions& options) {
   is_flat_ = true;
   read_leaves();
   std::optional<PyStream> stream;
-  if (on_cuda()) stream = choose_stream(options.stream);
+  if (on_cuda()) stream = choose_stream(options.stream, options.form);
   nb::list list;
   for (nb::object& one : give(run(stream), stream, options)) list.append(std::move(one));
   return list;

@@ -29,4 +29,12 @@ int traverse(PyObject* self, visitproc visit, void* arg) {
 template <class T>
 inline PyType_Slot kCollected[] = {{Py_tp_traverse, reinterpret_cast<void*>(&traverse<T>)}, {0, nullptr}};
 
+/// Lets go of what may wait for a device, or have an object of Python let go of by another thread.
+template <class Value>
+void destroy_without_gil(Value&& value) {
+  if (Py_IsInitialized() == 0 || PyGILState_Check() == 0) return;
+  const nanobind::gil_scoped_release released;
+  const auto gone = std::move(value);
+}
+
 }  // namespace penstock::python

@@ -8,7 +8,9 @@
 
 #include <nanobind/stl/pair.h>
 
+#include <algorithm>
 #include <cstdint>
+#include <iterator>
 #include <optional>
 #include <string>
 #include <utility>
@@ -31,13 +33,14 @@ struct Stack {
   Stack() = default;
   Stack(const Stack&) = delete;
   Stack& operator=(const Stack&) = delete;
-  ~Stack() {
-    while (!streams.empty()) drop_last();
+  ~Stack() { cut(0); }
+  /// The end of an entry may run code of Python, which finds the stack as it is then.
+  void drop(std::vector<Entered>::iterator which) {
+    const Entered gone = std::move(*which);
+    streams.erase(which);
   }
-  /// Its end may run code of Python, which finds the stack as it is then.
-  void drop_last() {
-    const Entered last = std::move(streams.back());
-    streams.pop_back();
+  void cut(std::size_t count) {
+    while (streams.size() > count) drop(std::prev(streams.end()));
   }
 };
 Stack& stack() {
@@ -46,12 +49,18 @@ Stack& stack() {
 }
 std::vector<Entered>& entered() { return stack().streams; }
 
-void leave_last(bool is_last) {
-  if (!is_last) {
+/// Takes the entry out wherever it is: who leaves a stream late (a coroutine, a generator) leaves it all the
+/// same.
+template <class Is>
+void leave_where(const Is& is) {
+  std::vector<Entered>& streams = entered();
+  const auto found = std::find_if(streams.rbegin(), streams.rend(), is);
+  const bool was_last = !streams.empty() && found == streams.rbegin();
+  if (found != streams.rend()) stack().drop(std::prev(found.base()));
+  if (!was_last) {
     throw Error(ErrorCode::InvalidArgument,
                 "a stream is left that is not the one entered last; leave streams in the order of `with`");
   }
-  stack().drop_last();
 }
 
 StreamView from_address(std::uintptr_t handle) {
@@ -236,10 +245,16 @@ void wait_on(StreamView taking, const Event& ready) {
 void enter(PyStream stream, const void* by) { entered().push_back({std::move(stream), by}); }
 
 void leave(StreamView stream) {
-  leave_last(!entered().empty() && entered().back().by == nullptr && entered().back().stream.view == stream);
+  leave_where([&](const Entered& each) { return each.by == nullptr && each.stream.view == stream; });
 }
 
-void leave_partition(const void* by) { leave_last(!entered().empty() && entered().back().by == by); }
+void leave_partition(const void* by) {
+  leave_where([&](const Entered& each) { return each.by == by; });
+}
+
+std::size_t entered_count() { return entered().size(); }
+
+void leave_down_to(std::size_t count) noexcept { stack().cut(count); }
 
 const PyStream* entered_stream() { return entered().empty() ? nullptr : &entered().back().stream; }
 

@@ -5,6 +5,7 @@
 
 #include <nanobind/nanobind.h>
 
+#include <cstddef>
 #include <memory>
 #include <optional>
 
@@ -28,6 +29,9 @@ struct PyStream {
 void enter(PyStream stream, const void* by = nullptr);
 void leave(StreamView stream);
 void leave_partition(const void* by);
+/// How many the calling thread has entered and not left; and the end of all but the first of them.
+[[nodiscard]] std::size_t entered_count();
+void leave_down_to(std::size_t count) noexcept;
 
 /// An event behind all that is on a stream of a device. The legacy default stream is that of the current
 /// context, or of the device's primary one where none is current; for that `beside` keeps a stream.

@@ -12,6 +12,7 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <string>
@@ -174,7 +175,7 @@ nb::object to_torch(const PyTensor& self) {
   return make_torch_tensor(self.tensor.view(), keeper_of(self));
 }
 
-Device device_named(nb::handle text) { return device_from_string(nb::cast<std::string>(nb::str(text))); }
+Device device_named(nb::handle text) { return device_from_string(bytes_of(nb::str(text))); }
 
 PyTensor to_device(const PyTensor& self, nb::handle wanted) {
   const Device device = device_named(wanted);
@@ -213,14 +214,32 @@ PyTensor tensor_of(nb::handle object, std::int32_t cuda_device) {
   return made;
 }
 
+/// Of one element in host memory. Negative zero is not true.
+bool is_true(const TensorView& view) {
+  constexpr std::array kSigned{DType::Float16, DType::BFloat16,  DType::Float32,
+                               DType::Float64, DType::Complex64, DType::Complex128};
+  const bool has_signs = std::ranges::find(kSigned, view.dtype()) != kSigned.end();
+  const bool is_complex = view.dtype() == DType::Complex64 || view.dtype() == DType::Complex128;
+  const std::size_t bytes = element_bytes(view.dtype());
+  const std::size_t number = is_complex ? bytes / 2 : bytes;
+  const auto* const data = static_cast<const unsigned char*>(view.data());
+  for (std::size_t i = 0; i < bytes; ++i) {
+    const bool holds_sign = has_signs && (i + 1) % number == 0;
+    if ((data[i] & (holds_sign ? 0x7FU : 0xFFU)) != 0) return true;
+  }
+  return false;
+}
+
 PyTensor to_cpu(const PyTensor& self) {
-  const TensorView& view = self.tensor.view();
-  if (view.device().type == DeviceType::Cpu) return self;
+  // A call of another thread may give it as `out`, and so change these.
+  const PyTensor now = self;
+  const TensorView& view = now.tensor.view();
+  if (view.device().type == DeviceType::Cpu) return now;
   const nb::gil_scoped_release released;
-  if (self.ready != nullptr)
-    self.ready->synchronize();
-  else if (self.stream)
-    self.stream->view.synchronize();
+  if (now.ready != nullptr)
+    now.ready->synchronize();
+  else if (now.stream)
+    now.stream->view.synchronize();
   return {copy_to_host(view)};
 }
 
@@ -246,7 +265,7 @@ void bind_dtypes(nb::module_& module) {
       .def(
           "__init__",
           [](Device* self, const nb::object& text) {
-            new (self) Device(device_from_string(nb::cast<std::string>(nb::str(text))));
+            new (self) Device(device_from_string(bytes_of(nb::str(text))));
           },
           "text"_a, "Reads \"cpu\", \"cuda\", \"cuda:N\", or a device of torch.")
       .def_prop_ro(
@@ -338,6 +357,16 @@ void bind_tensors(nb::module_& module) {
            [](const PyTensor& self) {
              if (self.tensor.sizes().empty()) throw nb::type_error("a tensor of no dimensions has no length");
              return self.tensor.sizes()[0];
+           })
+      .def("__bool__",
+           [](const PyTensor& self) {
+             if (self.tensor.view().numel() != 1) {
+               throw nb::value_error(
+                   "the truth of a tensor of more or less than one element is ambiguous; ask "
+                   "numpy.asarray(tensor) "
+                   "for any() or all()");
+             }
+             return is_true(to_cpu(self).tensor.view());
            })
       .def("__repr__", [](const PyTensor& self) {
         const TensorView& view = self.tensor.view();

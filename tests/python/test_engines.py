@@ -152,5 +152,5 @@ def test_a_plan_is_a_model(tmp_path):
                 lambda: penstock.load_engine(path, tensorrt=[DOUBLE], sha256="0" * 64))
         refused(penstock.IncompatibleError, "refuses it", lambda: penstock.load_engine(b"junk", tensorrt=[DOUBLE]))
         refused(penstock.NotFoundError, "nowhere", lambda: penstock.load_engine("/nowhere/a.plan"))
-        refused(TypeError, "path or bytes", lambda: penstock.load_engine(7))
+        refused(TypeError, "a path or the bytes", lambda: penstock.load_engine(7))
     """)

@@ -283,6 +283,24 @@ class TestMistakes:
             penstock.load("missing.pt2")
         assert other.value.__cause__ is None
 
+    @pytest.mark.parametrize("collects", [True, False])
+    def test_a_cycle_keeps_no_argument(self, package, recorded, collects):
+        def run(x):
+            values = np.asarray(x)
+
+            def add(count):
+                return values + 1 if count == 0 else add(count - 1)
+
+            return add(3), 2
+
+        model = self.load(package, run)
+        if not collects:
+            gc.disable()
+        try:
+            model(*recorded("operator_effects", "2.15-objects")[0])
+        finally:
+            gc.enable()
+
     @pytest.mark.parametrize("raised", [KeyboardInterrupt(), SystemExit(3)])
     def test_what_is_no_error_ends_the_run_as_itself(self, package, recorded, raised):
         def run(x):
@@ -306,7 +324,7 @@ class TestMistakes:
     @pytest.mark.parametrize("given, words", [
         (None, "returned a NoneType instead of a tuple of 2"),
         ((np.ones((3, 4), np.float32),), "returned a tuple of 1 instead of a tuple of 2"),
-        ((1.0, 2), "a float is no tensor"),
+        ((1.0, 2), "result 0: a float is no tensor"),
         ((np.ones((3, 4), np.float32), 3), "result 1 is 3, and the model was compiled for 2"),
         ((np.ones((3, 4), ">f4"), 2), "big-endian"),
         ((np.ones((3, 4), np.float32), "two"), "result 1 is a str, and no int"),

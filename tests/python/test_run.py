@@ -94,6 +94,22 @@ class TestStructures:
             del keywords[name]
         return model(one((2, 4), np.float32), features, 7, **keywords)
 
+    def test_takes_any_number_where_one_was(self, nested):
+        for scale, training in ((np.float64(3), np.bool_(False)), (3, b"no"), (None, "no")):
+            self.call(nested, keywords={"scale": scale, "training": training})
+
+    def test_names_what_is_no_tensor(self, nested):
+        with pytest.raises(TypeError, match=r"takes 4 tensors, and 3 were given: .*\['u'\] is a float"):
+            self.call(nested, features={"u": 3.0, "v": [np.ones(3, np.float32)]})
+
+    def test_raises_what_a_sequence_raises(self, nested):
+        class Lazy(list):
+            def __getitem__(self, item):
+                raise RuntimeError("not there")
+
+        with pytest.raises(RuntimeError, match="not there"):
+            self.call(nested, features={"u": np.ones(3, np.float32), "v": Lazy([np.ones(3, np.float32)])})
+
     def test_gives_the_structure_of_the_exported_call(self, nested):
         made, count = self.call(nested)
         assert type(made) is collections.OrderedDict and list(made) == ["y", "pair", "scaled", "list"]

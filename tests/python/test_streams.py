@@ -269,3 +269,39 @@ def test_mistakes():
         own.synchronize()
         assert own.is_done and not own.is_capturing
     """)
+
+
+def test_streams_are_left_wherever_they_are_among_the_entered():
+    on_stand_in("""
+        import asyncio
+        first, second = penstock.Stream(), penstock.Stream()
+        async def use(stream, before, within):
+            await asyncio.sleep(before)
+            with stream:
+                await asyncio.sleep(within)
+        async def main():
+            return await asyncio.gather(use(first, 0, .1), use(second, .05, .2), return_exceptions=True)
+        out_of_order = asyncio.run(main())
+        assert isinstance(out_of_order[0], penstock.InvalidArgumentError) and out_of_order[1] is None, out_of_order
+        model = load()
+        assert penstock.current_stream() not in (first, second)
+        assert model(*inputs(model)).stream not in (first, second)
+    """)
+
+
+@pytest.mark.parametrize("how", ["penstock.Stream().__enter__()", "penstock.current_stream().__exit__()"])
+def test_an_operator_leaves_the_streams_as_they_were(how):
+    on_stand_in(f"""
+        registry = penstock.Registry()
+        new = lambda x, dtype=np.float32: penstock.Tensor(np.zeros(x.shape, dtype)).to("cuda:0")
+        registry.add_operator("fixtures::add_one(Tensor(a!) x) -> ()", lambda x: {how} and None)
+        registry.add_operator("fixtures::counted(Tensor x) -> (Tensor, int)", lambda x: (new(x), 2))
+        registry.add_operator("fixtures::defaults(Tensor x, int count=2, float scale=1.5, *, bool add=True, "
+                              "str mode=\\"twice\\", int[] steps=[1, 2], ScalarType? dtype=None) -> Tensor",
+                              lambda x, *more: new(x, np.float64 if more[-1] == penstock.DType.float64 else np.float32))
+        model = penstock.load(PACKAGE.replace("2.11-sm90/add", "2.15-sm90-objects/operators"), registry=registry)
+        outer = penstock.Stream()
+        with outer:
+            model(*inputs(model))
+            assert penstock.current_stream() == outer
+    """)
