@@ -143,7 +143,8 @@ Outcome compared(const Subject& subject, const std::vector<Tensor>& outputs, con
   constexpr double kAllowed = 1e-3;
   const Difference found = difference(subject.outputs, outputs);
   if (!found.in_kind.empty()) return failed(how + "; " + found.in_kind);
-  const std::string detail = fmt::format("{}; outputs differ by {:.2g} of the largest", how, found.of_largest);
+  const std::string detail =
+      fmt::format("{}; outputs differ by {:.2g} of the largest", how, found.of_largest);
   if (found.of_largest > kAllowed) return failed(detail);
   return found.tells ? held(detail)
                      : not_possible(how + "; outputs are 0, NaN or infinite throughout, which tells nothing");

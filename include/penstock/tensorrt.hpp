@@ -111,15 +111,14 @@ class PENSTOCK_API TensorRTEngine final : public CustomObject {
 
   /// Runs it on this stream from now on, which waits for the session's and the session's for it, both by
   /// events; nothing: on the session's own, as at first. Where both are the same nothing waits. The stream
-  /// may be of another partition of the same device, which the engine then runs in. A run that is replayed from
-  /// a graph runs there too, in its place among the session's work: the stream itself is not captured, sees
-  /// nothing of a replay and does not hold it up. Host-only.
-  /// Lifetime: of the stream, until each session that ran with it has begun another run in each partition that
-  /// it runs in, or is gone. Errors: InvalidArgument for a default stream, and for one of another device; as
-  /// StreamView::device; OutOfMemory.
+  /// may be of another partition of the same device, which the engine then runs in. A run that is replayed
+  /// from a graph runs there too, in its place among the session's work: the stream itself is not captured,
+  /// sees nothing of a replay and does not hold it up. Host-only. Lifetime: of the stream, until each session
+  /// that ran with it has begun another run in each partition that it runs in, or is gone. Errors:
+  /// InvalidArgument for a default stream, and for one of another device; as StreamView::device; OutOfMemory.
   void set_stream(std::optional<StreamView> stream);
-  /// The same, and keeps what the stream belongs to for that long. It is let go of on any thread that waits for
-  /// work of the device.
+  /// The same, and keeps what the stream belongs to for that long. It is let go of on any thread that waits
+  /// for work of the device.
   void set_stream(StreamView stream, std::shared_ptr<const void> owner);
   [[nodiscard]] std::optional<StreamView> stream() const;
   /// What is kept with the stream; null where nothing is.
@@ -133,10 +132,10 @@ class PENSTOCK_API TensorRTEngine final : public CustomObject {
 
   /// Device memory for weights that TensorRT may stream from the host, in bytes: of plans that were built for
   /// that. At first it is what TensorRT holds right for the memory that is free then.
-  /// The engine is built anew of its plan beside the one in use. That goes when each session has begun another
-  /// run in each partition that it runs in, and a thread waits for work of the device then.
-  /// Blocking. Errors: Unsupported where the plan streams no weights; InvalidArgument for a budget that
-  /// TensorRT refuses (more than all of them, less than it needs), and then it is as it was; OutOfMemory.
+  /// The engine is built anew of its plan beside the one in use. That goes when each session has begun
+  /// another run in each partition that it runs in, and a thread waits for work of the device then. Blocking.
+  /// Errors: Unsupported where the plan streams no weights; InvalidArgument for a budget that TensorRT
+  /// refuses (more than all of them, less than it needs), and then it is as it was; OutOfMemory.
   void set_weight_budget(std::int64_t bytes);
   /// Bytes. Host-only. Errors: none; 0 where the plan streams no weights.
   [[nodiscard]] std::int64_t weight_budget() const;

@@ -81,14 +81,12 @@ void for_each_lane(const Found& out, const TensorObject& self, std::size_t dim, 
   const Lane from = lane_of(self, dim);
   const Lane values = lane_of(out.values, dim);
   const Lane indices = lane_of(out.indices, dim);
-  for_each_element<3>(starts, {self.strides(), out.values.strides(), out.indices.strides()},
-                      [&](const auto& place) {
-                        work(LaneView{tensor::address_at(self.data, place[0] * element), from.stride * element,
-                                      from.size, tensor::address_at(out.values.data, place[1] * element),
-                                      values.stride * element,
-                                      tensor::address_at(out.indices.data, place[2] * kIndex),
-                                      indices.stride * kIndex});
-                      });
+  for_each_element<3>(
+      starts, {self.strides(), out.values.strides(), out.indices.strides()}, [&](const auto& place) {
+        work(LaneView{tensor::address_at(self.data, place[0] * element), from.stride * element, from.size,
+                      tensor::address_at(out.values.data, place[1] * element), values.stride * element,
+                      tensor::address_at(out.indices.data, place[2] * kIndex), indices.stride * kIndex});
+      });
 }
 
 template <class T>

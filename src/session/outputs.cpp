@@ -20,8 +20,7 @@ struct Bytes {
 Bytes bytes_of(const TensorView& view) {
   const auto* begin = static_cast<const std::byte*>(view.data());
   const std::int64_t extent = *tensor::checked_extent(view.sizes(), view.strides());
-  return {begin,
-          tensor::address_at(begin, extent * static_cast<std::int64_t>(element_bytes(view.dtype())))};
+  return {begin, tensor::address_at(begin, extent * static_cast<std::int64_t>(element_bytes(view.dtype())))};
 }
 
 bool overlap(const TensorView& a, const TensorView& b) {

@@ -24,7 +24,7 @@ struct EngineSource {
   std::string what;  ///< For messages: "engine \"a\" of package p".
   std::shared_ptr<const cuda::PrimaryContext> context;
   std::vector<std::filesystem::path> libraries;  ///< To try; empty: those that are found.
-  bool of_package = false;  ///< Else it is a plan alone, which has an order of its own.
+  bool of_package = false;                       ///< Else it is a plan alone, which has an order of its own.
   /// Names of inputs and outputs in the order of calls. Both empty: the numbers in the plan's names tell.
   std::vector<std::string> inputs;
   std::vector<std::string> outputs;

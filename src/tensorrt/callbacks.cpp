@@ -75,7 +75,8 @@ CollectedLog::CollectedLog() noexcept : outer_(std::exchange(collecting, this)) 
 CollectedLog::~CollectedLog() {
   collecting = outer_;
   if (is_told_) return;
-  for (const std::string& line : lines_) log_line(nullptr, static_cast<std::int32_t>(abi::Severity::Error), line.c_str());
+  for (const std::string& line : lines_)
+    log_line(nullptr, static_cast<std::int32_t>(abi::Severity::Error), line.c_str());
 }
 
 std::string CollectedLog::text() const {

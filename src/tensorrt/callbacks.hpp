@@ -13,8 +13,8 @@
 // The objects that TensorRT calls: its ILogger, IOutputAllocator and IProfiler, laid out by hand.
 namespace penstock::tensorrt {
 
-/// What a library calls to tell what it does. Thread: thread-safe. Lifetime: that of the process, since libraries
-/// keep the pointer, also those that are not used in the end.
+/// What a library calls to tell what it does. Thread: thread-safe. Lifetime: that of the process, since
+/// libraries keep the pointer, also those that are not used in the end.
 class Logger {
  public:
   static Logger& of(const abi::Numbering& numbering) noexcept;
@@ -72,8 +72,8 @@ class OutputAllocator {
 
   [[nodiscard]] void* object() noexcept { return this; }
   void serve(OutputMemory* memory) noexcept { memory_ = memory; }
-  /// Serves nobody from now on, and then there is no memory. Gives why there was none, or a shape could not be
-  /// taken, since the last time; null: nothing went wrong.
+  /// Serves nobody from now on, and then there is no memory. Gives why there was none, or a shape could not
+  /// be taken, since the last time; null: nothing went wrong.
   [[nodiscard]] std::exception_ptr stop() noexcept {
     memory_ = nullptr;
     return std::exchange(failure_, nullptr);

@@ -263,9 +263,8 @@ void Run::place_output(std::size_t output) {
   context_->set_allocator(output, nullptr);
   const std::byte* data = nullptr;
   if (state_.reused_outputs && !cuda_.is_capture) {
-    tensor::Storage& kept =
-        *lane_.reused_output({&call_.impl().prepared, output}, bytes_of(tensor.dtype, sizes) + kAlignment,
-                             *cuda_.pool);
+    tensor::Storage& kept = *lane_.reused_output({&call_.impl().prepared, output},
+                                                 bytes_of(tensor.dtype, sizes) + kAlignment, *cuda_.pool);
     data = aligned(kept.data);
     give(output, kept, data, sizes);
   } else {
@@ -307,8 +306,8 @@ void* Run::allocate(const char* name, std::uint64_t bytes, std::uint64_t /*align
 
 void Run::set_shape(const char* name, const abi::Dims& shape) {
   if (shape.count < 0 || shape.count > abi::Dims::kMost) {
-    base::fail(ErrorCode::Internal, "{}: TensorRT says that output {} has {} dimensions", engine_.what(), name,
-               shape.count);
+    base::fail(ErrorCode::Internal, "{}: TensorRT says that output {} has {} dimensions", engine_.what(),
+               name, shape.count);
   }
   allocated(name).sizes.emplace(shape.all().begin(), shape.all().end());
 }

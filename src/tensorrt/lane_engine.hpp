@@ -60,8 +60,8 @@ class LaneEngine {
   /// Takes up what runs are to use. To be called at the start of each. Errors: Cuda.
   void begin(const TensorRTEngineState& state, const shim::CudaCall& call);
 
-  /// The profile to run with; in a capture that of the run before with these sizes. Errors: InvalidArgument where the sizes fit none that may be taken, with what
-  /// they are and what each takes.
+  /// The profile to run with; in a capture that of the run before with these sizes. Errors: InvalidArgument
+  /// where the sizes fit none that may be taken, with what they are and what each takes.
   [[nodiscard]] int choose_profile(std::span<const EngineInput> inputs, const shim::CudaCall& call) const;
 
   /// A context of that profile and these sizes: one that has them, else one that is free, else a new one.
@@ -83,7 +83,8 @@ class LaneEngine {
   /// An output of one of the calls that a model makes of the engine.
   using OutputOfCall = std::pair<const void*, std::size_t>;
   /// Memory that an output has at each run, of at least as many bytes; of the run's allocator, but kept.
-  [[nodiscard]] tensor::Storage* reused_output(OutputOfCall output, std::size_t bytes, tensor::Allocator& pool);
+  [[nodiscard]] tensor::Storage* reused_output(OutputOfCall output, std::size_t bytes,
+                                               tensor::Allocator& pool);
 
  private:
   struct StorageDropper {

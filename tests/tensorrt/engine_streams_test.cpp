@@ -237,7 +237,8 @@ TEST_F(EngineStreams, OfAuxiliaryWorkAreJoinedWhereTheEngineFailsBeforeItDoes) {
   Calls::clear();
   double_.fail("enqueueV3 midway");
   error_of([&] { session.enqueue(views_of(inputs), stream); });
-  EXPECT_THAT(Calls::of({"cuStreamWaitEvent"}), SizeIs(waits)) << "the run's memory is used again behind them";
+  EXPECT_THAT(Calls::of({"cuStreamWaitEvent"}), SizeIs(waits))
+      << "the run's memory is used again behind them";
   double_.clear();
   const auto outputs = session.enqueue(views_of(inputs), stream);
   stream.view().synchronize();

@@ -127,7 +127,8 @@ TEST_F(Plans, AreCapturedWithTheProfileThatTheyRanWithThoughOthersFitToo) {
   std::vector<Tensor> kept;
   for (const std::int64_t count : {6, 12, 6, 6, 12, 6}) {
     const Tensor& x = kept.emplace_back(rows(count, 3));
-    EXPECT_EQ(numbers(run(session, {x}, stream)[0]), std::vector<float>(static_cast<std::size_t>(count * 4), 7));
+    EXPECT_EQ(numbers(run(session, {x}, stream)[0]),
+              std::vector<float>(static_cast<std::size_t>(count * 4), 7));
     EXPECT_EQ(session.last_run().replayed, kept.size() > 2) << session.last_run().reason;
   }
 }

@@ -86,10 +86,11 @@ TEST_F(Proof, CallsNothingProvenThatWasNotTried) {
     "layers": [{"kind": "append", "inputs": ["cache", "x"], "output": "y"}]})");
   const auto done = prove(plan);
   EXPECT_EQ(done.exit_code, 0) << done.err << done.out;
-  EXPECT_THAT(done.out, AllOf(HasSubstr("runs as a CUDA graph | not possible | "),
-                              HasSubstr("the graph on another stream of the partition | not possible | no graph"),
-                              HasSubstr("nodes of the graph are in the partition | not possible | "),
-                              Not(HasSubstr("captured anew"))));
+  EXPECT_THAT(done.out,
+              AllOf(HasSubstr("runs as a CUDA graph | not possible | "),
+                    HasSubstr("the graph on another stream of the partition | not possible | no graph"),
+                    HasSubstr("nodes of the graph are in the partition | not possible | "),
+                    Not(HasSubstr("captured anew"))));
 
   ASSERT_EQ(::setenv("PENSTOCK_CUPTI", "/nonexistent/libcupti.so", 1), 0);
   const auto without_cupti = prove(file_of(kKept));

@@ -214,6 +214,10 @@ Engine::~Engine() {
   if (state->contexts > 0) note("violation: " + counted.name() + " is destroyed before its contexts");
   state->face = nullptr;
   --*siblings;
+  try {
+    if (weights != 0) static_cast<void>(driver().mem_free(weights));
+  } catch (const CudaProblem&) {  // The process may be at its end.
+  }
 }
 
 }  // namespace penstock::trt_double

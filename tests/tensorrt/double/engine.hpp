@@ -2,6 +2,7 @@
 
 #include "abi.hpp"
 #include "control.hpp"
+#include "device.hpp"
 #include "plan.hpp"
 
 #include <atomic>
@@ -32,6 +33,7 @@ struct Engine {
   Counted counted{Kind::Engine};
   std::shared_ptr<EngineState> state = std::make_shared<EngineState>();
   std::shared_ptr<std::atomic<int>> siblings;
+  cuda::DevicePointer weights = 0;
 };
 
 /// An IExecutionContext. Throws CudaProblem.

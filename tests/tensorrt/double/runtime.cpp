@@ -42,7 +42,12 @@ Face* deserialize(Runtime* runtime, const void* blob, std::size_t bytes) {
       Plan plan = read_plan({static_cast<const char*>(blob), bytes});
       const int device = current_device();
       check_device(plan, device);
+      // As TensorRT allocates for weights: where a thread captures, that has to be allowed.
+      constexpr std::size_t kWeightBytes = 256;
+      cuda::DevicePointer weights = 0;
+      check(driver().mem_alloc(&weights, kWeightBytes), "cuMemAlloc");
       auto* const engine = new Engine(std::move(plan), runtime->logger, device, runtime->engines);
+      engine->weights = weights;
       note("deserializeCudaEngine " + engine->counted.name() + " " + engine->state->plan.name);
       log(runtime->logger, Severity::Info, "Loaded engine size: " + std::to_string(bytes) + " bytes");
       return &engine->face;

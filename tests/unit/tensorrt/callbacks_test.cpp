@@ -43,8 +43,8 @@ constexpr int kError = 1;
 constexpr int kWarning = 2;
 
 TEST(TensorRTLogger, HasTheLayoutOfItsVersion) {
-  Logger of_10(abi::kNumbering10);
-  Logger of_11(abi::kNumbering11);
+  Logger& of_10 = Logger::of(abi::kNumbering10);
+  Logger& of_11 = Logger::of(abi::kNumbering11);
   const CollectedLog log;
   slot_call<void>(of_10.object(), 0, kError, "ten");
   slot_call<void>(of_11.object(), 4, kError, "eleven");
@@ -55,7 +55,7 @@ TEST(TensorRTLogger, HasTheLayoutOfItsVersion) {
 
 TEST(TensorRTLogger, GivesErrorsToTheInnermostOfThisThread) {
   Logged logged;
-  Logger logger(abi::kNumbering11);
+  Logger& logger = Logger::of(abi::kNumbering11);
   const CollectedLog outer;
   {
     const CollectedLog inner;
@@ -64,12 +64,25 @@ TEST(TensorRTLogger, GivesErrorsToTheInnermostOfThisThread) {
     std::thread([&] { slot_call<void>(logger.object(), 4, kError, "three"); }).join();
     EXPECT_EQ(inner.text(), "; TensorRT says: one");
   }
-  EXPECT_EQ(outer.text(), "");
+  {
+    const CollectedLog untold;
+    slot_call<void>(logger.object(), 4, kError, "four");
+  }
+  EXPECT_EQ(outer.text(), "; TensorRT says: four") << "what the inner one did not tell";
   EXPECT_THAT(logged.lines, ElementsAre("TensorRT: two", "TensorRT: three"));
 }
 
+TEST(TensorRTLogger, GivesWhatNoMessageTellsToTheLog) {
+  Logged logged;
+  {
+    const CollectedLog log;
+    slot_call<void>(Logger::of(abi::kNumbering11).object(), 4, kError, "one");
+  }
+  EXPECT_THAT(logged.lines, ElementsAre("TensorRT: one"));
+}
+
 TEST(TensorRTLogger, KeepsTheFirstLinesAndCountsTheRest) {
-  Logger logger(abi::kNumbering11);
+  Logger& logger = Logger::of(abi::kNumbering11);
   const CollectedLog log;
   for (int i = 0; i < 20; ++i) slot_call<void>(logger.object(), 4, kError, "line");
   EXPECT_THAT(log.text(), HasSubstr("(and 12 more)"));
@@ -89,10 +102,12 @@ class Memory final : public OutputMemory {
   std::vector<std::string> calls;
 };
 
-std::string failure_of(const OutputAllocator& allocator) {
-  if (allocator.failure() == nullptr) return "none";
+/// What went wrong since the last time; nobody is served afterwards.
+std::string failure_of(OutputAllocator& allocator) {
+  const std::exception_ptr failure = allocator.stop();
+  if (failure == nullptr) return "none";
   try {
-    std::rethrow_exception(allocator.failure());
+    std::rethrow_exception(failure);
   } catch (const std::exception& error) {
     return error.what();
   }
@@ -112,11 +127,12 @@ TEST(TensorRTOutputAllocator, AsksForMemoryOnTheStream) {
   const abi::Dims dims{.count = 2, .sizes = {2, 1}};
   slot_call<void>(allocator.object(), 6, "out", &dims);
   EXPECT_THAT(memory.calls, ElementsAre("out 8 here", "out is 2d"));
-  EXPECT_EQ(allocator.failure(), nullptr);
+  EXPECT_EQ(failure_of(allocator), "none");
+  EXPECT_EQ(ask(8), nullptr) << "it serves nobody any more";
+  allocator.serve(&memory);
   EXPECT_EQ(ask(100), nullptr);
   EXPECT_EQ(failure_of(allocator), "too many bytes");
-  allocator.serve(nullptr);
-  EXPECT_EQ(allocator.failure(), nullptr);
+  EXPECT_EQ(failure_of(allocator), "none") << "it is told once";
 }
 
 TEST(TensorRTOutputAllocator, GivesNothingWithoutAStream) {
