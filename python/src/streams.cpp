@@ -155,11 +155,13 @@ void bind_stream(nb::module_& module) {
       .def(
           "wait_for", [](const PyStream& self, const Event& event) { self.view.wait_for(event); }, "event"_a,
           "Work that comes from now on waits until the event is done, as it was recorded last.")
-      .def("__enter__",
-           [](nb::object self) {
-             enter(nb::cast<const PyStream&>(self));
-             return self;
-           })
+      .def(
+          "__enter__",
+          [](nb::object self) {
+            enter(nb::cast<const PyStream&>(self));
+            return self;
+          },
+          nb::sig("def __enter__(self) -> Stream"))
       .def(
           "__exit__", [](const PyStream& self, nb::args) { leave(self.view); },
           nb::sig("def __exit__(self, *unused: object) -> None"))

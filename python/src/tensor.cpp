@@ -344,11 +344,13 @@ void bind_tensors(nb::module_& module) {
             return wants_copy ? view.attr("copy")() : view;
           },
           "dtype"_a = nb::none(), "copy"_a = nb::none(), "NumPy's: the same memory, for a tensor on the CPU.")
-      .def("numpy", to_numpy, "An array of NumPy over the same memory, for a tensor on the CPU.")
-      .def("torch", to_torch,
+      .def("numpy", to_numpy, nb::sig("def numpy(self) -> typing.Any"),
+           "An array of NumPy over the same memory, for a tensor on the CPU.")
+      .def("torch", to_torch, nb::sig("def torch(self) -> typing.Any"),
            "A tensor of torch over the same memory, in the order of torch's current stream.")
       .def(
           "cupy", [](nb::object self) { return nb::module_::import_("cupy").attr("from_dlpack")(self); },
+          nb::sig("def cupy(self) -> typing.Any"),
           "An array of CuPy over the same memory, in the order of CuPy's current stream.")
       .def("cpu", to_cpu,
            "The tensor in host memory: a copy, once its stream is done, where it is on a device.")

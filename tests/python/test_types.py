@@ -33,6 +33,9 @@ with penstock.GreenContext(penstock.SmResource.of_device().split("32,rest")[0]) 
     session.prepare([[1, 2]], stream=stream)
     tensor: penstock.Tensor = session.run(1)
 shape: tuple[int, ...] = tensor.shape
+with penstock.Stream() as entered:
+    entered.synchronize()
+total: float = tensor.cpu().numpy().sum() + tensor.torch().sum() + tensor.cupy().sum()
 handle: penstock.ObjectHandle = model.custom_objects()["a"]
 ''')
     done = check(tmp_path, "--follow-imports=silent", str(program))
