@@ -3,6 +3,7 @@
 
 #include "base/fail.hpp"
 #include "system/machine.hpp"
+#include "tensor/address.hpp"
 
 #include <new>
 
@@ -53,9 +54,9 @@ void multiply_with_eigen(const DenseProduct& product) {
                 product.beta};
   try {
     for (std::int64_t i = 0; i < product.batch; ++i) {
-      call.a.data = product.left.data + i * product.left.batch_stride * element;
-      call.b.data = product.right.data + i * product.right.batch_stride * element;
-      call.c = product.out.data + i * product.out.batch_stride * element;
+      call.a.data = tensor::address_at(product.left.data, i * product.left.batch_stride * element);
+      call.b.data = tensor::address_at(product.right.data, i * product.right.batch_stride * element);
+      call.c = tensor::address_at(product.out.data, i * product.out.batch_stride * element);
       kernel(call);
     }
   } catch (const std::bad_alloc&) {

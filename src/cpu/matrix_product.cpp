@@ -3,6 +3,7 @@
 #include "base/fail.hpp"
 #include "cpu/gemm_kernels.hpp"
 #include "cpu/op_state_impl.hpp"
+#include "tensor/address.hpp"
 #include "tensor/layout.hpp"
 
 #include <algorithm>
@@ -129,7 +130,8 @@ DenseBatch widen(Scratch& scratch, ScratchUse use, const DenseBatch& narrow, Dim
   auto* to = reinterpret_cast<float*>(wide);
   for (std::int64_t i = 0; i < batch; ++i) {
     for (std::int64_t row = 0; row < sizes[1]; ++row, to += sizes[2]) {
-      convert(narrow.data + (i * narrow.batch_stride + row * narrow.stride) * 2, to, sizes[2]);
+      convert(tensor::address_at(narrow.data, (i * narrow.batch_stride + row * narrow.stride) * 2), to,
+              sizes[2]);
     }
   }
   return {wide, batch == 1 ? 0 : sizes[1] * sizes[2], sizes[2], narrow.transposed, nullptr};
@@ -161,7 +163,8 @@ void multiply_widened(OpContext& context, DenseProduct product) {
   const auto* from = reinterpret_cast<const float*>(product.out.data);
   for (std::int64_t i = 0; i < product.batch; ++i) {
     for (std::int64_t row = 0; row < product.rows; ++row, from += product.columns) {
-      convert(from, out.data + (i * out.batch_stride + row * out.stride) * 2, product.columns);
+      convert(from, tensor::address_at(out.data, (i * out.batch_stride + row * out.stride) * 2),
+              product.columns);
     }
   }
 }
