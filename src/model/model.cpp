@@ -16,6 +16,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <initializer_list>
 #include <map>
 #include <optional>
 #include <utility>
@@ -29,8 +30,20 @@ void report(const LoadOptions& options, const std::string& what, const LoadProgr
   }
 }
 
+/// Adds those of `needed` that nothing registers.
+void add_unregistered(std::vector<std::string>& to, std::string_view what, std::vector<std::string> needed,
+                      std::initializer_list<std::vector<std::string>> registered) {
+  for (const std::vector<std::string>& names : registered) {
+    std::erase_if(needed,
+                  [&](const std::string& name) { return std::ranges::find(names, name) != names.end(); });
+  }
+  if (!needed.empty())
+    to.push_back(fmt::format("{} that are not registered: {}", what, fmt::join(needed, ", ")));
+}
+
 /// Refuses what cannot run here before any of it is loaded.
-void require_loadable(const ModelInfo& info, const LoadOptions& options, const std::string& what) {
+void require_loadable(const ModelInfo& info, const LoadOptions& options, const Registry& built_in,
+                      const std::string& what) {
   if (info.device != options.device.type) {
     const bool for_cuda = info.device == DeviceType::Cuda;
     base::fail(
@@ -43,11 +56,13 @@ void require_loadable(const ModelInfo& info, const LoadOptions& options, const s
   }
   if (info.obstacles.empty()) return;
   std::vector<std::string> all = info.obstacles;
-  // What has to be registered is looked at later, where all else is there: who meets this hears of it all.
-  const bool registers = !options.libraries.empty() || !options.registry.operators().empty();
-  if (!registers && !info.needs.operators.empty())
-    all.push_back(
-        fmt::format("calls operators that are not registered: {}", fmt::join(info.needs.operators, ", ")));
+  // Where nothing else is in the way this is found later; what a library registers is not known before it is
+  // opened.
+  if (options.libraries.empty()) {
+    add_unregistered(all, "operators", info.needs.operators,
+                     {options.registry.operators(), built_in.operators()});
+    add_unregistered(all, "classes", info.needs.classes, {options.registry.classes(), built_in.classes()});
+  }
   base::fail(info.needs.missing_functions.empty() ? ErrorCode::Incompatible : ErrorCode::Unsupported,
              "{}: {}", what, fmt::join(all, "; "));
 }
@@ -201,7 +216,8 @@ std::shared_ptr<Model::Impl> load_model(const Package& package, const LoadOption
   impl->what = source.models.size() == 1 ? package.name() : fmt::format("{} ({})", package.name(), info.name);
   impl->max_threads = info.compiled_threads.value_or(1);
   impl->exact_threads = source.manifest.models[index].exact_threads;
-  require_loadable(info, options, impl->what);
+  const Registry built_in = tensorrt::registry(options.tensorrt);
+  require_loadable(info, options, built_in, impl->what);
   // A capture of this thread or another may forbid what a load does.
   std::optional<cuda::CaptureModeScope> mode;
   if (impl->device.type == DeviceType::Cuda) mode.emplace(cuda::kCaptureRelaxed);
@@ -217,7 +233,6 @@ std::shared_ptr<Model::Impl> load_model(const Package& package, const LoadOption
     impl->cuda =
         std::make_shared<model::CudaModel>(impl->device.index, source.archive, files, elf, impl->what);
   }
-  const Registry built_in = tensorrt::registry(options.tensorrt);
   impl->executor = objects::Executor::make({.archive = source.archive,
                                             .files = files,
                                             .registry = options.registry,

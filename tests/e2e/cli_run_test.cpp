@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdlib>
 
 namespace penstock::e2e {
 namespace {
@@ -268,6 +269,26 @@ TEST(CliRun, RefusesPackagesWithTheirOwnExitCode) {
   const CommandResult cuda =
       penstock_command({"run", package_file("cuda_meta.pt2"), "--shapes", "arg0:8x64,arg1:8x64"});
   EXPECT_EQ(cuda.exit_code, 3) << cuda.err;
+}
+
+TEST(CliRun, NamesAllThatALoadLacksAndNothingThatIsBuiltIn) {
+  const char* const before = std::getenv("PENSTOCK_LIBCUDA");
+  const std::string kept = before == nullptr ? "" : before;
+  ASSERT_EQ(::setenv("PENSTOCK_LIBCUDA", "/nonexistent/libcuda.so.1", 1), 0);
+  const auto refused = [](std::string_view name, const std::string& folder) {
+    return penstock_command({"run", testing::package_path(name, folder).string(), "--device", "cuda"}).err;
+  };
+  const std::string operators = refused("operators", "2.15-sm90-objects");
+  const std::string engine = refused("alone", "2.15-engines");
+  if (before == nullptr) {
+    ::unsetenv("PENSTOCK_LIBCUDA");
+  } else {
+    ::setenv("PENSTOCK_LIBCUDA", kept.c_str(), 1);
+  }
+  EXPECT_TRUE(contains(operators, "needs a CUDA device")) << operators;
+  EXPECT_TRUE(contains(operators, "operators that are not registered: fixtures::")) << operators;
+  EXPECT_TRUE(contains(engine, "needs a CUDA device")) << engine;
+  EXPECT_FALSE(contains(engine, "not registered")) << engine;
 }
 
 TEST(CliRun, ChecksTheDigest) {
