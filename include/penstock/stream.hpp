@@ -59,7 +59,8 @@ class PENSTOCK_API StreamView {
   /// stream that is being captured, whose capture this ends.
   [[nodiscard]] bool is_done() const;
 
-  /// Waits until all work is done. Blocking. Errors: as `is_done`.
+  /// Waits until all work is done, and lets go of what no work uses any more: old weights and engines, in any
+  /// session. Blocking. Errors: as `is_done`.
   void synchronize() const;
 
   /// Work that is put on this stream from now on waits until the event is done, as it was recorded last. An
@@ -149,7 +150,8 @@ class PENSTOCK_API Event {
   /// True where the work that it stands for is done. Host-only. Errors: Cuda, also for work that failed.
   [[nodiscard]] bool is_done() const;
 
-  /// Waits until the work that it stands for is done. Blocking. Errors: Cuda, also for work that failed.
+  /// Waits until the work that it stands for is done, and lets go as StreamView::synchronize. Blocking.
+  /// Errors: Cuda, also for work that failed.
   void synchronize() const;
 
   /// Time on the device between two events, in milliseconds, with a resolution of about half a microsecond.
